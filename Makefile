@@ -1,0 +1,32 @@
+# Two commands set everything up: `make demo` and `make test`. Both can be repeated.
+PYTHON ?= python3.11
+BIN := .venv/bin
+
+.PHONY: demo test test-all check bench clean
+
+.venv/installed: pyproject.toml
+	command -v $(PYTHON) >/dev/null || { echo "Python 3.11 is needed; say where: make PYTHON=/path/to/python3"; exit 2; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable ".[dev]"
+	touch $@
+
+demo: .venv/installed
+	$(BIN)/blurryscope demo --out demo
+
+test: .venv/installed
+	$(BIN)/pytest -n 2
+
+test-all: .venv/installed
+	$(BIN)/pytest -n 2 -m ""
+
+check: .venv/installed
+	$(BIN)/ruff format --check src tests benchmarks
+	$(BIN)/ruff check src tests benchmarks
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: .venv/installed
+	for file in benchmarks/bench_*.py; do $(BIN)/python $$file || exit 1; done
+
+clean:
+	rm -rf .venv demo .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

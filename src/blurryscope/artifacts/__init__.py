@@ -1,0 +1,1 @@
+"""What the stages hand on, and how it lies on disk."""

@@ -1,0 +1,57 @@
+"""What is known of a scan: `recording.json`. Every field may be absent; all are first guesses."""
+
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import pydantic
+
+from blurryscope.artifacts.whole import write_text_whole
+from blurryscope.basics.errors import InputError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recording:
+    """The scan as the rig saw it. None means unknown; the stitcher measures and overrides."""
+
+    slide: str | None = None
+    repeat: int | None = None
+    pixel_size_um: float | None = None
+    speed_um_per_s: float | None = None
+    exposure_s: float | None = None
+    frame_rate_hz: float | None = None
+    lane_pitch_um: float | None = None
+    rig: str | None = None
+    versions: dict[str, str] = field(default_factory=dict)
+
+
+class _OnDisk(pydantic.BaseModel):
+    model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
+
+    slide: str | None = None
+    repeat: int | None = pydantic.Field(default=None, ge=1)
+    pixel_size_um: float | None = pydantic.Field(default=None, gt=0)
+    speed_um_per_s: float | None = pydantic.Field(default=None, gt=0)
+    exposure_s: float | None = pydantic.Field(default=None, gt=0)
+    frame_rate_hz: float | None = pydantic.Field(default=None, gt=0)
+    lane_pitch_um: float | None = pydantic.Field(default=None, gt=0)
+    rig: str | None = None
+    versions: dict[str, str] = pydantic.Field(default_factory=dict)
+
+
+def read_recording(path: Path) -> Recording:
+    """Read `recording.json`; an `InputError` names the first field that cannot be used."""
+    try:
+        stored = _OnDisk.model_validate_json(path.read_bytes())
+    except pydantic.ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"]) or "the file"
+        raise InputError(
+            f"{path}, {place}", first["msg"], "Correct it, or delete the file to go without"
+        ) from error
+    return Recording(**stored.model_dump())
+
+
+def write_recording(path: Path, recording: Recording) -> None:
+    """Write `recording.json`, whole or not at all."""
+    stored = _OnDisk(**asdict(recording))
+    write_text_whole(path, stored.model_dump_json(indent=2) + "\n")

@@ -1,0 +1,77 @@
+"""Files and folders that are there whole or not at all: a temporary name, then a rename."""
+
+import errno
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from blurryscope.basics.errors import OutputError
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """Give a temporary path beside `path`; when the block ends well it takes the place of `path`.
+
+    If the block fails, the temporary file is removed and what was at `path` before stays.
+    An `OutputError` says so when there is no space left or no right to write.
+    """
+    with _told_as_output_error(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_name(f".{path.name}.partial{path.suffix}")
+        try:
+            yield partial
+            with partial.open("rb+") as file:
+                os.fsync(file.fileno())
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def whole_folder(path: Path) -> Iterator[Path]:
+    """As `whole_file`, for a folder: the old one is replaced only once the new one is complete."""
+    with _told_as_output_error(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_name(f".partial.{path.name}")
+        retired = path.with_name(f".retired.{path.name}")
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir()
+        try:
+            yield partial
+            shutil.rmtree(retired, ignore_errors=True)
+            if path.exists():
+                path.rename(retired)
+            partial.rename(path)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+            shutil.rmtree(retired, ignore_errors=True)
+
+
+def write_text_whole(path: Path, text: str) -> None:
+    """Write UTF-8 text with line feeds, whole or not at all."""
+    with whole_file(path) as partial:
+        partial.write_text(text, encoding="utf-8", newline="\n")
+
+
+@contextmanager
+def _told_as_output_error(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OutputError:
+        raise
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            raise OutputError(
+                path,
+                "no space left on the disk",
+                "Free some space and run the same command again",
+            ) from error
+        if isinstance(error, PermissionError) or error.errno == errno.EROFS:
+            raise OutputError(
+                path,
+                "cannot be written",
+                "Choose another --out, or ask for the right to write there",
+            ) from error
+        raise

@@ -1,0 +1,45 @@
+"""What can go wrong, said so that the reader knows what to do.
+
+BlurryScopeError
+├── InputError (ValueError)         what the user gave cannot be used
+│   └── MissingInputError (FileNotFoundError)
+└── OutputError (OSError)           a result could not be written
+"""
+
+
+class BlurryScopeError(Exception):
+    """Everything a caller may handle. The command line shows it as one line and exits with 2."""
+
+
+class InputError(BlurryScopeError, ValueError):
+    """An input that cannot be used.
+
+    Parameters
+    ----------
+    where
+        The file, and the place in it if there is one (``map.csv, row 7``).
+    problem
+        What is wrong, as a statement.
+    remedy
+        What the reader can do about it.
+    """
+
+    def __init__(self, where: object, problem: str, remedy: str) -> None:
+        super().__init__(f"{where}: {problem}. {remedy}.")
+        self.where = str(where)
+        self.problem = problem
+        self.remedy = remedy
+
+
+class MissingInputError(InputError, FileNotFoundError):
+    """A file or folder that should be there and is not."""
+
+    def __str__(self) -> str:  # OSError would print its own two-argument form
+        return f"{self.where}: {self.problem}. {self.remedy}."
+
+
+class OutputError(BlurryScopeError, OSError):
+    """A result that could not be written; what was there before is untouched."""
+
+    def __init__(self, where: object, problem: str, remedy: str) -> None:
+        super().__init__(f"{where}: {problem}. {remedy}.")

@@ -1,0 +1,36 @@
+"""Pictures as arrays: grey (row, col) float32 in 0..1, colour (row, col, rgb) uint8."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+Rgb = NDArray[np.uint8]
+Grey = NDArray[np.float32]
+Mask = NDArray[np.bool_]
+
+
+def to_uint8(values: NDArray[np.floating]) -> NDArray[np.uint8]:
+    """Round and clip to 0..255; the only way from computed values back to stored ones."""
+    return np.clip(np.rint(values), 0, 255).astype(np.uint8)
+
+
+def optical_density(rgb: Rgb, white: NDArray[np.floating]) -> NDArray[np.float32]:
+    """Absorbance by Beer-Lambert, -log10(value / white), per colour channel.
+
+    Parameters
+    ----------
+    rgb
+        Colour picture, (row, col, rgb) uint8.
+    white
+        What clear glass gives in the same units, broadcastable to `rgb`.
+
+    Returns
+    -------
+    (row, col, rgb) float32; 0 is clear glass, values are capped at log10(white), never below 0.
+    """
+    transmitted = np.maximum(rgb.astype(np.float32), 1.0) / np.asarray(white, np.float32)
+    return np.maximum(-np.log10(transmitted), 0.0)
+
+
+def is_unscanned(rgb: Rgb) -> Mask:
+    """Which pixels no frame has covered: all three channels are 0, which no scanned pixel is."""
+    return np.asarray(~rgb.any(axis=-1))

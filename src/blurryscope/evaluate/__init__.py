@@ -1,0 +1,1 @@
+"""From predictions to one answer per core, and to figures that can be trusted."""

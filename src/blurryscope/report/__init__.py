@@ -1,0 +1,1 @@
+"""One page per slide, for the people who decide."""

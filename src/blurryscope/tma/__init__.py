@@ -1,0 +1,1 @@
+"""From a mosaic to tissue cores that carry the lab's names."""
