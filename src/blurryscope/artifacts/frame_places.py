@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from blurryscope.artifacts.whole import whole_file
+from blurryscope.artifacts.whole import present_file, whole_file
 from blurryscope.basics.errors import InputError
 
 _COLUMNS = ("frame", "time_s", "state", "lane", "x_px", "y_px", "confidence")
@@ -24,7 +24,7 @@ class StageState(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FramePlace:
-    """One frame of the film, and where the centre of its field at mid read-out lies in the mosaic."""
+    """One frame, and where the centre of its field at mid read-out lies in the mosaic."""
 
     frame: int
     time_s: float
@@ -55,16 +55,19 @@ def write_frame_places(path: Path, places: Iterable[FramePlace]) -> None:
 
 
 def read_frame_places(path: Path) -> list[FramePlace]:
-    """Read `frames.csv`; an `InputError` names the row that cannot be used."""
-    with path.open(encoding="utf-8", newline="") as file:
+    """Read `frames.csv`; an `InputError` names the line that cannot be used."""
+    remedy = "Stitch the slide again"
+    with present_file(path, remedy).open(encoding="utf-8", newline="") as file:
         rows = csv.DictReader(file)
-        if tuple(rows.fieldnames or ()) != _COLUMNS:
-            raise InputError(path, f"its columns are not {', '.join(_COLUMNS)}", "Stitch again")
         try:
+            if tuple(rows.fieldnames or ()) != _COLUMNS:
+                raise InputError(path, f"its columns are not {', '.join(_COLUMNS)}", remedy)
             return [_place_of_row(row) for row in rows]
-        except (ValueError, KeyError) as error:
+        except (ValueError, TypeError, csv.Error) as error:
+            if isinstance(error, InputError):
+                raise
             raise InputError(
-                f"{path}, line {rows.line_num}", f"cannot be read ({error})", "Stitch again"
+                f"{path}, line {rows.line_num}", f"cannot be read ({error})", remedy
             ) from error
 
 

@@ -8,7 +8,10 @@ from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
 
-from blurryscope.artifacts.whole import write_text_whole
+import pydantic
+
+from blurryscope.artifacts.whole import present_file, write_text_whole
+from blurryscope.basics.errors import InputError
 
 _PACKAGES = (
     "blurryscope",
@@ -30,6 +33,15 @@ class Provenance:
     """File name to checksum; the name only, never the folder, which may name a patient."""
     model_sha256: str | None = None
     versions: Mapping[str, str] = field(default_factory=dict)
+
+
+class _OnDisk(pydantic.BaseModel):
+    model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
+
+    settings: dict[str, object]
+    inputs_sha256: dict[str, str]
+    model_sha256: str | None = None
+    versions: dict[str, str] = pydantic.Field(default_factory=dict)
 
 
 def current_versions() -> dict[str, str]:
@@ -57,5 +69,11 @@ def write_provenance(path: Path, provenance: Provenance) -> None:
 
 
 def read_provenance(path: Path) -> Provenance:
-    """Read what `write_provenance` wrote."""
-    return Provenance(**json.loads(path.read_text(encoding="utf-8")))
+    """Read `provenance.json`; an `InputError` names the field that cannot be used."""
+    text = present_file(path, "Run the slide again").read_bytes()
+    try:
+        return Provenance(**_OnDisk.model_validate_json(text).model_dump())
+    except pydantic.ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"]) or "the file"
+        raise InputError(f"{path}, {place}", first["msg"], "Run the slide again") from error

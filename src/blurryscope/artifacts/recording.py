@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pydantic
 
-from blurryscope.artifacts.whole import write_text_whole
+from blurryscope.artifacts.whole import present_file, write_text_whole
 from blurryscope.basics.errors import InputError
 
 
@@ -25,7 +25,7 @@ class Recording:
 
 
 class _OnDisk(pydantic.BaseModel):
-    model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
+    model_config = pydantic.ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     slide: str | None = None
     repeat: int | None = pydantic.Field(default=None, ge=1)
@@ -41,7 +41,8 @@ class _OnDisk(pydantic.BaseModel):
 def read_recording(path: Path) -> Recording:
     """Read `recording.json`; an `InputError` names the first field that cannot be used."""
     try:
-        stored = _OnDisk.model_validate_json(path.read_bytes())
+        text = present_file(path, "Give the scan's recording.json, or go without").read_bytes()
+        stored = _OnDisk.model_validate_json(text)
     except pydantic.ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"]) or "the file"

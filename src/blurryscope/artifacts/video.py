@@ -1,7 +1,9 @@
 """Films: frames with their times, from MP4, AVI, MKV or MOV, in whatever codec PyAV reads."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
@@ -9,12 +11,16 @@ from typing import Protocol, Self
 import av
 import numpy as np
 from av.container import InputContainer, OutputContainer
+from av.video.format import VideoFormat
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from blurryscope.basics.errors import InputError, MissingInputError
-from blurryscope.basics.image import Rgb
+from blurryscope.basics.image import Rgb, to_uint8
+
+_TICK_S = Fraction(1, 60_000)
+"""Divides the frame times of 24, 25, 30, 50, 60 and 29.97 Hz; MPEG-4 allows 1/65535 at most."""
 
 
 class Frame(Protocol):
@@ -31,7 +37,7 @@ class Frame(Protocol):
         ...
 
     def luma(self) -> NDArray[np.uint8]:
-        """Brightness, (row, col); free of charge for most codecs."""
+        """Brightness, (row, col), in the range the source codes it; costs next to nothing."""
         ...
 
     def rgb(self) -> Rgb:
@@ -49,7 +55,7 @@ class ArrayFrame:
 
     def luma(self) -> NDArray[np.uint8]:
         weights = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
-        return np.rint(self.pixels.astype(np.float32) @ weights).astype(np.uint8)
+        return to_uint8(self.pixels.astype(np.float32) @ weights)
 
     def rgb(self) -> Rgb:
         return self.pixels
@@ -64,14 +70,22 @@ class DecodedFrame:
     picture: VideoFrame
 
     def luma(self) -> NDArray[np.uint8]:
-        if not self.picture.format.name.startswith(("yuv", "nv12", "gray")):
+        if not _has_plain_luma(self.picture.format):
             return ArrayFrame(self.index, self.time_s, self.rgb()).luma()
         plane = self.picture.planes[0]
-        rows = np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size)
-        return rows[:, : plane.width]
+        rows = np.frombuffer(memoryview(plane), np.uint8)
+        return rows.reshape(plane.height, plane.line_size)[:, : plane.width]
 
     def rgb(self) -> Rgb:
-        return self.picture.to_ndarray(format="rgb24")
+        return np.asarray(self.picture.to_ndarray(format="rgb24"), np.uint8)
+
+
+def _has_plain_luma(pixel_format: VideoFormat) -> bool:
+    """Whether the first plane is brightness, a byte a pixel: not RGB, not YUYV, not 10 bit."""
+    return (
+        pixel_format.name.startswith(("yuv", "nv12", "nv21", "gray"))
+        and pixel_format.components[0].bits == 8
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,27 +148,54 @@ class Video:
         )
 
     def __iter__(self) -> Iterator[DecodedFrame]:
-        rate_hz = self.info.frame_rate_hz
-        time_s = -1.0 / rate_hz
+        nominal_s = 1.0 / self.info.frame_rate_hz
+        time_s = first_s = -nominal_s
         index = 0
         pictures = self._container.decode(self._stream)
         while True:
             try:
                 picture = next(pictures)
             except StopIteration:
+                self._note_missing_end(time_s - first_s + nominal_s)
                 return
             except av.error.FFmpegError as error:
                 self.damage = f"after frame {index - 1}: {_reason(error)}"
                 return
-            # PyAV reports no time for some AVI files; then the nominal rate has to do.
-            later_s = picture.time if picture.time is not None else time_s + 1.0 / rate_hz
-            time_s = later_s if later_s > time_s else time_s + 1.0 / rate_hz
+            # Where a frame has no time, or that of the one before, the nominal rate has to do.
+            stored_s = self._stored_time_s(picture)
+            time_s = stored_s if stored_s > time_s else time_s + nominal_s
+            first_s = time_s if index == 0 else first_s
             yield DecodedFrame(index, time_s, picture)
             index += 1
 
+    def _note_missing_end(self, came_s: float) -> None:
+        announced_s = self._announced_s()
+        if came_s < announced_s - max(0.5, 0.02 * announced_s):
+            self.damage = f"it ends after {came_s:.1f} s of the {announced_s:.1f} s it announces"
+
+    def _announced_s(self) -> float:
+        """How long the film says it is. MP4 and MKV store it; AVI stores the number of frames."""
+        counted_s = self._stream.frames / self.info.frame_rate_hz
+        if self._stream.duration is not None and self._stream.time_base is not None:
+            return max(counted_s, float(self._stream.duration * self._stream.time_base))
+        is_alone = len(self._container.streams) == 1
+        return max(counted_s, (self._container.duration or 0) / av.time_base if is_alone else 0.0)
+
+    def _stored_time_s(self, picture: VideoFrame) -> float:
+        # AVI stores when a frame is decoded, not when it is shown; FFmpeg's guess of the latter
+        # jumps back and forth where frames lean on later ones (B-frames).
+        tick = picture.dts if self._container.format.name == "avi" else picture.pts
+        if tick is None or picture.time_base is None:
+            return -math.inf
+        return float(tick * picture.time_base)
+
 
 class VideoWriter:
-    """Writes frames with their own times. Opens in `with`; the file is complete after it."""
+    """Writes frames with their own times. Opens in `with`; the file is complete after it.
+
+    MP4 and MOV keep times to 1/60000 s, MKV to the millisecond. AVI has no times but a frame
+    rate: there a frame takes the next free place of the nominal rate.
+    """
 
     def __init__(
         self,
@@ -166,13 +207,13 @@ class VideoWriter:
     ) -> None:
         self.path = path
         self._rows, self._columns = size_px
-        self._frame_rate_hz = frame_rate_hz
+        self._rate_hz = Fraction(frame_rate_hz).limit_denominator(1001)
         self._codec = codec
         self._options = options or {}
 
     def __enter__(self) -> Self:
         self._container: OutputContainer = av.open(str(self.path), "w")
-        stream = self._container.add_stream(self._codec, rate=round(self._frame_rate_hz))
+        stream = self._container.add_stream(self._codec, rate=self._rate_hz, options=self._options)
         if not isinstance(stream, VideoStream):
             raise ValueError(f"codec must be a video codec, got {self._codec}")
         self._stream = stream
@@ -180,20 +221,19 @@ class VideoWriter:
         # MJPEG and FFV1 have their own preferred formats; 4:2:0 plays everywhere else.
         formats = {"mjpeg": "yuvj420p", "ffv1": "yuv444p"}
         self._stream.pix_fmt = formats.get(self._codec, "yuv420p")
-        self._stream.options = self._options
+        self._tick_s = 1 / self._rate_hz if self.path.suffix.lower() == ".avi" else _TICK_S
+        self._stream.codec_context.time_base = self._tick_s
+        if self.path.suffix.lower() == ".avi":
+            self._stream.codec_context.max_b_frames = 0  # AVI cannot say that order and time differ
         self._last_tick = -1
         return self
 
     def write(self, rgb: Rgb, time_s: float) -> None:
-        """Append one frame, (row, col, rgb) uint8; times are kept to a millisecond or better."""
+        """Append one frame, (row, col, rgb) uint8, taken at `time_s` seconds, 0 or later."""
         picture = VideoFrame.from_ndarray(np.ascontiguousarray(rgb), format="rgb24")
-        base = self._stream.codec_context.time_base or self._stream.time_base
-        if base is None:
-            base = 1 / self._frame_rate_hz  # type: ignore[assignment]
-        tick = max(round(time_s / float(base)), self._last_tick + 1)
-        self._last_tick = tick
-        picture.pts = tick
-        picture.time_base = base
+        picture.pts = max(round(time_s / self._tick_s), self._last_tick + 1)
+        picture.time_base = self._tick_s
+        self._last_tick = picture.pts
         self._container.mux(self._stream.encode(picture))
 
     def __exit__(
@@ -202,9 +242,11 @@ class VideoWriter:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if kind is None:
-            self._container.mux(self._stream.encode(None))
-        self._container.close()
+        try:
+            if kind is None:
+                self._container.mux(self._stream.encode(None))
+        finally:
+            self._container.close()
 
 
 def _reason(error: Exception) -> str:

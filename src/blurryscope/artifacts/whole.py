@@ -7,7 +7,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from blurryscope.basics.errors import OutputError
+from blurryscope.basics.errors import MissingInputError, OutputError
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""No space on the disk, none left for this user, or none for a file of this size."""
 
 
 @contextmanager
@@ -36,17 +39,31 @@ def whole_folder(path: Path) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_name(f".partial.{path.name}")
         retired = path.with_name(f".retired.{path.name}")
+        _bring_back(retired, path)
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir()
         try:
             yield partial
-            shutil.rmtree(retired, ignore_errors=True)
             if path.exists():
                 path.rename(retired)
             partial.rename(path)
         finally:
+            _bring_back(retired, path)
             shutil.rmtree(partial, ignore_errors=True)
-            shutil.rmtree(retired, ignore_errors=True)
+
+
+def _bring_back(retired: Path, path: Path) -> None:
+    """Undo half a swap, left by a failed rename or a killed process; or drop what was replaced."""
+    if retired.exists() and not path.exists():
+        retired.rename(path)
+    shutil.rmtree(retired, ignore_errors=True)
+
+
+def present_file(path: Path, remedy: str) -> Path:
+    """Give `path` back if a file lies there; else a `MissingInputError` with the remedy."""
+    if not path.is_file():
+        raise MissingInputError(path, "no such file", remedy)
+    return path
 
 
 def write_text_whole(path: Path, text: str) -> None:
@@ -62,7 +79,7 @@ def _told_as_output_error(path: Path) -> Iterator[None]:
     except OutputError:
         raise
     except OSError as error:
-        if error.errno == errno.ENOSPC:
+        if error.errno in _FULL:
             raise OutputError(
                 path,
                 "no space left on the disk",

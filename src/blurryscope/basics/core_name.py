@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Self
 
 _PATTERN = re.compile(r"([A-Za-z]{1,2})[\s_-]?0*([1-9][0-9]*)")
+_ROW_COUNT = 26 + 26 * 26  # as many as one or two letters can name
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -15,8 +16,11 @@ class CoreName:
     column: int
 
     def __post_init__(self) -> None:
-        if self.row < 0 or self.column < 0:
-            raise ValueError(f"row and column must not be negative, got {self.row}, {self.column}")
+        if not 0 <= self.row < _ROW_COUNT or self.column < 0:
+            raise ValueError(
+                f"row must be 0 to {_ROW_COUNT - 1} and column 0 or more, "
+                f"got {self.row}, {self.column}"
+            )
 
     def __str__(self) -> str:
         return f"{row_letters(self.row)}{self.column + 1}"

@@ -10,7 +10,8 @@ Mask = NDArray[np.bool_]
 
 def to_uint8(values: NDArray[np.floating]) -> NDArray[np.uint8]:
     """Round and clip to 0..255; the only way from computed values back to stored ones."""
-    return np.clip(np.rint(values), 0, 255).astype(np.uint8)
+    stored: NDArray[np.uint8] = np.clip(np.rint(values), 0, 255).astype(np.uint8)
+    return stored
 
 
 def optical_density(rgb: Rgb, white: NDArray[np.floating]) -> NDArray[np.float32]:
