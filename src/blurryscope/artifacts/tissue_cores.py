@@ -1,0 +1,231 @@
+"""The cores of a slide: `cores.csv`, one row a place, and `cores.json`, how sure the names are."""
+
+import csv
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from blurryscope.artifacts.whole import whole_file, write_text_whole
+from blurryscope.basics.core_name import CoreName
+from blurryscope.basics.errors import InputError, MissingInputError
+from blurryscope.basics.her2 import Score, score_of_label
+
+_COLUMNS = (
+    "core", "row", "column", "x_px", "y_px", "diameter_px", "status", "tissue_fraction", "focus",
+    "confidence", "label", "source", "offset_pitches", "saturation",
+)  # fmt: skip
+
+
+class CoreStatus(StrEnum):
+    """What was found at a place."""
+
+    OK = "ok"
+    PARTIAL = "partial"
+    """Clearly less than a disc of tissue."""
+    FRAGMENTED = "fragmented"
+    """Several pieces, none of which is the core."""
+    FOLDED = "folded"
+    """A good part is far denser than the rest, as where tissue lies double."""
+    MISSING = "missing"
+    """The map lists a core, the slide has none there."""
+    EXTRA = "extra"
+    """The slide has tissue where the map lists no core."""
+    EDGE_CUT = "edge-cut"
+    """Part of it lies outside what was scanned."""
+    UNSURE = "unsure"
+    """Hardly any tissue: perhaps a faint core, perhaps dirt."""
+
+    @property
+    def has_tissue(self) -> bool:
+        return self is not CoreStatus.MISSING
+
+
+class PlaceSource(StrEnum):
+    """Where the place and the name of a core come from."""
+
+    AUTO = "auto"
+    """Found on the slide, named by the lab's map."""
+    PREDICTED = "predicted"
+    """Not found; where the lattice says that it should lie, named by the lab's map."""
+    INFERRED = "inferred"
+    """Found, but there was no map: the name counts the rows and columns seen, it is no lab's."""
+    MANUAL = "manual"
+    TEMPLATE = "template"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TissueCore:
+    """One place of the layout on the slide."""
+
+    name: CoreName
+    x_px: float
+    """Centre in the mosaic, full resolution, pixel centres at integers."""
+    y_px: float
+    diameter_px: float
+    status: CoreStatus
+    tissue_fraction: float
+    """Tissue in the disc of `diameter_px`, 0 to 1."""
+    focus: float
+    """Sharpness across the scan axis, 0 to 1; see docs/reference/maps.md."""
+    confidence: float
+    """How sure it is that this status is right, 0 to 1."""
+    label: Score | None
+    """The score that the lab's map gives; None where it gives none."""
+    source: PlaceSource
+    offset_pitches: float = 0.0
+    """Distance from the node of the fitted lattice, in pitches."""
+    saturation: float = 0.0
+    """Mean colour saturation of the tissue, 0 grey to 1."""
+
+    def __post_init__(self) -> None:
+        if self.diameter_px <= 0:
+            raise ValueError(f"diameter_px must be positive, got {self.diameter_px}")
+        for field in ("tissue_fraction", "focus", "confidence", "saturation"):
+            if not 0.0 <= getattr(self, field) <= 1.0:
+                raise ValueError(f"{field} must be 0 to 1, got {getattr(self, field)}")
+
+
+def write_tissue_cores(path: Path, cores: Iterable[TissueCore]) -> None:
+    """Write `cores.csv`, whole or not at all. `row` and `column` count from 1 there."""
+    with (
+        whole_file(path) as partial,
+        partial.open("w", encoding="utf-8", newline="") as file,
+    ):
+        rows = csv.writer(file, lineterminator="\n")
+        rows.writerow(_COLUMNS)
+        rows.writerows(_row_of_core(core) for core in cores)
+
+
+def _row_of_core(core: TissueCore) -> list[object]:
+    return [
+        core.name, core.name.row + 1, core.name.column + 1,
+        f"{core.x_px:.2f}", f"{core.y_px:.2f}", f"{core.diameter_px:.2f}",
+        core.status, f"{core.tissue_fraction:.4f}", f"{core.focus:.4f}", f"{core.confidence:.4f}",
+        "" if core.label is None else core.label.label, core.source,
+        f"{core.offset_pitches:.4f}", f"{core.saturation:.4f}",
+    ]  # fmt: skip
+
+
+def read_tissue_cores(path: Path) -> list[TissueCore]:
+    """Read `cores.csv`; an `InputError` names the line that cannot be used."""
+    if not path.is_file():
+        raise MissingInputError(path, "no such file", "Find the cores first: blurryscope cores")
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = csv.DictReader(file)
+        absent = [column for column in _COLUMNS if column not in (rows.fieldnames or ())]
+        if absent:
+            raise InputError(path, f"has no column {', '.join(absent)}", "Find the cores again")
+        cores: dict[CoreName, TissueCore] = {}
+        for row in rows:
+            core = _core_of_row(f"{path}, line {rows.line_num}", row)
+            if core.name in cores:
+                raise InputError(
+                    f"{path}, line {rows.line_num}", f"{core.name} is there twice", "Keep one"
+                )
+            cores[core.name] = core
+    return list(cores.values())
+
+
+def _core_of_row(where: str, row: dict[str, str]) -> TissueCore:
+    try:
+        name = CoreName.parse(row["core"])
+        if (int(row["row"]), int(row["column"])) != (name.row + 1, name.column + 1):
+            raise ValueError(f"{row['core']} is not row {row['row']}, column {row['column']}")
+        return TissueCore(
+            name=name,
+            x_px=float(row["x_px"]),
+            y_px=float(row["y_px"]),
+            diameter_px=float(row["diameter_px"]),
+            status=CoreStatus(row["status"]),
+            tissue_fraction=float(row["tissue_fraction"]),
+            focus=float(row["focus"]),
+            confidence=float(row["confidence"]),
+            label=score_of_label(row["label"]) if row["label"] else None,
+            source=PlaceSource(row["source"]),
+            offset_pitches=float(row["offset_pitches"]),
+            saturation=float(row["saturation"]),
+        )
+    except (ValueError, TypeError, AttributeError) as error:  # the latter two: cells cut off
+        raise InputError(where, f"cannot be read ({error})", "Find the cores again") from error
+
+
+class Block(BaseModel):
+    """Rows and columns of the layout that form one lattice; all of it for a plain array."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    first_row: Annotated[int, Field(ge=0)]
+    """Counts from 0, as do columns."""
+    first_column: Annotated[int, Field(ge=0)]
+    rows: Annotated[int, Field(gt=0)]
+    columns: Annotated[int, Field(gt=0)]
+
+
+class Candidate(BaseModel):
+    """One way to lay the layout onto the cores found, and how well it fits what is known."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    orientation: str
+    row_shift: int
+    """Rows that the names move down against the best placement; 0 for the best one itself."""
+    column_shift: int
+    score: float
+    """Log-likelihood in nats; only differences mean something."""
+    presence: float
+    """The part of `score` that stems from tissue seen or not seen where the map wants it."""
+    scan: float
+    """The part that stems from where the array lies in the scan."""
+    stain: float
+    """The part that stems from brown stain against the map's scores; 0 where not used."""
+
+
+class CoreGrid(BaseModel):
+    """`cores.json`: the layout used, and how sure it is that it lies right."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    rows: Annotated[int, Field(gt=0)]
+    columns: Annotated[int, Field(gt=0)]
+    layout: tuple[Block, ...]
+    orientation: str
+    """How the array lies in the scan: `as-scanned`, `turned-90`, `turned-180`, `turned-270`."""
+    placement_margin: float
+    """Score of the best placement minus that of the second best, in nats."""
+    needs_confirmation: bool
+    """True: no label here is final until a person has confirmed the placement."""
+    reasons: tuple[str, ...] = ()
+    """Why confirmation is needed, and whatever else a person should know."""
+    names_from: Annotated[str, Field(pattern="^(map|grid)$")]
+    """`map`: names are the lab's. `grid`: there was no map; names count what was seen."""
+    candidates: tuple[Candidate, ...] = ()
+    """The best placements, best first."""
+    pixel_size_um: float | None
+    diameter_px: float
+    """The usual core, in full-resolution pixels."""
+    pitch_px: tuple[float, float]
+    """Distance between neighbours along a row, and between rows."""
+    tilt_deg: float
+    """Of the rows against x; positive turns from x towards y."""
+    white: tuple[float, float, float]
+    """What clear glass gives, red, green, blue, 0 to 255."""
+    research_use_only: str
+
+
+def write_core_grid(path: Path, grid: CoreGrid) -> None:
+    """Write `cores.json`, whole or not at all."""
+    write_text_whole(path, grid.model_dump_json(indent=2) + "\n")
+
+
+def read_core_grid(path: Path) -> CoreGrid:
+    """Read `cores.json`; an `InputError` names the entry that cannot be used."""
+    if not path.is_file():
+        raise MissingInputError(path, "no such file", "Find the cores first: blurryscope cores")
+    try:
+        return CoreGrid.model_validate_json(path.read_text(encoding="utf-8"))
+    except (ValidationError, UnicodeDecodeError) as error:
+        raise InputError(path, f"cannot be read ({error})", "Find the cores again") from error
