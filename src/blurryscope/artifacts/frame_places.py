@@ -63,9 +63,9 @@ def read_frame_places(path: Path) -> list[FramePlace]:
             if tuple(rows.fieldnames or ()) != _COLUMNS:
                 raise InputError(path, f"its columns are not {', '.join(_COLUMNS)}", remedy)
             return [_place_of_row(row) for row in rows]
+        except InputError:
+            raise
         except (ValueError, TypeError, csv.Error) as error:
-            if isinstance(error, InputError):
-                raise
             raise InputError(
                 f"{path}, line {rows.line_num}", f"cannot be read ({error})", remedy
             ) from error

@@ -1,0 +1,249 @@
+import json
+import os
+import xml.etree.ElementTree as ElementTree
+from itertools import pairwise
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import pytest
+import zarr
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numcodecs import Blosc
+
+from blurryscope.artifacts.mosaic import Mosaic, MosaicWriter
+from blurryscope.basics.errors import InputError, MissingInputError, OutputError
+from blurryscope.basics.image import Rgb
+from blurryscope.testing import smooth_picture
+
+OME = "{http://www.openmicroscopy.org/Schemas/OME/2016-06}"
+
+
+def _write(folder: Path, picture: Rgb, cuts: list[int] | None = None) -> Mosaic:
+    ends = [0, *sorted(cuts or []), len(picture)]
+    with MosaicWriter(folder, picture.shape[:2], 0.72) as writer:
+        for start, end in pairwise(ends):
+            writer.write_rows(picture[start:end])
+    return Mosaic(folder)
+
+
+@st.composite
+def cut_pictures(draw: st.DrawFn) -> tuple[Rgb, list[int]]:
+    # Around the sides of chunks (512) and of their halves is where bands go wrong.
+    sides = st.integers(1, 40) | st.sampled_from([511, 512, 513, 1023, 1024, 1025, 1535])
+    rows, columns = draw(sides), draw(sides)
+    picture = smooth_picture(np.random.default_rng(draw(st.integers(0, 99))), (rows, columns))
+    return picture, draw(st.lists(st.integers(0, rows), max_size=5))
+
+
+@settings(max_examples=30, deadline=None)
+@given(cut_pictures())
+def test_a_mosaic_written_in_any_bands_is_read_as_it_was(made: tuple[Rgb, list[int]]) -> None:
+    picture, cuts = made
+    with TemporaryDirectory() as folder:
+        mosaic = _write(Path(folder) / "mosaic.ome.zarr", picture, cuts)
+        assert mosaic.size_px == picture.shape[:2]
+        np.testing.assert_array_equal(mosaic.read_level(0), picture)
+
+
+@settings(max_examples=20, deadline=None)
+@given(cut_pictures())
+def test_the_bands_do_not_show_in_any_level(made: tuple[Rgb, list[int]]) -> None:
+    picture, cuts = made
+    with TemporaryDirectory() as folder:
+        in_bands = _write(Path(folder) / "bands.ome.zarr", picture, cuts)
+        at_once = _write(Path(folder) / "once.ome.zarr", picture)
+        for level in range(at_once.level_count):
+            np.testing.assert_array_equal(in_bands.read_level(level), at_once.read_level(level))
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.tuples(*[st.integers(-80, 700)] * 2), st.tuples(*[st.integers(1, 900)] * 2), st.data())
+def test_a_region_is_the_picture_inside_and_unscanned_outside(
+    corner: tuple[int, int], size: tuple[int, int], data: st.DataObject
+) -> None:
+    seed = data.draw(st.integers(0, 9))
+    picture = smooth_picture(np.random.default_rng(seed), (530, 640))
+    padded = np.pad(picture, ((100, 2000), (100, 2000), (0, 0)))
+    top, left = corner[0] + 100, corner[1] + 100
+    with TemporaryDirectory() as folder:
+        mosaic = _write(Path(folder) / "mosaic.ome.zarr", picture)
+        np.testing.assert_array_equal(
+            mosaic.read(*corner, size), padded[top : top + size[0], left : left + size[1]]
+        )
+
+
+@pytest.fixture
+def picture() -> Rgb:
+    return smooth_picture(np.random.default_rng(1), (1101, 1390))
+
+
+def test_each_level_is_the_mean_of_the_one_below(tmp_path: Path, picture: Rgb) -> None:
+    mosaic = _write(tmp_path / "mosaic.ome.zarr", picture)
+    assert mosaic.level_count == 3
+    for level in (1, 2):
+        below = mosaic.read_level(level - 1).astype(np.float64)
+        rows, columns = below.shape[0] // 2, below.shape[1] // 2
+        means = below[: rows * 2, : columns * 2].reshape(rows, 2, columns, 2, 3).mean(axis=(1, 3))
+        assert np.abs(mosaic.read_level(level) - means).max() <= 0.5
+
+
+def test_the_edge_of_the_scan_is_not_darkened_in_coarser_levels(tmp_path: Path) -> None:
+    scanned = np.zeros((601, 700, 3), np.uint8)
+    scanned[101:333, 55:402] = (200, 150, 90)
+    mosaic = _write(tmp_path / "mosaic.ome.zarr", scanned)
+    coarse = mosaic.read_level(1)
+    assert {tuple(pixel) for pixel in coarse.reshape(-1, 3).tolist()} == {
+        (0, 0, 0),
+        (200, 150, 90),
+    }
+
+
+def test_the_caller_may_reuse_its_array_at_once(tmp_path: Path, picture: Rgb) -> None:
+    band = np.empty((100, picture.shape[1], 3), np.uint8)
+    folder = tmp_path / "mosaic.ome.zarr"
+    with MosaicWriter(folder, picture.shape[:2], 0.72) as writer:
+        for top in range(0, len(picture), 100):
+            rows = picture[top : top + 100]
+            band[: len(rows)] = rows
+            writer.write_rows(band[: len(rows)])
+            band[:] = 7
+    np.testing.assert_array_equal(Mosaic(folder).read_level(0), picture)
+
+
+def test_the_folder_is_zarr_2_with_lz4_chunks_that_qupath_reads(
+    tmp_path: Path, picture: Rgb
+) -> None:
+    folder = tmp_path / "mosaic.ome.zarr"
+    _write(folder, picture)
+    stored = json.loads((folder / "0" / ".zarray").read_text(encoding="utf-8"))
+    assert stored["zarr_format"] == 2
+    assert stored["dimension_separator"] == "/"
+    assert stored["chunks"] == [1, 512, 512]
+    assert (stored["compressor"]["id"], stored["compressor"]["cname"]) == ("blosc", "lz4")
+    chunk = Blosc().decode((folder / "0" / "2" / "1" / "2").read_bytes())
+    corner = np.frombuffer(chunk, np.uint8).reshape(512, 512)
+    np.testing.assert_array_equal(corner[:, :366], picture[512:1024, 1024:, 2])
+    assert not corner[:, 366:].any()
+
+
+def test_another_reader_of_zarr_sees_the_same_pixels(tmp_path: Path, picture: Rgb) -> None:
+    _write(tmp_path / "mosaic.ome.zarr", picture)
+    array = zarr.open_array(tmp_path / "mosaic.ome.zarr" / "0", mode="r")
+    np.testing.assert_array_equal(np.moveaxis(np.asarray(array[:]), 0, 2), picture)
+
+
+def test_every_level_states_its_physical_size(tmp_path: Path, picture: Rgb) -> None:
+    folder = tmp_path / "mosaic.ome.zarr"
+    mosaic = _write(folder, picture)
+    assert mosaic.pixel_size_um == 0.72
+    attributes = json.loads((folder / ".zattrs").read_text(encoding="utf-8"))
+    multiscale = attributes["multiscales"][0]
+    assert multiscale["version"] == "0.4"
+    assert [axis["name"] for axis in multiscale["axes"]] == ["c", "y", "x"]
+    assert [
+        dataset["coordinateTransformations"][0]["scale"] for dataset in multiscale["datasets"]
+    ] == [[1.0, 0.72 * factor, 0.72 * factor] for factor in (1, 2, 4)]
+
+
+def test_the_ome_xml_is_well_formed_and_gives_size_and_pixel_size(
+    tmp_path: Path, picture: Rgb
+) -> None:
+    folder = tmp_path / 'slide <7> & "old".ome.zarr'
+    _write(folder, picture)
+    root = ElementTree.parse(folder / "OME" / "METADATA.ome.xml").getroot()
+    image = root.find(f"{OME}Image")
+    pixels = root.find(f"{OME}Image/{OME}Pixels")
+    assert image is not None
+    assert pixels is not None
+    assert image.get("Name") == folder.name
+    assert (pixels.get("SizeX"), pixels.get("SizeY"), pixels.get("SizeC")) == ("1390", "1101", "3")
+    assert (pixels.get("PhysicalSizeX"), pixels.get("PhysicalSizeXUnit")) == ("0.72", "µm")
+    names = [channel.get("Name") for channel in pixels.findall(f"{OME}Channel")]
+    assert names == ["Red", "Green", "Blue"]
+
+
+def test_chunks_that_no_frame_covered_take_no_space(tmp_path: Path) -> None:
+    folder = tmp_path / "mosaic.ome.zarr"
+    half = np.zeros((512, 1024, 3), np.uint8)
+    half[:, 512:] = 200
+    _write(folder, half)
+    assert not (folder / "0" / "0" / "0" / "0").exists()
+    assert (folder / "0" / "0" / "0" / "1").exists()
+
+
+@pytest.mark.parametrize(
+    ("wanted_um", "level"), [(0.1, 0), (0.72, 0), (1.5, 1), (2.88, 2), (99, 2)]
+)
+def test_the_level_is_the_coarsest_that_is_fine_enough(
+    tmp_path: Path, picture: Rgb, wanted_um: float, level: int
+) -> None:
+    assert _write(tmp_path / "mosaic.ome.zarr", picture).level_for_pixel_size(wanted_um) == level
+
+
+@pytest.mark.parametrize("row_count", [1100, 1102])
+def test_rows_that_are_too_few_or_too_many_are_refused_and_the_old_mosaic_stays(
+    tmp_path: Path, picture: Rgb, row_count: int
+) -> None:
+    folder = tmp_path / "mosaic.ome.zarr"
+    _write(folder, picture)
+    rows = np.full((row_count, 1390, 3), 9, np.uint8)
+    with pytest.raises(ValueError, match="1101 rows were promised"):
+        _write_only(folder, rows, (1101, 1390))
+    np.testing.assert_array_equal(Mosaic(folder).read_level(0), picture)
+    assert [entry.name for entry in tmp_path.iterdir()] == [folder.name]
+
+
+def _write_only(folder: Path, rows: Rgb, size_px: tuple[int, int]) -> None:
+    with MosaicWriter(folder, size_px, 0.72) as writer:
+        writer.write_rows(rows)
+
+
+@pytest.mark.parametrize("rows", [np.zeros((4, 9, 3), np.uint8), np.zeros((4, 8, 3), np.float32)])
+def test_rows_of_another_width_or_type_are_refused(tmp_path: Path, rows: Rgb) -> None:
+    with pytest.raises(ValueError, match="uint8 of width 8"):
+        _write_only(tmp_path / "mosaic.ome.zarr", rows, (4, 8))
+
+
+@pytest.mark.parametrize("name", ["mosaic", "mosaic.tif"])
+def test_a_folder_without_zarr_in_its_name_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ValueError, match=r"\.zarr"):
+        MosaicWriter(tmp_path / name, (4, 8), 0.72)
+
+
+def test_a_disk_that_fills_up_while_chunks_are_written_leaves_the_old_mosaic(
+    tmp_path: Path, picture: Rgb
+) -> None:
+    resource = pytest.importorskip("resource", reason="file size limits exist on Unix only")
+    signal = pytest.importorskip("signal")
+    folder = tmp_path / "mosaic.ome.zarr"
+    _write(folder, picture)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    noise = np.random.default_rng(0).integers(1, 255, picture.shape, np.uint8)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, before[1]))
+    try:
+        with pytest.raises(OutputError, match="no space left"):
+            _write(folder, noise)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, ignored)
+    np.testing.assert_array_equal(Mosaic(folder).read_level(0), picture)
+    assert os.listdir(tmp_path) == [folder.name]  # noqa: PTH208 — names, hidden ones too
+
+
+@pytest.mark.parametrize(
+    "attributes", [None, "{", "{}", '{"multiscales": []}', '{"multiscales": [{"datasets": [{}]}]}']
+)
+def test_a_folder_that_is_no_mosaic_is_refused(tmp_path: Path, attributes: str | None) -> None:
+    (tmp_path / ".zgroup").write_text('{"zarr_format": 2}', encoding="utf-8")
+    if attributes is not None:
+        (tmp_path / ".zattrs").write_text(attributes, encoding="utf-8")
+    with pytest.raises(InputError, match="is not an OME-Zarr"):
+        Mosaic(tmp_path)
+
+
+def test_a_mosaic_that_is_not_there_is_told(tmp_path: Path) -> None:
+    with pytest.raises(MissingInputError, match="Stitch the slide first"):
+        Mosaic(tmp_path / "mosaic.ome.zarr")
