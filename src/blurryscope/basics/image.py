@@ -34,4 +34,4 @@ def optical_density(rgb: Rgb, white: NDArray[np.floating]) -> NDArray[np.float32
 
 def is_unscanned(rgb: Rgb) -> Mask:
     """Which pixels no frame has covered: all three channels are 0, which no scanned pixel is."""
-    return np.asarray(~rgb.any(axis=-1))
+    return np.asarray((rgb[..., 0] | rgb[..., 1] | rgb[..., 2]) == 0)

@@ -1,0 +1,152 @@
+"""Stacks on disk and the list of them: what a network is given, by core and repeat."""
+
+import csv
+import os
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import tifffile
+
+from blurryscope.artifacts.provenance import sha256_of_file
+from blurryscope.artifacts.whole import whole_file
+from blurryscope.basics.core_name import CoreName
+from blurryscope.basics.errors import InputError, MissingInputError
+from blurryscope.basics.her2 import Score, score_of_label
+from blurryscope.basics.image import Rgb
+
+_COLUMNS = (
+    "slide", "case", "core", "repeat", "score", "path", "tissue_fraction", "focus", "sha256",
+)  # fmt: skip
+_NAME = re.compile(
+    r"(?P<slide>.+)_(?P<repeat>\d+)_(?P<core>[A-Za-z]{1,2}\d+)(?:_(?P<score>[0-3]))?"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """One stack: one core in one repeat."""
+
+    slide: str
+    case: str
+    """The patient, as far as known; splits keep a case together. Empty where unknown."""
+    core: CoreName
+    repeat: int
+    """Counts from 1, as the authors do."""
+    score: Score | None
+    """The label; None where nobody has given one."""
+    path: Path
+    """The stack's TIFF. In `samples.csv` it is relative to that file."""
+    tissue_fraction: float | None = None
+    focus: float | None = None
+    sha256: str = ""
+
+
+def sample_of_file(path: Path) -> Sample:
+    """Read `slide_repeat_core_score.tif`, the authors' naming; the score may be absent."""
+    match = _NAME.fullmatch(path.stem)
+    if match is None:
+        raise InputError(
+            path,
+            "its name does not say which core it is",
+            "Name stacks SLIDE_REPEAT_CORE.tif or SLIDE_REPEAT_CORE_SCORE.tif, "
+            "for example BR20812_3_J12_3.tif",
+        )
+    return Sample(
+        slide=match["slide"],
+        case="",
+        core=CoreName.parse(match["core"]),
+        repeat=int(match["repeat"]),
+        score=None if match["score"] is None else Score(int(match["score"])),
+        path=path,
+    )
+
+
+def read_stack(path: Path, *, bgr: bool = False) -> Rgb:
+    """Read a stack, (view, row, col, rgb) uint8.
+
+    `bgr` is for stacks made with the authors' code: their files say RGB and hold BGR.
+    """
+    if not path.is_file():
+        raise MissingInputError(path, "no such file", "Check the path of the stack")
+    try:
+        stack = np.asarray(tifffile.imread(path))
+    except (tifffile.TiffFileError, ValueError, OSError) as error:
+        raise InputError(
+            path, f"cannot be read as a TIFF ({error})", "Give stacks as multi-page TIFF"
+        ) from error
+    if stack.ndim != 4 or stack.shape[0] < 2 or stack.shape[3] != 3 or stack.dtype != np.uint8:
+        raise InputError(
+            path,
+            f"is {stack.dtype} of shape {stack.shape}, which is no stack",
+            "A stack has five pages of 512 x 512 pixels, 8 bits, three colours",
+        )
+    return np.ascontiguousarray(stack[..., ::-1]) if bgr else stack
+
+
+def write_stack(path: Path, stack: Rgb) -> None:
+    """Write a stack as RGB pages, whole or not at all."""
+    with whole_file(path) as partial:
+        tifffile.imwrite(partial, stack, photometric="rgb", compression="zlib", metadata=None)
+
+
+def with_checksum(sample: Sample) -> Sample:
+    """The same sample with the checksum of its file as it is now."""
+    return replace(sample, sha256=sha256_of_file(sample.path))
+
+
+def write_samples(path: Path, samples: Iterable[Sample]) -> None:
+    """Write `samples.csv`, whole or not at all."""
+    with (
+        whole_file(path) as partial,
+        partial.open("w", encoding="utf-8", newline="") as file,
+    ):
+        rows = csv.writer(file, lineterminator="\n")
+        rows.writerow(_COLUMNS)
+        for sample in samples:
+            rows.writerow(
+                [
+                    sample.slide, sample.case, sample.core, sample.repeat,
+                    "" if sample.score is None else sample.score.label,
+                    Path(os.path.relpath(sample.path, path.parent)).as_posix(),
+                    _cell(sample.tissue_fraction), _cell(sample.focus), sample.sha256,
+                ]
+            )  # fmt: skip
+
+
+def _cell(value: float | None) -> str:
+    return "" if value is None else f"{value:.6f}"
+
+
+def read_samples(path: Path) -> list[Sample]:
+    """Read `samples.csv`; an `InputError` names the line that cannot be used."""
+    if not path.is_file():
+        raise MissingInputError(path, "no such file", "Build the data set first")
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = csv.DictReader(file)
+        if tuple(rows.fieldnames or ()) != _COLUMNS:
+            raise InputError(
+                path, f"its columns are not {', '.join(_COLUMNS)}", "Build the data set again"
+            )
+        return [_sample_of_row(path, rows.line_num, row) for row in rows]
+
+
+def _sample_of_row(path: Path, line: int, row: dict[str, str]) -> Sample:
+    try:
+        return Sample(
+            slide=row["slide"],
+            case=row["case"],
+            core=CoreName.parse(row["core"]),
+            repeat=int(row["repeat"]),
+            score=score_of_label(row["score"]) if row["score"] else None,
+            path=path.parent / row["path"],
+            tissue_fraction=float(row["tissue_fraction"]) if row["tissue_fraction"] else None,
+            focus=float(row["focus"]) if row["focus"] else None,
+            sha256=row["sha256"],
+        )
+    except (ValueError, TypeError, AttributeError) as error:  # the latter two: cells cut off
+        raise InputError(
+            f"{path}, line {line}", f"cannot be read ({error})", "Build the data set again"
+        ) from error

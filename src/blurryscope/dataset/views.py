@@ -1,0 +1,158 @@
+"""The only maker of a stack: five views of a core, four at full resolution and one of the whole.
+
+A view shows the same stretch of tissue whatever the microscope: crops are brought to
+`VIEW_PIXEL_SIZE_UM` first. Where the core is smaller than a view, clear glass fills the rest.
+"""
+
+from typing import TypeVar
+
+import cv2
+import numpy as np
+
+from blurryscope.basics.image import Grey, Mask, Rgb, is_unscanned
+
+VIEW_COUNT = 5
+CROP_COUNT = 4
+OVERVIEW = 4
+"""Index of the view that shows the whole core."""
+VIEW_PX = 512
+VIEW_PIXEL_SIZE_UM = 0.72
+"""The authors' device as measured in the images that they released."""
+STACK_SHAPE = (VIEW_COUNT, VIEW_PX, VIEW_PX, 3)
+GLASS = 255
+
+_RESAMPLING_TOLERANCE = 0.02
+"""Pixel sizes closer than this to the norm are left alone: resampling would only soften them."""
+_TISSUE_DENSITY = 0.018
+"""Optical density above glass, smoothed, from which a place counts as tissue; pale sections lie
+at 0.03 and more, compression noise below 0.01."""
+_SMOOTHING_UM = 20.0
+_MAP_STEP_PX = 16
+"""Crops are placed on a lattice of this step; finer makes no difference to what they show."""
+_SEEN_WEIGHT = 0.2
+"""What tissue is still worth once another crop shows it: something, for small cores."""
+
+
+Picture = TypeVar("Picture", Rgb, Grey)
+
+
+def make_stack(
+    core_rgb: Rgb,
+    tissue: Mask | None = None,
+    *,
+    pixel_size_um: float,
+    rng: np.random.Generator | None = None,
+) -> Rgb:
+    """Make the stack of one core.
+
+    Parameters
+    ----------
+    core_rgb
+        The core cut out of a white-balanced mosaic with a margin, (row, col, rgb) uint8; glass is
+        near 255, what no frame covered is (0, 0, 0) and becomes glass.
+    tissue
+        (row, col): where this core's tissue is; found by `find_tissue` if None.
+    pixel_size_um
+        Of `core_rgb`.
+    rng
+        None, for scoring: each crop takes the most tissue that no earlier crop shows, always the
+        same. A generator, for training: crops are drawn where there is tissue.
+
+    Returns
+    -------
+    (view, row, col, rgb) uint8 of `STACK_SHAPE`: crops, then the overview, padded to a square.
+    """
+    if core_rgb.ndim != 3 or core_rgb.shape[2] != 3 or core_rgb.dtype != np.uint8:
+        raise ValueError(
+            f"core_rgb must be (row, col, rgb) uint8, got {core_rgb.dtype} {core_rgb.shape}"
+        )
+    if pixel_size_um <= 0:
+        raise ValueError(f"pixel_size_um must be positive, got {pixel_size_um}")
+    glazed = np.where(is_unscanned(core_rgb)[..., None], np.uint8(GLASS), core_rgb)
+    picture = _at_view_pixel_size(glazed, pixel_size_um)
+    square = _padded_to_square(picture, max(*picture.shape[:2], VIEW_PX))
+    shown = find_tissue(picture) if tissue is None else tissue
+    corners = _corners(_worth_map(shown, picture.shape[:2], square.shape[0]), square.shape[0], rng)
+    crops = [square[row : row + VIEW_PX, column : column + VIEW_PX] for row, column in corners]
+    return np.stack([*crops, _resized(square, (VIEW_PX, VIEW_PX))])
+
+
+def find_tissue(rgb: Rgb, pixel_size_um: float = VIEW_PIXEL_SIZE_UM) -> Mask:
+    """Where a white-balanced picture is denser than glass, smoothed over a cell, (row, col)."""
+    # In the densest channel: pale haematoxylin takes red light only, pale DAB blue light only.
+    darkest = np.minimum(np.minimum(rgb[..., 0], rgb[..., 1]), rgb[..., 2])
+    side = max(1, round(_SMOOTHING_UM / pixel_size_um))
+    smooth = cv2.blur(darkest, (side, side), borderType=cv2.BORDER_REPLICATE)
+    glass = max(float(np.percentile(smooth[::4, ::4], 98)), 0.8 * GLASS)
+    return np.asarray(smooth < glass * 10**-_TISSUE_DENSITY)
+
+
+def _at_view_pixel_size(rgb: Rgb, pixel_size_um: float) -> Rgb:
+    scale = pixel_size_um / VIEW_PIXEL_SIZE_UM
+    if abs(scale - 1.0) <= _RESAMPLING_TOLERANCE:
+        return rgb
+    return _resized(rgb, (round(rgb.shape[0] * scale), round(rgb.shape[1] * scale)))
+
+
+def _resized(picture: Picture, size_px: tuple[int, int]) -> Picture:
+    rows, columns = max(1, size_px[0]), max(1, size_px[1])
+    shrinks = rows < picture.shape[0]
+    how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    resized: Picture = cv2.resize(picture, (columns, rows), interpolation=how)  # type: ignore[assignment]
+    return resized
+
+
+def _padded_to_square(picture: Rgb, side_px: int) -> Rgb:
+    """Put `picture` in the middle of a square of glass."""
+    padded: Rgb = np.pad(picture, [*_margins(picture, side_px), (0, 0)], constant_values=GLASS)
+    return padded
+
+
+def _margins(picture: Rgb | Mask, side_px: int) -> list[tuple[int, int]]:
+    missing = [side_px - length for length in picture.shape[:2]]
+    return [(length // 2, length - length // 2) for length in missing]
+
+
+def _worth_map(tissue: Mask, size_px: tuple[int, int], side_px: int) -> Grey:
+    """The share of tissue per `_MAP_STEP_PX` of the padded square."""
+    full = _resized(tissue.astype(np.float32), size_px)
+    margins = [(-(-before // _MAP_STEP_PX)) for before, _ in _margins(full, side_px)]
+    cells = _resized(full, (size_px[0] // _MAP_STEP_PX, size_px[1] // _MAP_STEP_PX))
+    worth = np.zeros((-(-side_px // _MAP_STEP_PX),) * 2, np.float32)
+    rows, columns = cells.shape
+    worth[margins[0] : margins[0] + rows, margins[1] : margins[1] + columns] = cells
+    return worth
+
+
+def _corners(worth: Grey, side_px: int, rng: np.random.Generator | None) -> list[tuple[int, int]]:
+    """Upper left corners (row, col) of the crops in a square of `side_px`."""
+    window = VIEW_PX // _MAP_STEP_PX
+    corners = []
+    for _ in range(CROP_COUNT):
+        sums = _window_sums(worth, window)
+        place = int(np.argmax(sums)) if rng is None else _drawn(sums, rng)
+        row, column = divmod(place, sums.shape[1])
+        if rng is None:
+            worth[row : row + window, column : column + window] *= _SEEN_WEIGHT
+        corners.append((row * _MAP_STEP_PX, column * _MAP_STEP_PX))
+    last = side_px - VIEW_PX
+    return [(min(row, last), min(column, last)) for row, column in corners]
+
+
+def _window_sums(worth: Grey, window: int) -> Grey:
+    total = cv2.integral(worth)
+    sums: Grey = (
+        total[window:, window:]
+        - total[:-window, window:]
+        - total[window:, :-window]
+        + total[:-window, :-window]
+    )
+    return sums
+
+
+def _drawn(sums: Grey, rng: np.random.Generator) -> int:
+    """A window with at least half of the tissue that the best has; any where there is none."""
+    chances = np.maximum(sums - 0.5 * sums.max(), 0.0).ravel().astype(np.float64)
+    if chances.sum() <= 0:
+        return int(rng.integers(sums.size))
+    return int(rng.choice(sums.size, p=chances / chances.sum()))
