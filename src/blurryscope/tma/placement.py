@@ -1,0 +1,208 @@
+"""Which node of the lattice is A1: every way to lay the map onto the cores, weighed.
+
+The evidence, in nats of log-likelihood: tissue seen or not seen where the map wants a core, a
+free place, or nothing (`presence`); where the array lies in the scan (`scan`); brown stain against
+the map's scores (`stain`). Stain may choose among equals and may raise an alarm, but never makes
+a placement certain: names that follow the scores could not be used to judge scores.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from blurryscope.artifacts.slide_map import Presence, SlideMap
+from blurryscope.basics.core_name import CoreName
+from blurryscope.basics.her2 import Score
+from blurryscope.tma.nodes import NodeTable
+
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+
+_EXPECTED: dict[Presence, float] = {
+    Presence.SCORED: 0.92,
+    Presence.UNSCORED: 0.92,
+    Presence.NOT_EVALUABLE: 0.6,
+    Presence.LOST: 0.1,
+    Presence.EMPTY: 0.03,
+}
+"""Probability of tissue at a place, by what the map says of it."""
+_UNLISTED = _EXPECTED[Presence.EMPTY]
+_OUTSIDE = 0.02
+"""Probability of tissue at a node that is not part of the array: debris."""
+_OUT_OF_SCAN = -1.5
+"""For each core that would lie outside the scan: people scan the whole array."""
+_CENTRE_SPREAD_PITCHES = 2.0
+"""How far the middle of an array usually lies from the middle of the scan."""
+_LEAST_COVERED = 0.4
+"""Placements that leave out more of the cores seen are not worth weighing."""
+_MOST_STAIN = 8.0
+_STAIN_LEVELS = {Score.ZERO: 0.0, Score.ONE: 0.1, Score.TWO: 0.45, Score.THREE: 1.0}
+"""Brown stain by score, relative to 3+: only the order and rough distances matter."""
+
+
+class Orientation(StrEnum):
+    """How the array lies in the scan: turned clockwise against the map, as seen."""
+
+    AS_SCANNED = "as-scanned"
+    """Row A at the top, column 1 at the left."""
+    TURNED_90 = "turned-90"
+    TURNED_180 = "turned-180"
+    TURNED_270 = "turned-270"
+    MIRRORED = "mirrored"
+    """Column 1 at the right, row A at the top; then the turns of that."""
+    MIRRORED_90 = "mirrored-90"
+    MIRRORED_180 = "mirrored-180"
+    MIRRORED_270 = "mirrored-270"
+
+    @property
+    def is_mirrored(self) -> bool:
+        return self.value.startswith("mirrored")
+
+    @property
+    def quarter_turns(self) -> int:
+        """Clockwise."""
+        digits = self.value.rpartition("-")[2]
+        return int(digits) // 90 if digits.isdigit() else 0
+
+    @property
+    def swaps_axes(self) -> bool:
+        """Whether the map's rows run down the scan."""
+        return self.quarter_turns % 2 == 1
+
+    def laid(self, places: NDArray[np.generic]) -> NDArray[np.generic]:
+        """Turn a (rows, columns) table of the map into the one that the scan shows."""
+        mirrored = np.fliplr(places) if self.is_mirrored else places
+        return np.rot90(mirrored, -self.quarter_turns)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Placement:
+    """One way to lay the map onto the lattice."""
+
+    orientation: Orientation
+    top: int
+    """Row of the node table at which the laid map's first row lies; `left` likewise."""
+    left: int
+    presence: float
+    scan: float
+    stain: float
+
+    @property
+    def score(self) -> float:
+        return self.presence + self.scan + self.stain
+
+    @property
+    def score_without_stain(self) -> float:
+        return self.presence + self.scan
+
+
+def all_placements(
+    seen: NodeTable, slide_map: SlideMap, orientations: tuple[Orientation, ...]
+) -> list[Placement]:
+    """Weigh every offset and orientation that covers a good part of the cores; best first."""
+    placements = [
+        placement
+        for orientation in orientations
+        for placement in _placements_of(seen, _LaidMap.of(slide_map, orientation))
+    ]
+    return sorted(placements, key=lambda placement: -placement.score)
+
+
+def names_of_nodes(
+    placement: Placement, rows: int, columns: int
+) -> dict[CoreName, tuple[int, int]]:
+    """The (row, column) of the node table at which each place of the map lies."""
+    indices = np.arange(rows * columns).reshape(rows, columns)
+    laid = placement.orientation.laid(indices)
+    return {
+        CoreName(int(index) // columns, int(index) % columns): (
+            placement.top + row,
+            placement.left + column,
+        )
+        for row, line in enumerate(laid)
+        for column, index in enumerate(line)
+    }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _LaidMap:
+    """The map as the scan would show it."""
+
+    orientation: Orientation
+    expected: Floats
+    """Probability of tissue."""
+    is_wanted: Bools
+    stain: Floats
+    """Relative stain by the map's score; NaN without a score."""
+
+    @classmethod
+    def of(cls, slide_map: SlideMap, orientation: Orientation) -> "_LaidMap":
+        expected = np.full((slide_map.rows, slide_map.columns), _UNLISTED)
+        is_wanted = np.zeros(expected.shape, bool)
+        stain = np.full(expected.shape, np.nan)
+        for name, entry in slide_map.entries.items():
+            expected[name.row, name.column] = _EXPECTED[entry.presence]
+            is_wanted[name.row, name.column] = entry.presence.expects_tissue
+            if entry.score is not None:
+                stain[name.row, name.column] = _STAIN_LEVELS[entry.score]
+        return cls(
+            orientation=orientation,
+            expected=np.asarray(orientation.laid(expected), np.float64),
+            is_wanted=np.asarray(orientation.laid(is_wanted), bool),
+            stain=np.asarray(orientation.laid(stain), np.float64),
+        )
+
+
+def _placements_of(seen: NodeTable, laid: _LaidMap) -> Iterator[Placement]:
+    rows, columns = laid.expected.shape
+    outside = _log_likelihood(_OUTSIDE, seen.tissue)
+    cores = np.maximum(seen.tissue, 0.0)
+    for top in range(seen.tissue.shape[0] - rows + 1):
+        for left in range(seen.tissue.shape[1] - columns + 1):
+            window = np.s_[top : top + rows, left : left + columns]
+            if cores[window].sum() < _LEAST_COVERED * cores.sum():
+                continue
+            inside = _log_likelihood(laid.expected, seen.tissue[window])
+            yield Placement(
+                orientation=laid.orientation,
+                top=top,
+                left=left,
+                presence=float((inside - outside[window]).sum() + outside.sum()),
+                scan=_scan_evidence(seen, laid, window, (top, left)),
+                stain=_stain_evidence(seen.brown[window], laid.stain),
+            )
+
+
+def _log_likelihood(probability: Floats | float, ratio: Floats) -> Floats:
+    """Of what was seen, against no tissue, if tissue has this probability."""
+    return np.asarray(np.log(probability * np.exp(ratio) + 1.0 - probability))
+
+
+def _scan_evidence(
+    seen: NodeTable,
+    laid: _LaidMap,
+    window: tuple[slice, slice],
+    corner: tuple[int, int],
+) -> float:
+    cut_off = np.count_nonzero(laid.is_wanted & ~seen.in_scan[window])
+    middle = np.add(corner, (np.array(laid.expected.shape) - 1) / 2)
+    away = (middle - np.array(seen.middle_of_scan)) / _CENTRE_SPREAD_PITCHES
+    return float(_OUT_OF_SCAN * cut_off - 0.5 * (away @ away))
+
+
+def _stain_evidence(brown: Floats, wanted: Floats) -> float:
+    """Profile likelihood of a straight line from score to stain, against no relation.
+
+    Halved and capped, since stain differs within a score and the line is a guess.
+    """
+    both = np.isfinite(brown) & np.isfinite(wanted)
+    if np.count_nonzero(both) < 4 or np.ptp(wanted[both]) == 0 or np.ptp(brown[both]) == 0:
+        return 0.0
+    correlation = float(np.corrcoef(brown[both], wanted[both])[0, 1])
+    if correlation <= 0:
+        return 0.0
+    gain = -0.5 * np.count_nonzero(both) * np.log(1.0 - min(correlation, 0.999) ** 2)
+    return float(min(0.5 * gain, _MOST_STAIN))

@@ -1,0 +1,163 @@
+"""Where tissue is, and discs of it: optical density, the usual core diameter, disc-like spots.
+
+All lengths are pixels of the working picture, about a hundredth of the slide's resolution.
+"""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import percentile_filter
+
+from blurryscope.basics.image import Grey, Mask, Rgb, is_unscanned, optical_density
+
+_HALF_TISSUE_OD = 0.02
+"""Density at which a pixel counts half: pale cores then weigh little less than dark ones."""
+_RING = (1.15, 1.55)
+"""Inner and outer radius of the surroundings a disc is compared with, in disc radii."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TissueMap:
+    """A slide as tissue against glass."""
+
+    density: Grey
+    """Optical density above the glass around, mean of the channels plus half their spread."""
+    tissue: Grey
+    """The same made flat, 0 glass to 1 dense tissue."""
+    scanned: Mask
+    """False where no frame was, and on slide edges."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spots:
+    """Disc-like pieces of tissue, strongest first."""
+
+    xy_px: NDArray[np.float64]
+    """(n, 2) centres, x and y."""
+    response: NDArray[np.float64]
+    """(n,) tissue in the disc minus tissue around it, up to 1."""
+
+
+def map_tissue(rgb: Rgb, white: NDArray[np.float64]) -> TissueMap:
+    """Tell tissue from glass in the working picture, (row, col, rgb) uint8."""
+    scanned = ~is_unscanned(rgb)
+    od = optical_density(rgb, white)
+    density = od.mean(axis=2) + 0.5 * (od.max(axis=2) - od.min(axis=2))
+    return _tissue_map(np.where(scanned, density, 0.0).astype(np.float32), scanned)
+
+
+def _tissue_map(density: Grey, scanned: Mask) -> TissueMap:
+    above_noise = np.maximum(density - 2.0 * _glass_noise(density, scanned), 0.0)
+    tissue = above_noise / (above_noise + _HALF_TISSUE_OD)
+    return TissueMap(density=density, tissue=tissue.astype(np.float32), scanned=scanned)
+
+
+def _glass_noise(density: Grey, scanned: Mask) -> float:
+    """Spread of the density where it is lowest, which is glass."""
+    values = density[scanned]
+    glass = values[values <= np.quantile(values, 0.4)] if values.size else np.zeros(1, np.float32)
+    return float(np.quantile(glass, 0.9) - np.quantile(glass, 0.1))
+
+
+def without_uneven_light(tissue_map: TissueMap, diameter_px: float) -> TissueMap:
+    """Subtract the density of the glass around each place: rests of shading, steps of exposure."""
+    step = max(int(diameter_px / 6), 1)
+    rows, columns = tissue_map.density.shape
+    small = cv2.resize(
+        tissue_map.density,
+        (max(columns // step, 1), max(rows // step, 1)),
+        interpolation=cv2.INTER_AREA,
+    )
+    window = int(np.ceil(3.2 * diameter_px / step))
+    glass = cv2.blur(percentile_filter(small, 20, size=window, mode="nearest"), (3, 3))
+    glass = cv2.resize(glass, (columns, rows), interpolation=cv2.INTER_LINEAR)
+    flat = np.where(tissue_map.scanned, np.maximum(tissue_map.density - glass, 0.0), 0.0)
+    return _tissue_map(flat.astype(np.float32), tissue_map.scanned)
+
+
+def without_edges(tissue_map: TissueMap, diameter_px: float) -> TissueMap:
+    """Take out long thin dark things: the slide's edge, a cover slip's edge, a hair."""
+    dark = (tissue_map.density > 2 * _HALF_TISSUE_OD).astype(np.uint8)
+    count, labels, boxes, _ = cv2.connectedComponentsWithStats(dark)
+    edges = np.zeros(dark.shape, np.uint8)
+    for number in range(1, count):
+        left, top, width, height = boxes[number, :4]
+        if max(width, height) < 4.0 * diameter_px:
+            continue
+        here = np.s_[top : top + height, left : left + width]
+        piece = (labels[here] == number).astype(np.uint8)
+        sides = cv2.minAreaRect(cv2.findNonZero(piece))[1]
+        if max(sides) >= 4.0 * diameter_px and min(sides) <= 0.8 * diameter_px:
+            edges[here] |= piece
+    if not edges.any():
+        return tissue_map
+    reach = 2 * int(0.25 * diameter_px) + 1
+    edge = cv2.dilate(edges, np.ones((reach, reach), np.uint8)) > 0
+    return TissueMap(
+        density=np.where(edge, np.float32(0), tissue_map.density),
+        tissue=np.where(edge, np.float32(0), tissue_map.tissue),
+        scanned=np.asarray(tissue_map.scanned & ~edge),
+    )
+
+
+def usual_diameter(tissue_map: TissueMap, between_px: tuple[float, float]) -> float:
+    """The diameter for which discs explain most of the tissue.
+
+    A disc that is too small sees as much tissue around as inside, one that is too large is not
+    filled; the sum of squared responses times disc area is highest at the true size.
+    """
+    diameters = np.geomspace(*between_px, 28)
+    explained = np.array([_explained(tissue_map.tissue, diameter) for diameter in diameters])
+    best = int(np.argmax(explained))
+    if 0 < best < len(diameters) - 1:  # the top of the parabola through three points
+        before, at, after = explained[best - 1 : best + 2]
+        shift = 0.5 * (before - after) / (before - 2 * at + after)
+        return float(diameters[best] * (diameters[1] / diameters[0]) ** shift)
+    return float(diameters[best])
+
+
+def _explained(tissue: Grey, diameter_px: float) -> float:
+    shrink = max(int(diameter_px / 12), 1)
+    rows, columns = tissue.shape
+    small = cv2.resize(tissue, (columns // shrink, rows // shrink), interpolation=cv2.INTER_AREA)
+    response = disc_response(np.asarray(small, np.float32), diameter_px / shrink, ring_weight=1.0)
+    _, strengths = _peaks(response, diameter_px / shrink, 0.12)
+    return float(np.sum(strengths**2)) * diameter_px**2
+
+
+def disc_response(tissue: Grey, diameter_px: float, ring_weight: float = 0.8) -> Grey:
+    """Mean tissue in a disc minus `ring_weight` times the mean in the ring around it."""
+    radius = diameter_px / 2
+    disc = _disc_mean(tissue, radius)
+    inner, outer = (factor * radius for factor in _RING)
+    ring_sum = _disc_mean(tissue, outer) * outer**2 - _disc_mean(tissue, inner) * inner**2
+    response = disc - ring_weight * ring_sum / (outer**2 - inner**2)
+    # A core smaller than the disc gives a plateau: smoothing leaves one top on it.
+    return np.asarray(cv2.GaussianBlur(response, (0, 0), max(0.12 * radius, 0.3)), np.float32)
+
+
+def _disc_mean(tissue: Grey, radius_px: float) -> Grey:
+    reach = int(np.ceil(radius_px))
+    y, x = np.mgrid[-reach : reach + 1, -reach : reach + 1]
+    kernel = np.clip(radius_px + 0.5 - np.hypot(x, y), 0.0, 1.0).astype(np.float32)
+    mean = cv2.filter2D(tissue, -1, kernel / kernel.sum(), borderType=cv2.BORDER_CONSTANT)
+    return np.asarray(mean, np.float32)
+
+
+def find_spots(response: Grey, diameter_px: float, least_response: float) -> Spots:
+    """Local maxima of a `disc_response`, not closer to one another than about a radius."""
+    xy, strengths = _peaks(response, diameter_px, least_response)
+    order = np.lexsort((xy[:, 0], xy[:, 1], -strengths))
+    return Spots(xy_px=xy[order], response=strengths[order])
+
+
+def _peaks(
+    response: Grey, diameter_px: float, least: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    side = 2 * max(int(0.5 * diameter_px), 1) + 1
+    around = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
+    rows, columns = np.nonzero((response >= cv2.dilate(response, around)) & (response > least))
+    xy = np.stack([columns, rows], axis=1).astype(np.float64)
+    return xy, response[rows, columns].astype(np.float64)

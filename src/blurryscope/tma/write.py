@@ -1,0 +1,50 @@
+"""What the cores stage leaves in a slide's folder: tables, a picture a core, an overview."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from blurryscope.artifacts.tissue_cores import (
+    CoreStatus,
+    TissueCore,
+    write_core_grid,
+    write_tissue_cores,
+)
+from blurryscope.artifacts.whole import whole_file, whole_folder
+from blurryscope.basics.image import Rgb
+from blurryscope.tma.find import Dearrayed
+from blurryscope.tma.overview import draw_overview
+from blurryscope.tma.picture import SlidePicture, working_picture
+from blurryscope.tma.white_balance import WhiteBalance
+
+_CROP_DIAMETERS = 1.2
+"""Width of a core's picture: some glass around shows that nothing was cut off."""
+
+
+def write_cores(dearrayed: Dearrayed, picture: SlidePicture, out_dir: Path) -> None:
+    """Write `cores/` (pictures, `overview.png`), `cores.json`, and last `cores.csv`.
+
+    Each is there whole or not at all, so a `cores.csv` says that all the rest is there too.
+    """
+    with whole_folder(out_dir / "cores") as folder:
+        for core in dearrayed.cores:
+            if core.status is not CoreStatus.MISSING:
+                write_png(folder / f"{core.name}.png", core_picture(picture, core, dearrayed.white))
+        write_png(folder / "overview.png", draw_overview(dearrayed, working_picture(picture)))
+    write_core_grid(out_dir / "cores.json", dearrayed.grid)
+    write_tissue_cores(out_dir / "cores.csv", dearrayed.cores)
+
+
+def core_picture(picture: SlidePicture, core: TissueCore, white: WhiteBalance) -> Rgb:
+    """A core at full resolution with a rim of glass, white-balanced, (row, col, rgb) uint8."""
+    side = 2 * int(_CROP_DIAMETERS * core.diameter_px / 2) + 1
+    top, left = round(core.y_px) - side // 2, round(core.x_px) - side // 2
+    return white.apply(picture.read(top, left, (side, side)))
+
+
+def write_png(path: Path, rgb: Rgb) -> None:
+    """Write a picture as PNG, whole or not at all."""
+    encoded = cv2.imencode(".png", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR))[1]
+    with whole_file(path) as partial:  # not cv2.imwrite: it cannot write to all Windows paths
+        partial.write_bytes(np.asarray(encoded).tobytes())
