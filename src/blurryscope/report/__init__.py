@@ -1,1 +1,6 @@
-"""One page per slide, for the people who decide."""
+"""One self-contained HTML page per slide, for people."""
+
+from blurryscope.report.page import ReportSettings, render_report, write_report
+from blurryscope.report.triage import TriageSettings
+
+__all__ = ["ReportSettings", "TriageSettings", "render_report", "write_report"]

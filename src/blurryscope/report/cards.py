@@ -1,0 +1,167 @@
+"""What the page shows of one core: words, numbers and pictures, ready for the template."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from blurryscope.artifacts.predictions import Decision, Prediction, Probabilities
+from blurryscope.artifacts.tissue_cores import CoreStatus, TissueCore
+from blurryscope.basics.her2 import Score
+from blurryscope.report.pictures import EmbeddedPicture, embed_picture
+from blurryscope.report.slide_folder import RepeatScan
+from blurryscope.report.triage import CoreCase, Urgency
+from blurryscope.report.words import STATUS_WORDS
+
+NO_SCORE = "no score"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProbabilitySegment:
+    """A piece of the bar of probabilities; positions in percent of its length."""
+
+    label: str
+    css_class: str
+    start: float
+    length: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RepeatLine:
+    """One repeat of a core."""
+
+    number: int
+    score: str
+    css_class: str
+    confidence: float | None
+    status: str
+    note: str
+    """Why there is no score; empty where there is one."""
+    picture: EmbeddedPicture | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CoreCard:
+    """One core as the page shows it."""
+
+    name: str
+    urgency: Urgency
+    score: str
+    css_class: str
+    confidence: float | None
+    p_positive: float | None
+    segments: tuple[ProbabilitySegment, ...]
+    reason: str
+    status: str
+    is_whole: bool
+    tissue_fraction: float | None
+    focus: float | None
+    lab_label: str
+    """Empty where the lab's map gives no score."""
+    agreement: float | None
+    """Share of the repeats that give the commonest score."""
+    repeat_count_used: int
+    picture: EmbeddedPicture | None
+    picture_repeat: int | None
+    repeats: tuple[RepeatLine, ...]
+
+    @property
+    def probabilities_in_words(self) -> str:
+        return ", ".join(f"{piece.label} {piece.length / 100:.2f}" for piece in self.segments)
+
+    @property
+    def sort_key(self) -> int:
+        """Place in a column sorted by score; no score stands before 0."""
+        return -1 if self.css_class == "none" else int(self.css_class.removeprefix("s"))
+
+
+def make_card(
+    case: CoreCase, repeats: Mapping[int, RepeatScan], picture_px: int, repeat_picture_px: int
+) -> CoreCard:
+    """Gather one core. Pictures of single repeats are added only where there are several."""
+    best = case.best_repeat
+    shown = None if best is None else case.found[best]
+    result = case.result
+    return CoreCard(
+        name=str(case.name),
+        urgency=case.urgency,
+        score=_label(case.score),
+        css_class=_css_class(case.score),
+        confidence=None if result is None else result.confidence,
+        p_positive=None if result is None else result.p_positive,
+        segments=_segments(None if result is None else result.probabilities),
+        reason=_reason(case),
+        status=STATUS_WORDS[case.status] if case.status is not None else "Not looked for",
+        is_whole=case.status is CoreStatus.OK,
+        tissue_fraction=None if shown is None else shown.tissue_fraction,
+        focus=None if shown is None else shown.focus,
+        lab_label="" if case.label is None else case.label.label,
+        agreement=None if result is None else result.agreement,
+        repeat_count_used=0 if result is None else result.repeats_used,
+        picture=None
+        if best is None
+        else embed_picture(repeats[best].picture(case.name), picture_px),
+        picture_repeat=best,
+        repeats=tuple(
+            _repeat_line(
+                number,
+                case.predictions.get(number),
+                case.found.get(number),
+                embed_picture(repeat.picture(case.name), repeat_picture_px),
+            )
+            for number, repeat in sorted(repeats.items())
+        )
+        if len(repeats) > 1
+        else (),
+    )
+
+
+def _reason(case: CoreCase) -> str:
+    if case.result is not None:
+        return case.result.reason
+    return "" if case.urgency is Urgency.NO_TISSUE else "not scored yet"
+
+
+def _repeat_line(
+    number: int,
+    prediction: Prediction | None,
+    core: TissueCore | None,
+    picture: EmbeddedPicture | None,
+) -> RepeatLine:
+    score = None if prediction is None else prediction.score
+    return RepeatLine(
+        number=number,
+        score=_label(score),
+        css_class=_css_class(score),
+        confidence=None if prediction is None else prediction.confidence,
+        status="Not looked for" if core is None else STATUS_WORDS[core.status],
+        note="" if prediction is None else prediction.reason,
+        picture=picture,
+    )
+
+
+def _label(score: Score | None) -> str:
+    return NO_SCORE if score is None else score.label
+
+
+def _css_class(score: Score | None) -> str:
+    return "none" if score is None else f"s{score.value}"
+
+
+def _segments(probabilities: Probabilities | None) -> tuple[ProbabilitySegment, ...]:
+    if probabilities is None:
+        return ()
+    return tuple(
+        ProbabilitySegment(
+            label=score.label,
+            css_class=_css_class(score),
+            start=100 * sum(probabilities[: score.value]),
+            length=100 * probabilities[score.value],
+        )
+        for score in Score
+    )
+
+
+def is_withheld(case: CoreCase) -> bool:
+    """Whether there is tissue and no score."""
+    if case.urgency is Urgency.NO_TISSUE:
+        return False
+    return case.result is None or case.result.decision is not Decision.SCORED
