@@ -59,7 +59,7 @@ class Prediction:
     @property
     def most_probable(self) -> Score | None:
         """The score with the highest probability, given or not; for evaluation only."""
-        return most_probable(self.probabilities)
+        return None if self.probabilities is None else most_probable(self.probabilities)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,10 +86,8 @@ class CoreResult:
             _check_share(name, getattr(self, name))
 
 
-def most_probable(probabilities: Probabilities | None) -> Score | None:
+def most_probable(probabilities: Probabilities) -> Score:
     """The score with the highest probability, the lower one where two are equal."""
-    if probabilities is None:
-        return None
     return Score(probabilities.index(max(probabilities)))
 
 

@@ -58,7 +58,10 @@ def random_device(rng: np.random.Generator) -> ImaginedDevice:
     balances = ("divided", "folded", "none")
     error = 0.05 if legacy else 0.012
     return ImaginedDevice(
-        pixel_size_um=float(rng.uniform(0.65, 0.8) if legacy else rng.uniform(0.5, 1.4)),
+        # Mostly coarse ones: the network sees 2.9 µm, and they cost less.
+        pixel_size_um=float(
+            rng.choice([rng.uniform(0.6, 0.8), rng.uniform(0.9, 1.4)], p=[0.12, 0.88])
+        ),
         blur_um=float(rng.uniform(0.0, 60.0) * (rng.random() < 0.9)),
         focus_um=float(rng.exponential(1.2)),
         contrast=float(rng.uniform(0.4, 1.1) if legacy else rng.uniform(0.75, 1.15)),

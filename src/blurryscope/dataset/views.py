@@ -108,7 +108,7 @@ def _padded_to_square(picture: Rgb, side_px: int) -> Rgb:
     return padded
 
 
-def _margins(picture: Rgb | Mask, side_px: int) -> list[tuple[int, int]]:
+def _margins(picture: Rgb | Grey, side_px: int) -> list[tuple[int, int]]:
     missing = [side_px - length for length in picture.shape[:2]]
     return [(length // 2, length - length // 2) for length in missing]
 

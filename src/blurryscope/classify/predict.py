@@ -1,0 +1,121 @@
+"""From stacks to probabilities, and from probabilities to a score or a reason why there is none."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from blurryscope.artifacts.predictions import Decision, Prediction, Probabilities, most_probable
+from blurryscope.artifacts.samples import Sample
+from blurryscope.artifacts.training_set import reduced_views
+from blurryscope.basics.image import Rgb
+from blurryscope.classify.gate import objection, stack_quality
+from blurryscope.classify.model_file import SHIPPED, LoadedModel, ModelSettings, read_model
+from blurryscope.classify.networks import class_probabilities
+
+_STACKS_AT_ONCE = {"corenet": 16, "efin": 1}
+
+
+class Classifier:
+    """A trained network and the settings that were fixed with it."""
+
+    def __init__(self, model: LoadedModel) -> None:
+        self.name = model.name
+        self.sha256 = model.sha256
+        self.settings = model.settings
+        self._network = model.network
+
+    def predict(self, stacks: Rgb) -> NDArray[np.float64]:
+        """Calibrated probabilities of 0, 1+, 2+, 3+ as (core, 4); each row sums to 1.
+
+        `stacks` is (core, view, row, col, rgb) uint8 as `make_stack` makes them. Two-class
+        answers follow: the probability of 2+/3+ is the sum of the last two columns.
+        """
+        if stacks.ndim != 5 or stacks.shape[-1] != 3 or stacks.dtype != np.uint8:
+            raise ValueError(
+                f"stacks must be (core, view, row, col, rgb) uint8, "
+                f"got {stacks.dtype} {stacks.shape}"
+            )
+        size = _STACKS_AT_ONCE[self.settings.network]
+        forward = _FORWARD[self.settings.network]
+        batches = [stacks[start : start + size] for start in range(0, len(stacks), size)]
+        with torch.inference_mode():
+            rows = [forward(self._network, batch, self.settings).numpy() for batch in batches]
+        joined = np.concatenate(rows) if rows else np.empty((0, 4))
+        normed: NDArray[np.float64] = joined / joined.sum(axis=1, keepdims=True)
+        return normed
+
+    def score(self, sample: Sample, stack: Rgb, threshold: float | None = None) -> Prediction:
+        """Score one stack, or say why not; `threshold` is the model's own if None."""
+        unfit = objection(stack_quality(stack))
+        if unfit is not None:
+            return withheld(sample, unfit)
+        row = self.predict(stack[None])[0]
+        return prediction_of(
+            sample, row, self.settings.threshold if threshold is None else threshold
+        )
+
+
+def load_model(name_or_path: str | Path = SHIPPED) -> Classifier:
+    """Load a shipped model by name, or any safetensors file; an `InputError` says what is wrong."""
+    return Classifier(read_model(name_or_path))
+
+
+def prediction_of(sample: Sample, row: NDArray[np.float64], threshold: float) -> Prediction:
+    """Probabilities, (4,), to a score where the confidence reaches `threshold`."""
+    probabilities: Probabilities = (float(row[0]), float(row[1]), float(row[2]), float(row[3]))
+    confidence = max(probabilities)
+    is_sure = confidence >= threshold
+    return Prediction(
+        slide=sample.slide,
+        repeat=sample.repeat,
+        core=sample.core,
+        score=most_probable(probabilities) if is_sure else None,
+        probabilities=probabilities,
+        p_positive=min(probabilities[2] + probabilities[3], 1.0),
+        decision=Decision.SCORED if is_sure else Decision.INDETERMINATE,
+        reason="" if is_sure else f"confidence {confidence:.2f} is below {threshold:.2f}",
+    )
+
+
+def withheld(sample: Sample, reason: str) -> Prediction:
+    """No score, because of `reason`."""
+    return Prediction(
+        slide=sample.slide,
+        repeat=sample.repeat,
+        core=sample.core,
+        score=None,
+        probabilities=None,
+        p_positive=None,
+        decision=Decision.WITHHELD,
+        reason=reason,
+    )
+
+
+def as_core_net_input(reduced: NDArray[np.uint8]) -> Tensor:
+    """(core, view, row, col, rgb) uint8 to (core, view, rgb, row, col) float32 in 0..255."""
+    return torch.from_numpy(np.ascontiguousarray(reduced)).permute(0, 1, 4, 2, 3).float()
+
+
+def _core_net_forward(network: nn.Module, stacks: Rgb, settings: ModelSettings) -> Tensor:
+    logits = network(as_core_net_input(reduced_views(stacks))).cumulative_logits
+    return class_probabilities(logits.double() / settings.temperature)
+
+
+def _efin_forward(network: nn.Module, stacks: Rgb, settings: ModelSettings) -> Tensor:
+    ordered = stacks[..., ::-1] if settings.bgr else stacks
+    views = torch.from_numpy(np.ascontiguousarray(ordered)).permute(0, 1, 4, 2, 3).float() / 255
+    logits = network(views.flatten(1, 2)).double() / settings.temperature
+    probabilities = torch.softmax(logits, dim=1)
+    if settings.classes == 2:  # nothing is known within the two; each gets half
+        probabilities = probabilities.repeat_interleave(2, dim=1) / 2
+    return probabilities
+
+
+_FORWARD: dict[str, Callable[[nn.Module, Rgb, ModelSettings], Tensor]] = {
+    "corenet": _core_net_forward,
+    "efin": _efin_forward,
+}
