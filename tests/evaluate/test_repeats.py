@@ -1,0 +1,150 @@
+"""Fusing repeats, against cases worked by hand."""
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from blurryscope.artifacts.predictions import Decision, Prediction, Probabilities
+from blurryscope.basics.core_name import CoreName
+from blurryscope.basics.her2 import Score
+from blurryscope.evaluate.repeats import (
+    FusionRule,
+    agreement,
+    consistency,
+    fuse,
+    fuse_core,
+    fuse_slide,
+)
+
+_ZERO_SURE: Probabilities = (0.9, 0.1, 0.0, 0.0)
+_TWO_UNSURE: Probabilities = (0.1, 0.2, 0.4, 0.3)
+_THREE_UNSURE: Probabilities = (0.1, 0.1, 0.3, 0.5)
+_CORE = CoreName(0, 0)
+_REPEATS = (_ZERO_SURE, _TWO_UNSURE, _THREE_UNSURE)
+
+
+def test_the_surest_scan_speaks_for_all() -> None:
+    fused = fuse(_REPEATS, FusionRule.HIGHEST_CONFIDENCE)
+    assert (fused.score, fused.confidence) == (Score.ZERO, 0.9)
+
+
+def test_confidence_weights_the_class_indices() -> None:
+    # (0 * 0.9 + 2 * 0.4 + 3 * 0.5) / (0.9 + 0.4 + 0.5) = 2.3 / 1.8 = 1.28
+    fused = fuse(_REPEATS, FusionRule.CONFIDENCE_WEIGHTED)
+    assert fused.score is Score.ONE
+    assert fused.confidence == pytest.approx((0.9 + 0.4 + 0.5) / 3)
+
+
+def test_the_plain_average_rounds_the_mean_score() -> None:
+    assert fuse(_REPEATS, FusionRule.PLAIN_AVERAGE).score is Score.TWO  # 5 / 3 = 1.67
+
+
+@pytest.mark.parametrize(
+    ("scores", "fused"), [((0, 1), 0), ((1, 2), 2), ((2, 3), 2)], ids=["0.5", "1.5", "2.5"]
+)
+@pytest.mark.parametrize("rule", [FusionRule.PLAIN_AVERAGE, FusionRule.CONFIDENCE_WEIGHTED])
+def test_halves_are_rounded_to_even(scores: tuple[int, ...], fused: int, rule: FusionRule) -> None:
+    assert fuse([_certain(score) for score in scores], rule).score == fused
+
+
+def test_the_majority_takes_the_lowest_of_equally_common_scores() -> None:
+    assert fuse(_REPEATS, FusionRule.MAJORITY).score is Score.ZERO
+    assert fuse([_certain(3), _certain(1), _certain(3)], FusionRule.MAJORITY).score is Score.THREE
+
+
+def test_log_probabilities_are_averaged_and_normed() -> None:
+    fused = fuse([(0.5, 0.3, 0.1, 0.1), (0.2, 0.6, 0.1, 0.1)], FusionRule.LOG_AVERAGE)
+    roots = [math.sqrt(0.1), math.sqrt(0.18), 0.1, 0.1]
+    assert fused.probabilities == pytest.approx([root / sum(roots) for root in roots])
+    assert fused.score is Score.ONE
+
+
+def test_agreement_is_the_share_of_the_commonest_score() -> None:
+    assert agreement([Score(1), Score(1), Score(3)]) == pytest.approx(2 / 3)
+    assert agreement([Score(0), Score(1), Score(3)]) == pytest.approx(1 / 3)
+
+
+def test_consistency_is_the_mean_agreement_of_the_cores() -> None:
+    cores = [[Score(2)] * 3, [Score(0), Score(1), Score(3)]]
+    assert consistency(cores) == pytest.approx((1 + 1 / 3) / 2)
+
+
+@given(st.permutations(_REPEATS), st.sampled_from(FusionRule))
+def test_the_order_of_the_repeats_does_not_matter(
+    shuffled: list[Probabilities], rule: FusionRule
+) -> None:
+    fused, other = fuse(_REPEATS, rule), fuse(shuffled, rule)
+    assert fused.score is other.score
+    assert fused.confidence == pytest.approx(other.confidence)
+
+
+@given(st.sampled_from(_REPEATS), st.integers(1, 4), st.sampled_from(FusionRule))
+def test_repeats_that_are_equal_fuse_to_themselves(
+    probabilities: Probabilities, count: int, rule: FusionRule
+) -> None:
+    fused = fuse([probabilities] * count, rule)
+    assert fused.probabilities == pytest.approx(probabilities, abs=1e-5)
+    assert fused.confidence == pytest.approx(max(probabilities), abs=1e-5)
+
+
+def test_a_withheld_repeat_takes_no_part() -> None:
+    result = fuse_core([_prediction(None, 1), _prediction(_ZERO_SURE, 2)], threshold=0.5)
+    assert result.decision is Decision.SCORED
+    assert (result.score, result.repeats_used, result.agreement) == (Score.ZERO, 1, 1.0)
+
+
+def test_a_core_whose_repeats_are_all_withheld_is_withheld_with_their_reasons() -> None:
+    result = fuse_core([_prediction(None, 1), _prediction(None, 2)], threshold=0.5)
+    assert result.decision is Decision.WITHHELD
+    assert result.reason == "out of focus"
+    assert result.repeats_used == 0
+
+
+def test_a_fused_confidence_below_the_threshold_withholds_the_score() -> None:
+    result = fuse_core([_prediction(_TWO_UNSURE, 1)], threshold=0.6)
+    assert result.decision is Decision.INDETERMINATE
+    assert result.score is None
+    assert result.reason == "confidence 0.40 is below 0.60"
+    assert result.p_positive == pytest.approx(0.7)
+
+
+def test_cores_of_a_slide_are_fused_each_by_itself() -> None:
+    cores = [CoreName(0, 0), CoreName(0, 1)]
+    predictions = [
+        _prediction(_certain(index), repeat, core)
+        for repeat in (1, 2)
+        for index, core in enumerate(cores)
+    ]
+    results = fuse_slide(predictions, threshold=0.5)
+    assert [(result.core, result.score) for result in results] == [
+        (cores[0], Score.ZERO),
+        (cores[1], Score.ONE),
+    ]
+
+
+def test_predictions_of_two_cores_are_not_one_core() -> None:
+    with pytest.raises(ValueError, match="one core, got 2"):
+        fuse_core(
+            [_prediction(_ZERO_SURE, 1), _prediction(_ZERO_SURE, 1, CoreName(5, 5))], threshold=0.5
+        )
+
+
+def _certain(score: int) -> Probabilities:
+    zero, one, two, three = (1.0 if number == score else 0.0 for number in range(4))
+    return zero, one, two, three
+
+
+def _prediction(
+    probabilities: Probabilities | None, repeat: int, core: CoreName = _CORE
+) -> Prediction:
+    if probabilities is None:
+        return Prediction(
+            slide="S", repeat=repeat, core=core, score=None, probabilities=None, p_positive=None,
+            decision=Decision.WITHHELD, reason="out of focus",
+        )  # fmt: skip
+    return Prediction(
+        slide="S", repeat=repeat, core=core, score=Score.ZERO, probabilities=probabilities,
+        p_positive=probabilities[2] + probabilities[3], decision=Decision.SCORED,
+    )  # fmt: skip
