@@ -1,0 +1,114 @@
+"""Stacks show tissue, at one scale whatever the device, the same each time."""
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from blurryscope.basics.image import Rgb
+from blurryscope.dataset.views import (
+    OVERVIEW,
+    STACK_SHAPE,
+    VIEW_PIXEL_SIZE_UM,
+    find_tissue,
+    make_stack,
+)
+
+
+def test_the_same_core_gives_the_same_stack() -> None:
+    core = _disc(700)
+    first = make_stack(core, pixel_size_um=0.72)
+    np.testing.assert_array_equal(first, make_stack(core, pixel_size_um=0.72))
+
+
+def test_crops_are_cut_where_the_tissue_is() -> None:
+    core = _glass(1400, 1400)
+    core[800:1300, 60:560] = (150, 110, 80)
+    stack = make_stack(core, pixel_size_um=VIEW_PIXEL_SIZE_UM)
+    assert find_tissue(stack[0]).mean() > 0.9
+
+
+def test_crops_do_not_show_the_same_place_while_there_is_other_tissue() -> None:
+    core = _glass(1100, 1100)
+    columns = np.linspace(60, 200, 1100).astype(np.uint8)
+    core[..., 0], core[..., 1], core[..., 2] = columns, columns[:, None], 120
+    stack = make_stack(core, pixel_size_um=VIEW_PIXEL_SIZE_UM)
+    places = {tuple(np.median(view.reshape(-1, 3), axis=0)) for view in stack[:OVERVIEW]}
+    assert len(places) == 4
+
+
+@pytest.mark.parametrize("pixel_size_um", [0.4, 1.0, 1.4])
+def test_a_cell_is_equally_large_in_a_view_whatever_the_pixel_size(pixel_size_um: float) -> None:
+    period_um = 40.0
+    side = round(1000 / pixel_size_um)
+    wave = np.sin(2 * np.pi * np.arange(side) * pixel_size_um / period_um)
+    core = np.repeat((160 + 60 * wave).astype(np.uint8)[:, None, None], side, axis=1)
+    view = make_stack(np.repeat(core, 3, axis=2), pixel_size_um=pixel_size_um)[0]
+    spectrum = np.abs(np.fft.rfft(view[:, 256, 0].astype(float) - view.mean()))
+    periods = int(spectrum.argmax())
+    assert periods == pytest.approx(512 * VIEW_PIXEL_SIZE_UM / period_um, abs=1)
+
+
+def test_a_small_core_lies_in_the_middle_of_clear_glass() -> None:
+    core = np.full((200, 260, 3), 90, np.uint8)
+    stack = make_stack(core, pixel_size_um=VIEW_PIXEL_SIZE_UM)
+    assert stack[0, 256, 256, 0] == 90
+    assert (stack[:, :100] == 255).all()
+
+
+def test_what_no_frame_covered_becomes_glass() -> None:
+    core = _disc(700)
+    core[:300] = 0
+    assert (make_stack(core, pixel_size_um=VIEW_PIXEL_SIZE_UM) > 0).all()
+
+
+def test_training_crops_differ_from_draw_to_draw_and_repeat_with_the_seed() -> None:
+    core = _disc(1200)
+    noise = np.random.default_rng(0).integers(0, 20, core.shape, dtype=np.uint8)
+    core -= noise
+    draw = [make_stack(core, pixel_size_um=0.72, rng=np.random.default_rng(s)) for s in (1, 1, 2)]
+    np.testing.assert_array_equal(draw[0], draw[1])
+    assert (draw[0][:OVERVIEW] != draw[2][:OVERVIEW]).any()
+    np.testing.assert_array_equal(draw[0][OVERVIEW], draw[2][OVERVIEW])
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(1, 900), st.integers(1, 900), st.floats(0.4, 1.4), st.none() | st.integers(0, 9))
+def test_every_picture_gives_a_stack(
+    rows: int, columns: int, pixel_size_um: float, seed: int | None
+) -> None:
+    rng = None if seed is None else np.random.default_rng(seed)
+    stack = make_stack(
+        np.full((rows, columns, 3), 120, np.uint8), pixel_size_um=pixel_size_um, rng=rng
+    )
+    assert stack.shape == STACK_SHAPE
+    assert stack.dtype == np.uint8
+
+
+def test_given_tissue_decides_where_crops_are_cut() -> None:
+    core = np.full((1100, 1100, 3), 120, np.uint8)
+    core[:500, :500] = 80
+    tissue = np.zeros((1100, 1100), bool)
+    tissue[:500, :500] = True
+    stack = make_stack(core, tissue, pixel_size_um=VIEW_PIXEL_SIZE_UM)
+    assert (stack[0] == 80).mean() > 0.9
+
+
+def test_pale_tissue_is_tissue_and_noise_on_glass_is_not() -> None:
+    rng = np.random.default_rng(5)
+    core = (_glass(800, 800).astype(int) - 8 + rng.integers(-4, 5, (800, 800, 3))).astype(np.uint8)
+    core[200:600, 200:600] -= np.array([20, 14, 6], np.uint8)
+    tissue = find_tissue(core)
+    assert tissue[250:550, 250:550].mean() > 0.98
+    assert tissue[:150].mean() < 0.02
+
+
+def _glass(rows: int, columns: int) -> Rgb:
+    return np.full((rows, columns, 3), 255, np.uint8)
+
+
+def _disc(side: int) -> Rgb:
+    core = np.ascontiguousarray(_glass(side, side))
+    cv2.circle(core, (side // 2, side // 2), side * 2 // 5, (150, 120, 180), -1)
+    return core
