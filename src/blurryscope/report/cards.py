@@ -33,8 +33,7 @@ class RepeatLine:
     css_class: str
     confidence: float | None
     status: str
-    note: str
-    """Why there is no score; empty where there is one."""
+    is_whole: bool
     picture: EmbeddedPicture | None
 
 
@@ -133,7 +132,7 @@ def _repeat_line(
         css_class=_css_class(score),
         confidence=None if prediction is None else prediction.confidence,
         status="Not looked for" if core is None else STATUS_WORDS[core.status],
-        note="" if prediction is None else prediction.reason,
+        is_whole=core is not None and core.status is CoreStatus.OK,
         picture=picture,
     )
 

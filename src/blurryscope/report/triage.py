@@ -18,7 +18,7 @@ class TriageSettings:
     low_confidence: float = 0.7
     """Positives below it come first; the paper's own thresholds lie between 0.56 and 0.74."""
     likely_positive: float = 0.5
-    """A core without a score whose P(2+ or 3+) reaches this is treated as a positive."""
+    """A core whose P(2+ or 3+) reaches this comes first too, whatever its score."""
 
     def __post_init__(self) -> None:
         for name in ("low_confidence", "likely_positive"):
@@ -117,9 +117,9 @@ def _urgency(
 
 
 def _is_unsure_positive(result: CoreResult, settings: TriageSettings) -> bool:
-    if result.score is not None:
-        is_low = result.confidence is not None and result.confidence < settings.low_confidence
-        return result.score.is_positive and is_low
+    if result.score is not None and result.score.is_positive:
+        return result.confidence is not None and result.confidence < settings.low_confidence
+    # Also for a score of 1+: 0.4 for it and 0.3 each for 2+ and 3+ is likely positive.
     return result.p_positive is not None and result.p_positive >= settings.likely_positive
 
 

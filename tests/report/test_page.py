@@ -1,0 +1,191 @@
+import base64
+import hashlib
+import re
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from blurryscope.artifacts.tissue_cores import CoreStatus
+from blurryscope.basics.errors import InputError, MissingInputError
+from blurryscope.basics.her2 import RESEARCH_USE_ONLY, Score
+from blurryscope.report import write_report
+from blurryscope.report.words import Fact, facts_of
+
+MakeSlide = Callable[..., Path]
+
+
+class _Page(HTMLParser):
+    """Collects what the tests ask for."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.html = path.read_text(encoding="utf-8")
+        self.tags: list[tuple[str, dict[str, str]]] = []
+        self.texts: list[str] = []
+        self.feed(self.html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, {name: value or "" for name, value in attrs}))
+
+    def handle_data(self, data: str) -> None:
+        self.texts.append(data)
+
+    @property
+    def text(self) -> str:
+        return " ".join(" ".join(self.texts).split())
+
+    def all(self, tag: str) -> list[dict[str, str]]:
+        return [attributes for name, attributes in self.tags if name == tag]
+
+
+@pytest.fixture
+def page(make_slide: MakeSlide) -> _Page:
+    root = make_slide(
+        {
+            "A1": ["3+", "3+", "3+ unsure"],
+            "A2": ["3+ unsure"] * 3,
+            "B1": ["withheld"] * 3,
+            "B2": ["withheld"] * 3,
+        },
+        statuses={"B2": CoreStatus.MISSING},
+        labels={"A1": Score.THREE, "B2": Score.ONE},
+    )
+    return _Page(write_report(root))
+
+
+def test_nothing_is_fetched_from_outside(page: _Page) -> None:
+    sources = [a["src"] for _, a in page.tags if "src" in a]
+    assert sources
+    assert all(source.startswith("data:image/jpeg;base64,") for source in sources)
+    assert all(a["href"].startswith("#") for a in page.all("a"))
+    assert not page.all("link")
+    assert not re.search(r"@import|url\(|https?://", page.html)
+
+
+def test_the_policy_admits_only_the_pages_own_style_and_script(page: _Page) -> None:
+    policy = next(
+        a["content"] for a in page.all("meta") if a.get("http-equiv") == "Content-Security-Policy"
+    )
+    assert "default-src 'none'" in policy
+    for tag in ("style", "script"):
+        (inside,) = re.findall(f"<{tag}>(.*?)</{tag}>", page.html, re.DOTALL)
+        checksum = base64.b64encode(hashlib.sha256(inside.encode()).digest()).decode()
+        assert f"{tag}-src 'sha256-{checksum}'" in policy
+    assert not [a for _, a in page.tags if "style" in a or any(name.startswith("on") for name in a)]
+
+
+def test_research_use_only_is_the_first_thing_on_the_page_and_on_every_sheet(page: _Page) -> None:
+    body = page.html[page.html.index("<body>") :]
+    first = re.search(r"<p[^>]*>(.*?)</p>", body)
+    assert first is not None
+    assert first[1] == RESEARCH_USE_ONLY
+    assert f'@bottom-left {{ content: "{RESEARCH_USE_ONLY}"' in page.html
+
+
+def test_every_link_leads_somewhere_and_every_name_is_used_once(page: _Page) -> None:
+    names = [a["id"] for _, a in page.tags if "id" in a]
+    assert len(names) == len(set(names))
+    assert {a["href"].removeprefix("#") for a in page.all("a")} <= set(names)
+
+
+def test_every_picture_says_what_it_shows(page: _Page) -> None:
+    assert all(a.get("alt") for a in page.all("img"))
+    assert all(a.get("aria-label") for a in page.all("svg"))
+
+
+def test_cores_stand_in_the_order_of_triage(page: _Page) -> None:
+    cards = [a["id"] for a in page.all("li") if a.get("class") == "card"]
+    assert cards == ["core-A2", "core-B1", "core-A1"]
+    assert "B2 (lab's map: 1+)" in page.text
+
+
+def test_repeats_reasons_and_provenance_are_shown(page: _Page) -> None:
+    for sentence in ("Repeat 3", "out of focus", "ab" * 32, "SHA-256 " + "cd" * 32, "Pixel size"):
+        assert sentence in page.text
+    assert "Same score in 1 of 1 cores" in page.text
+
+
+def test_the_same_folder_gives_the_same_bytes(make_slide: MakeSlide, tmp_path: Path) -> None:
+    root = make_slide({"A1": ["3+"], "A2": ["0"]})
+    one, two = (write_report(root, out=tmp_path / name) for name in ("one.html", "two.html"))
+    assert one.read_bytes() == two.read_bytes()
+
+
+EVIL = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>"
+
+
+def test_what_looks_like_markup_is_shown_as_text(make_slide: MakeSlide) -> None:
+    root = make_slide(
+        {"A1": ["3+"], "A2": ["withheld"]},
+        slide=EVIL,
+        grid={"needs_confirmation": True, "reasons": (EVIL,), "orientation": EVIL},
+        stitch={EVIL: EVIL, "nested": {EVIL: [EVIL]}},
+    )
+    page = _Page(write_report(root))
+    assert len(page.all("script")) == 1
+    assert not [a for _, a in page.tags if a.get("src") == "x" or "onerror" in a]
+    assert EVIL in "".join(page.texts)
+
+
+def test_names_that_are_no_labs_are_told_at_the_top(make_slide: MakeSlide) -> None:
+    page = _Page(write_report(make_slide({"A1": ["3+"]}, grid={"names_from": "grid"})))
+    assert "The names of the cores are not a lab's." in page.text
+
+
+def test_names_that_need_confirmation_are_told_with_the_reason(make_slide: MakeSlide) -> None:
+    reason = "a turn by 180° fits as well"
+    grid = {"needs_confirmation": True, "reasons": (reason,)}
+    page = _Page(write_report(make_slide({"A1": ["3+"]}, grid=grid)))
+    assert "The names need confirmation." in page.text
+    assert reason in page.text
+
+
+def test_sure_names_carry_no_warning(page: _Page) -> None:
+    assert 'class="notice"' not in page.html
+
+
+def test_a_slide_that_is_not_scored_yet_still_has_a_page(make_slide: MakeSlide) -> None:
+    root = make_slide({"A1": ["3+"]})
+    for name in ("scores.csv", "results.csv", "provenance.json", "stitch.json", "cores.json"):
+        (root / name).unlink()
+    (root / "cores" / "A1.png").unlink()
+    page = _Page(write_report(root))
+    assert "not scored yet" in page.text
+    assert "no picture" in page.text
+
+
+def test_a_folder_without_cores_is_refused_and_an_older_page_stays(tmp_path: Path) -> None:
+    (tmp_path / "report.html").write_text("old", encoding="utf-8")
+    with pytest.raises(MissingInputError, match=r"cores\.csv"):
+        write_report(tmp_path)
+    assert (tmp_path / "report.html").read_text(encoding="utf-8") == "old"
+
+
+@pytest.mark.parametrize("content", ["{", "[]"])
+def test_a_stitch_json_that_is_none_is_refused(make_slide: MakeSlide, content: str) -> None:
+    root = make_slide({"A1": ["3+"]})
+    (root / "stitch.json").write_text(content, encoding="utf-8")
+    with pytest.raises(InputError, match=r"stitch\.json"):
+        write_report(root)
+
+
+def test_stored_figures_are_told_with_their_units() -> None:
+    stored = {
+        "pixel_size_um": 1.12,
+        "overlap_fraction": 0.14,
+        "camera": {"rotation_deg": 90.5, "is_turned": True},
+        "residuals_px": [3, 1, 2, 5, 4, 6, 7],
+        "lanes": [],
+        "rig": None,
+    }
+    assert list(facts_of(stored)) == [
+        Fact("Pixel size", "1.12 µm"),
+        Fact("Overlap", "14 %"),
+        Fact("Camera · rotation", "90.5°"),
+        Fact("Camera · is turned", "yes"),
+        Fact("Residuals", "7 values, 1 px to 7 px, median 4 px"),
+        Fact("Lanes", "none"),
+        Fact("Rig", "unknown"),
+    ]
