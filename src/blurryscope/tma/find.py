@@ -15,6 +15,7 @@ from blurryscope.artifacts.tissue_cores import (
 from blurryscope.basics.errors import InputError
 from blurryscope.basics.her2 import RESEARCH_USE_ONLY
 from blurryscope.basics.image import Grey
+from blurryscope.tma.doubts import doubts_about
 from blurryscope.tma.lattice import Lattice, fit_lattice
 from blurryscope.tma.measure import NamedNode, measured_cores
 from blurryscope.tma.naming import Naming, named_by_grid, named_by_map
@@ -63,7 +64,7 @@ def find_cores(
     working = working_picture(picture)
     white = find_white_balance(working.rgb)
     tissue_map, diameter_px = _tissue_and_diameter(picture, working, white, settings)
-    response = disc_response(tissue_map.tissue, diameter_px)
+    response = disc_response(tissue_map.tissue, diameter_px, tissue_map.scanned)
     spots = _strong_spots(response, diameter_px)
     lattice = fit_lattice(spots.xy_px, spots.response, diameter_px)
     nodes = look_at_nodes(lattice, spots.xy_px, tissue_map, response, _margin(slide_map))
@@ -71,7 +72,7 @@ def find_cores(
         naming = named_by_grid(nodes)
     else:
         nodes = with_brown_stain(nodes, working.rgb, white.white, tissue_map, diameter_px)
-        naming = named_by_map(nodes, slide_map, settings)
+        naming = named_by_map(nodes, slide_map, settings, doubts_about(lattice, spots))
     pitch_px = lattice.nodes.vectors.pitch_px
     named = _named_nodes(nodes, naming, slide_map, pitch_px, working)
     cores = measured_cores(picture, white, named, diameter_px * working.shrink)

@@ -1,6 +1,6 @@
 """Which core has which name, how sure that is, and what a person should be asked."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,7 +21,8 @@ _ALARM = 3.0
 """Nats by which another orientation must fit better to raise an alarm."""
 _CANDIDATE_COUNT = 5
 _LEAST_FOUND_FRACTION = 0.5
-_IS_TISSUE = 1.0
+_SURE = 2.5
+"""Nats from which on a single place is called surely full or surely empty."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,8 +67,13 @@ def _well_filled(counts: NDArray[np.int_]) -> range:
     return range(int(enough[0]), int(enough[-1]) + 1)
 
 
-def named_by_map(nodes: NodeTable, slide_map: SlideMap, settings: TmaSettings) -> Naming:
-    """Lay the map onto the nodes in the likeliest way; ask where another is nearly as likely."""
+def named_by_map(
+    nodes: NodeTable, slide_map: SlideMap, settings: TmaSettings, doubts: Sequence[str] = ()
+) -> Naming:
+    """Lay the map onto the nodes in the likeliest way; ask where another is nearly as likely.
+
+    `doubts` are reasons to ask that are known already.
+    """
     allowed = _allowed_orientations(settings)
     fitting = _fitting_orientations(nodes, slide_map, allowed)
     placements = all_placements(nodes, slide_map, fitting)
@@ -79,6 +85,7 @@ def named_by_map(nodes: NodeTable, slide_map: SlideMap, settings: TmaSettings) -
     others = [turn for turn in _TURNS if turn not in fitting]
     turned = all_placements(nodes, slide_map, tuple(others)) if settings.uses_stain else []
     reasons = [
+        *doubts,
         *_reasons_of_margin(best, placements, margin, settings.least_margin),
         *_reasons_of_turns(best, turned),
         *_reasons_of_places(nodes, slide_map, places),
@@ -180,20 +187,29 @@ def _reasons_of_places(
 ) -> list[str]:
     wanted = [name for name in places if slide_map.expects_tissue(name)]
     found = [name for name in wanted if nodes.tissue[places[name]] > 0]
+    lost = [name for name in wanted if nodes.tissue[places[name]] < -_SURE]
+    outside = [name for name in wanted if not nodes.in_scan[places[name]]]
     extra = [
         name
         for name in places
-        if not slide_map.expects_tissue(name) and nodes.tissue[places[name]] > _IS_TISSUE
+        if not slide_map.expects_tissue(name) and nodes.tissue[places[name]] > _SURE
     ]
     reasons = []
     if len(found) < _LEAST_FOUND_FRACTION * len(wanted):
         reasons.append(f"Only {len(found)} of {len(wanted)} cores of the map were found")
-    if len(extra) > 1 or (extra and len(found) < len(wanted)):
-        listed = ", ".join(str(name) for name in sorted(extra)[:8])
+    if outside:
+        reasons.append(f"The scan does not reach {_listed(outside)}")
+    if len(extra) > 1 or (extra and lost):
         reasons.append(
-            f"Tissue lies where the map has no core ({listed}): is it the map of this slide?"
+            f"Tissue lies where the map has no core ({_listed(extra)}): "
+            "is it the map of this slide?"
         )
     return reasons
+
+
+def _listed(names: list[CoreName]) -> str:
+    first = ", ".join(str(name) for name in sorted(names)[:8])
+    return first if len(names) <= 8 else f"{first} and {len(names) - 8} more"
 
 
 def _candidate(placement: Placement, best: Placement) -> Candidate:

@@ -2,6 +2,7 @@
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from blurryscope.artifacts.tissue_cores import CoreStatus, TissueCore
 from blurryscope.basics.image import Rgb
@@ -56,9 +57,11 @@ def _draw_link(canvas: Rgb, start: tuple[int, int], end: tuple[int, int], usual_
     length = float(np.hypot(*vector))
     rim = vector / max(length, 1.0) * 0.6 * usual_px
     if length > 1.2 * usual_px:
-        first, last = np.rint(np.add(start, rim)), np.rint(np.subtract(end, rim))
-        points = [(int(x), int(y)) for x, y in (first, last)]
-        cv2.line(canvas, *points, _GREY, 1, cv2.LINE_AA)
+        cv2.line(canvas, _rounded(start + rim), _rounded(end - rim), _GREY, 1, cv2.LINE_AA)
+
+
+def _rounded(xy: NDArray[np.floating]) -> tuple[int, int]:
+    return round(float(xy[0])), round(float(xy[1]))
 
 
 def _draw_core(canvas: Rgb, core: TissueCore, at: tuple[int, int], diameter_px: float) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
+from blurryscope.artifacts.mosaic import Mosaic
 from blurryscope.basics.errors import InputError, MissingInputError
 from blurryscope.basics.image import Rgb
 
@@ -44,19 +45,19 @@ class SlidePicture(Protocol):
         ...
 
 
-class ImageFile:
-    """A picture file (PNG, JPEG, TIFF) in memory with its halvings."""
+class PlainPicture:
+    """A picture in memory with its halvings; (row, col, rgb) uint8."""
 
-    def __init__(self, path: Path, pixel_size_um: float | None = None) -> None:
+    def __init__(self, rgb: Rgb, pixel_size_um: float | None = None) -> None:
         if pixel_size_um is not None and pixel_size_um <= 0:
             raise ValueError(f"pixel_size_um must be positive, got {pixel_size_um}")
-        self.path = path
         self.pixel_size_um = pixel_size_um
-        self._levels = [_read_rgb(path)]
+        self._levels = [rgb]
         while max(self._levels[-1].shape[:2]) > _SMALLEST_LEVEL_PX:
             rows, columns = self._levels[-1].shape[:2]
             half = (max(columns // 2, 1), max(rows // 2, 1))
-            smaller = cv2.resize(self._levels[-1], half, interpolation=cv2.INTER_AREA)
+            even = self._levels[-1][: 2 * half[1], : 2 * half[0]]
+            smaller = cv2.resize(even, half, interpolation=cv2.INTER_AREA)
             self._levels.append(np.asarray(smaller, np.uint8))
 
     @property
@@ -81,6 +82,16 @@ class ImageFile:
 
     def read_level(self, level: int) -> Rgb:
         return self._levels[level]
+
+
+def open_slide(path: Path, pixel_size_um: float | None = None) -> SlidePicture:
+    """Open a slide's folder, a mosaic, or a picture file (PNG, JPEG, TIFF).
+
+    `pixel_size_um` is for picture files: a mosaic knows its own.
+    """
+    if not path.is_dir():
+        return PlainPicture(_read_rgb(path), pixel_size_um)
+    return Mosaic(path if ".zarr" in path.name else path / "mosaic.ome.zarr")
 
 
 def _read_rgb(path: Path) -> Rgb:

@@ -17,6 +17,9 @@ _HALF_TISSUE_OD = 0.02
 _RING = (1.15, 1.55)
 """Inner and outer radius of the surroundings a disc is compared with, in disc radii."""
 
+_LEAST_SHARE = 0.35
+"""Of a disc or ring that must be scanned to say anything."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TissueMap:
@@ -42,7 +45,8 @@ class Spots:
 
 def map_tissue(rgb: Rgb, white: NDArray[np.float64]) -> TissueMap:
     """Tell tissue from glass in the working picture, (row, col, rgb) uint8."""
-    scanned = ~is_unscanned(rgb)
+    touches_black = cv2.dilate(is_unscanned(rgb).astype(np.uint8), np.ones((3, 3), np.uint8))
+    scanned = touches_black == 0  # a pixel at the border is half black, which looks like tissue
     od = optical_density(rgb, white)
     density = od.mean(axis=2) + 0.5 * (od.max(axis=2) - od.min(axis=2))
     return _tissue_map(np.where(scanned, density, 0.0).astype(np.float32), scanned)
@@ -127,15 +131,32 @@ def _explained(tissue: Grey, diameter_px: float) -> float:
     return float(np.sum(strengths**2)) * diameter_px**2
 
 
-def disc_response(tissue: Grey, diameter_px: float, ring_weight: float = 0.8) -> Grey:
-    """Mean tissue in a disc minus `ring_weight` times the mean in the ring around it."""
-    radius = diameter_px / 2
-    disc = _disc_mean(tissue, radius)
-    inner, outer = (factor * radius for factor in _RING)
-    ring_sum = _disc_mean(tissue, outer) * outer**2 - _disc_mean(tissue, inner) * inner**2
-    response = disc - ring_weight * ring_sum / (outer**2 - inner**2)
+def disc_response(
+    tissue: Grey, diameter_px: float, scanned: Mask | None = None, ring_weight: float = 0.8
+) -> Grey:
+    """Mean tissue in a disc minus `ring_weight` times the mean in the ring around it.
+
+    With `scanned`, means are taken over what was scanned, so that a core at the edge of the scan
+    is not weaker than others; what lies beyond the picture's border counts as not scanned.
+    """
+    disc, ring = _disc_and_ring_means(tissue, diameter_px / 2)
+    if scanned is not None:
+        disc_share, ring_share = _disc_and_ring_means(scanned.astype(np.float32), diameter_px / 2)
+        disc, ring = (
+            np.where(share > _LEAST_SHARE, total / np.maximum(share, _LEAST_SHARE), 0.0)
+            for total, share in ((disc, disc_share), (ring, ring_share))
+        )
     # A core smaller than the disc gives a plateau: smoothing leaves one top on it.
-    return np.asarray(cv2.GaussianBlur(response, (0, 0), max(0.12 * radius, 0.3)), np.float32)
+    smoothing = max(0.06 * diameter_px, 0.3)
+    response = (disc - ring_weight * ring).astype(np.float32)
+    return np.asarray(cv2.GaussianBlur(response, (0, 0), smoothing), np.float32)
+
+
+def _disc_and_ring_means(values: Grey, radius_px: float) -> tuple[Grey, Grey]:
+    """Means over the disc and over the ring around it, at every pixel."""
+    inner, outer = (factor * radius_px for factor in _RING)
+    ring = _disc_mean(values, outer) * outer**2 - _disc_mean(values, inner) * inner**2
+    return _disc_mean(values, radius_px), np.asarray(ring / (outer**2 - inner**2), np.float32)
 
 
 def _disc_mean(tissue: Grey, radius_px: float) -> Grey:

@@ -71,5 +71,5 @@ def _brightest_mode(pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
     is_peak = (smooth >= np.roll(smooth, 1)) & (smooth >= np.roll(smooth, -1))
     dense = np.flatnonzero(is_peak & (share_near >= _LEAST_SHARE_OF_MODE))
     mode = dense[-1] if len(dense) else int(np.argmax(smooth))
-    near = values[np.abs(brightness - (mode + 0.5)) <= 6.0]
-    return np.asarray(np.median(near, axis=0))
+    near = values[np.abs(brightness - (mode + 0.5)) <= 5.0]
+    return np.asarray(near.mean(axis=0))  # not the median, which knows whole numbers only

@@ -1,0 +1,49 @@
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from blurryscope.artifacts.tissue_cores import read_core_grid, read_tissue_cores
+from blurryscope.tma import TmaSettings, find_cores, write_cores
+from blurryscope.tma.toy_slides import ToySlide
+from blurryscope.tma.white_balance import GLASS_LEVEL
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    slide = ToySlide(rows=2, columns=3, missing=frozenset({"B2"}))
+    out_dir = tmp_path_factory.mktemp("slide")
+    picture = slide.picture()
+    write_cores(find_cores(picture, slide.map(), TmaSettings()), picture, out_dir)
+    return out_dir
+
+
+def test_tables_come_back(written: Path) -> None:
+    assert [str(core.name) for core in read_tissue_cores(written / "cores.csv")] == [
+        "A1", "A2", "A3", "B1", "B2", "B3",
+    ]  # fmt: skip
+    grid = read_core_grid(written / "cores.json")
+    assert (grid.rows, grid.columns, grid.names_from) == (2, 3, "map")
+    assert grid.research_use_only
+
+
+def test_every_core_that_is_there_has_its_picture(written: Path) -> None:
+    names = {path.stem for path in (written / "cores").glob("*.png")}
+    assert names == {"A1", "A2", "A3", "B1", "B3", "overview"}
+
+
+def test_a_cores_picture_is_white_balanced_and_shows_glass_all_around(written: Path) -> None:
+    bgr = cv2.imread(str(written / "cores" / "A2.png"))
+    assert bgr is not None
+    rim = np.concatenate([bgr[0], bgr[-1], bgr[:, 0], bgr[:, -1]]).astype(np.float64)
+    assert np.abs(rim.mean(axis=0) - GLASS_LEVEL).max() < 1.5
+    assert bgr[bgr.shape[0] // 2, bgr.shape[1] // 2].min() < 225
+
+
+def test_writing_again_gives_the_same_bytes(written: Path, tmp_path: Path) -> None:
+    slide = ToySlide(rows=2, columns=3, missing=frozenset({"B2"}))
+    picture = slide.picture()
+    write_cores(find_cores(picture, slide.map(), TmaSettings()), picture, tmp_path)
+    for name in ("cores.csv", "cores.json", "cores/A1.png", "cores/overview.png"):
+        assert (tmp_path / name).read_bytes() == (written / name).read_bytes()
