@@ -49,7 +49,7 @@ AUTHENTIC = ScanSettings(
         scale_error=0.002,
         screw_error_um=2.5,
         backlash_um=14.0,
-        vibration_um=0.2,
+        vibration_um=0.08,
     ),
     camera=CameraSettings(
         pixel_size_um=0.72,
