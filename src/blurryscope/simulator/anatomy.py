@@ -250,14 +250,16 @@ def _gaps(
     """Cracks along the zero line of a slow field, holes at its peaks; half of the share each."""
     if appearance.tear_fraction <= 0.0:
         return np.zeros_like(outline)
-    shape = (outline.shape[0], outline.shape[1])
-    cracks = -np.abs(rough_field(shape, 190.0 / um_per_px, rng))
-    holes = rough_field(shape, 55.0 / um_per_px, rng)
-    where = smooth_field(shape, 260.0 / um_per_px, rng)
-    half = appearance.tear_fraction / 2
+    half_outline = outline[::2, ::2]
+    shape = (half_outline.shape[0], half_outline.shape[1])
+    cracks = -np.abs(rough_field(shape, 95.0 / um_per_px, rng))
+    holes = rough_field(shape, 27.5 / um_per_px, rng)
+    where = smooth_field(shape, 130.0 / um_per_px, rng)
+    share = appearance.tear_fraction / 2
     cracks += np.float32(0.5) * where
     holes += where
-    return np.asarray(
-        (cracks > level_of_share(cracks, half, outline))
-        | (holes > level_of_share(holes, half, outline))
-    )
+    cracks -= np.float32(level_of_share(cracks, share, half_outline))
+    holes -= np.float32(level_of_share(holes, share, half_outline))
+    open_half = np.maximum(cracks, holes)
+    gaps = cv2.resize(open_half, outline.shape[::-1], interpolation=cv2.INTER_LINEAR)
+    return np.asarray(gaps > 0)

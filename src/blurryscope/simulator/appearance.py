@@ -71,11 +71,11 @@ def random_appearance(rng: np.random.Generator) -> Appearance:
         dab_strength=float(rng.lognormal(0.0, 0.15)),
         haematoxylin_hue=float(rng.uniform(-1.0, 1.0)),
         dab_hue=float(rng.uniform(-1.0, 1.0)),
-        dab_background=float(rng.exponential(0.012)),
+        dab_background=float(rng.exponential(0.009)),
         section_thickness=float(rng.lognormal(0.0, 0.1)),
         lymphocyte_fraction=float(rng.beta(1.2, 5.0)),
         heterogeneity=float(rng.uniform(0.3, 0.95)),
-        tear_fraction=float(rng.beta(1.0, 25.0)),
+        tear_fraction=float(rng.beta(1.0, 30.0)),
         fold_count=int(rng.random() < 0.12),
     )
 

@@ -13,7 +13,7 @@ from blurryscope.basics.image import Mask, Rgb
 from blurryscope.simulator.anatomy import Anatomy, plan_anatomy
 from blurryscope.simulator.appearance import Appearance, MembranePattern, random_pattern
 from blurryscope.simulator.stain import stained_light
-from blurryscope.simulator.texture import Field, nucleus_bank, rough_field, smooth_field, stamp
+from blurryscope.simulator.texture import Field, nucleus_bank, smooth_field, stamp
 
 _MARGIN = 1.14
 """Side of the picture against the diameter of the core: room for an oval outline."""
@@ -170,7 +170,7 @@ def _her2_stain(
     uneven = np.clip(1 + np.float32(0.25) * (beads + anatomy.fibres[border]), 0.3, 2.0)
     membranes[border] = strength[cell] * covered * uneven * np.where(outer, 0.6, 1.0)
     brown_cytoplasm = np.take(strength, anatomy.cells) * np.float32(0.10)
-    haze = 1 + np.float32(0.5) * rough_field(shape, 60.0 / um_per_px, rng)
+    haze = 1 + np.float32(0.35) * smooth_field(shape, 50.0 / um_per_px, rng)
     # Where a border runs slanting through the section it shows as a broad pale band.
     half = cv2.resize(membranes, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
     half = cv2.GaussianBlur(half, (0, 0), _SLANT_UM / 2 / um_per_px) * np.float32(1.3)

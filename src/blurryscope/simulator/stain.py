@@ -13,7 +13,7 @@ from blurryscope.simulator.texture import Field
 _HAEMATOXYLIN = np.array([0.68, 0.62, 0.38])
 _HAEMATOXYLIN_HUE = np.array([-0.025, 0.03, -0.03])
 _DAB = np.array([0.35, 0.575, 0.74])
-_DAB_HUE = np.array([-0.035, 0.012, -0.01])
+_DAB_HUE = np.array([-0.022, 0.006, -0.005])
 _LEVELS_PER_DENSITY = 170.0
 """A density of 1.5 is the deepest that eight bits hold; below one part in thirty light is gone."""
 

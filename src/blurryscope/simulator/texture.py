@@ -120,5 +120,5 @@ def stamp(
     patch = (offset[:, None] * columns + offset[None, :]).ravel()
     place = (points[:, 0] * columns + points[:, 1])[:, None] + patch[None, :]
     values = pictures.reshape(len(pictures), -1) * strength[:, None]
-    flat = plane.reshape(-1)
-    flat[place] = np.maximum(flat[place], values)
+    lit = values > 0  # a picture's empty corners must not wipe out its neighbour
+    np.maximum.at(plane.reshape(-1), place[lit], values[lit])
