@@ -1,0 +1,96 @@
+"""How the camera sits on the stage and reads its rows, measured from lanes in both directions.
+
+The stage moves while the rows of a frame are read one after another. With the stage velocity `v`
+in mosaic pixels per second, content at the point `p` = (row, col) from the centre of the frame lies
+in the mosaic at
+
+    X(t) + M p + v * readout_s_per_row * p_row
+
+where X(t) is the centre of the field at mid read-out and M turns camera axes into mosaic axes
+(y down, x along the lanes). One pass stretches or shears a frame, the pass back does the opposite.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CameraModel:
+    """Mounting and read-out of the camera."""
+
+    scan_angle_rad: float
+    """Direction, in the frame, of a stage move along +x of the mosaic: 0 along the columns to the
+    right, pi/2 along the rows downward."""
+    readout_s_per_row: float
+    """Time between the exposures of neighbouring rows; negative if the last row comes first."""
+
+    @property
+    def turn(self) -> NDArray[np.float64]:
+        """M, the (2, 2) rotation from frame (row, col) to mosaic (y, x)."""
+        sine, cosine = np.sin(self.scan_angle_rad), np.cos(self.scan_angle_rad)
+        return np.array([[cosine, -sine], [sine, cosine]])
+
+    @property
+    def turn_rate(self) -> NDArray[np.float64]:
+        """DM / d(scan angle)."""
+        sine, cosine = np.sin(self.scan_angle_rad), np.cos(self.scan_angle_rad)
+        return np.array([[-sine, -cosine], [cosine, -sine]])
+
+    def frame_matrices(self, velocities: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Matrices from frame offsets to mosaic offsets, for (n, 2) velocities (y, x) in px/s.
+
+        Returns (n, 2, 2).
+        """
+        matrices = np.broadcast_to(self.turn, (len(velocities), 2, 2)).copy()
+        matrices[:, :, 0] += velocities * self.readout_s_per_row
+        return matrices
+
+    def turned_half(self) -> "CameraModel":
+        """The same camera for a mosaic turned by 180 degrees."""
+        return replace(self, scan_angle_rad=_wrapped(self.scan_angle_rad + np.pi))
+
+
+def camera_from_steps(
+    forward_px: NDArray[np.float64], backward_px: NDArray[np.float64], interval_s: float
+) -> tuple[CameraModel, float]:
+    """Measure angle, read-out along the scan and speed from the usual step of each direction.
+
+    Parameters
+    ----------
+    forward_px, backward_px
+        (row, col) by which the stage moves between two frames, as seen in the frame: the content
+        moves the opposite way. Read-out along the scan makes one longer than the other.
+    interval_s
+        Time between the frames.
+
+    Returns
+    -------
+    The camera, and the speed in mosaic pixels per second. With the rows across the scan the two
+    steps are equal and the read-out cannot be told from them; it is then returned as 0 and has to
+    be found from neighbouring lanes.
+
+    Notes
+    -----
+    With a = speed * readout_s_per_row and the row component w of the scan direction, the steps are
+    D / (1 + a w) and D / (1 - a w), so D = 2pq / (p + q) and a w = (q - p) / (p + q).
+    """
+    p, q = float(np.hypot(*forward_px)), float(np.hypot(*backward_px))
+    direction = forward_px / p - backward_px / q
+    direction /= np.hypot(*direction)
+    step_px = 2 * p * q / (p + q)
+    speed = step_px / interval_s
+    along_rows = float(direction[0])
+    readout = (q - p) / (p + q) / along_rows / speed if is_readout_along(direction) else 0.0
+    angle = float(np.arctan2(direction[0], direction[1]))
+    return CameraModel(scan_angle_rad=angle, readout_s_per_row=readout), speed
+
+
+def is_readout_along(direction: NDArray[np.float64]) -> bool:
+    """Whether rows follow one another along the scan rather than across it."""
+    return bool(abs(direction[0]) > np.sqrt(0.5))
+
+
+def _wrapped(angle_rad: float) -> float:
+    return float((angle_rad + np.pi) % (2 * np.pi) - np.pi)

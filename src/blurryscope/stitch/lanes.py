@@ -1,0 +1,296 @@
+"""Which frames belong to which lane: the zigzag's square wave, fitted to what the frames show.
+
+Over blank glass nothing moves in the picture, so single frames cannot tell. But lanes alternate in
+direction, last about equally long, and are parted by rests that last about equally long. The most
+likely sequence under that model is found by dynamic programming over whole lanes (a hidden
+semi-Markov model), after a first guess of the period by folding the film onto itself.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from blurryscope.stitch.motion import PairShift
+
+_CONTRADICTION = 2.0
+"""A pair that moves where the model rests, or the wrong way, costs as much as two right ones."""
+_DURATION_COST = 0.01
+"""Per squared frame of deviation from the usual, so that jitter is shared among neighbours."""
+_LENGTH_PREFERENCE = 0.1
+"""Evidence that the usual rest is worth, per frame of difference; a tie-break."""
+_LANE_BONUS = 0.05
+"""What a lane is worth without any evidence: enough to go on with the rhythm over blank glass."""
+_LEAST_REST_FRACTION = 0.4
+"""A lane that nothing proves must leave this part of a usual rest at the ends of the film."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """What each pair of consecutive frames says of the stage; weights 0 to 1, each (pairs,)."""
+
+    forward: NDArray[np.float64]
+    backward: NDArray[np.float64]
+    still: NDArray[np.float64]
+    """Still, or moving across the lanes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lane:
+    """Frames `first` to `last`, both included; `direction` is +1 or -1 along the scan axis."""
+
+    first: int
+    last: int
+    direction: int
+    evidence: float
+    """Weight of the pairs that were seen moving in this direction."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rhythm:
+    """Usual durations, in frames."""
+
+    moving: float
+    resting: float
+
+
+def scan_axis(shifts: Sequence[PairShift], least_step_px: float) -> NDArray[np.float64] | None:
+    """Find the line along which most pairs move: unit vector (row, col), sign arbitrary.
+
+    None when fewer than three pairs move at all.
+    """
+    moves = np.array(
+        [
+            (s.row_px, s.col_px)
+            for s in shifts
+            if s.correlation > 0.5 and np.hypot(s.row_px, s.col_px) >= least_step_px
+        ]
+    ).reshape(-1, 2)
+    if len(moves) < 3:
+        return None
+    # Doubling the angle makes opposite directions agree; the median ignores steps across.
+    doubled = (moves[:, 1] + 1j * moves[:, 0]) ** 2
+    doubled /= np.abs(doubled)
+    spread = [np.abs(np.angle(doubled / candidate)).mean() for candidate in doubled]
+    near = np.abs(np.angle(doubled / doubled[int(np.argmin(spread))])) < np.deg2rad(20)
+    angle = np.angle(doubled[near].mean()) / 2
+    return np.array([np.sin(angle), np.cos(angle)])
+
+
+def evidence_of(
+    shifts: Sequence[PairShift], axis: NDArray[np.float64], least_step_px: float
+) -> Evidence:
+    """Sort the shifts of all pairs into forward, backward and still; the rest says nothing."""
+    moved = np.array([(s.row_px, s.col_px) for s in shifts]).reshape(-1, 2)
+    trust = np.array([s.correlation for s in shifts])
+    stillness = np.array([s.stillness for s in shifts])
+    along = moved @ axis
+    across = moved @ np.array([-axis[1], axis[0]])
+    is_sure = trust > 0.45
+    is_along = is_sure & (np.abs(along) > least_step_px) & (np.abs(across) < 0.4 * np.abs(along))
+    is_across = is_sure & (np.abs(across) > least_step_px) & (np.abs(along) < 0.4 * np.abs(across))
+    is_still = (stillness > 0.8) & (np.hypot(along, across) < 0.5 * least_step_px)
+    # The stage moves against the content.
+    return Evidence(
+        forward=np.where(is_along & (along < 0), trust, 0.0),
+        backward=np.where(is_along & (along > 0), trust, 0.0),
+        still=np.where(is_still, stillness, np.where(is_across, trust, 0.0)),
+    )
+
+
+def find_lanes(evidence: Evidence, usual_rest: float) -> list[Lane]:
+    """Find the lanes of a film, in order; empty when nothing moves both ways.
+
+    `usual_rest`, in frames, is how long the stage is expected not to move along a lane between two
+    lanes. It decides only where the film does not: rests over blank glass look like motion there.
+    """
+    if not (evidence.forward.any() and evidence.backward.any()):
+        return []
+    rhythm = _folded_rhythm(evidence, usual_rest)
+    lanes = _LaneSearch(evidence, rhythm).run()
+    return _LaneSearch(evidence, _measured_rhythm(evidence, lanes, rhythm, usual_rest)).run()
+
+
+def _measured_rhythm(
+    evidence: Evidence, lanes: Sequence[Lane], folded: Rhythm, usual_rest: float
+) -> Rhythm:
+    """Period from the lanes found; moving at least as long as any usual lane was seen to move."""
+    period = folded.moving + folded.resting
+    spans: list[float] = []
+    for lane in lanes:
+        seen = evidence.forward if lane.direction > 0 else evidence.backward
+        pairs = np.flatnonzero(seen[lane.first : lane.last])
+        if len(pairs) > 2:
+            spans.append(float(pairs[-1] - pairs[0] + 1))
+    longest_usual = float(np.percentile(spans, 75)) if spans else folded.moving
+    moving = min(max(period - usual_rest, longest_usual), 0.97 * period)
+    return Rhythm(moving=moving, resting=period - moving)
+
+
+def _folded_rhythm(evidence: Evidence, usual_rest: float) -> Rhythm:
+    """Guess period and duty: fold the film so that lanes of one direction fall on each other."""
+    pairs = len(evidence.forward)
+    signed = evidence.forward - evidence.backward
+    position = np.arange(pairs)
+    best_score, best = -np.inf, Rhythm(moving=pairs / 4, resting=pairs / 8)
+    for frequency in np.arange(1.0 / pairs, 1 / 12, 0.5 / pairs):
+        period = 1 / frequency
+        bins = max(round(2 * period), 4)
+        phase = (position / (2 * period) % 1.0 * bins).astype(int)
+        turned = np.roll(np.bincount(phase, signed, bins), -(bins // 2))
+        gain = np.asarray(np.bincount(phase, signed, bins) - turned, np.float64)
+        still = np.bincount(phase, evidence.still, bins)
+        gain = gain - still - np.roll(still, -(bins // 2))
+        wanted = (period - usual_rest) * bins / (2 * period)
+        score, length = _best_window(gain, longest=int(0.95 * bins / 2), wanted=wanted)
+        # A longer period wins near-ties: a third of the true one explains nearly as much.
+        if score > best_score * 1.02 + 1e-9:
+            best_score = score
+            moving = length * 2 * period / bins
+            best = Rhythm(moving=moving, resting=max(period - moving, 1.0))
+    return best
+
+
+def _best_window(gain: NDArray[np.float64], longest: int, wanted: float) -> tuple[float, int]:
+    """Largest sum over a circular window, and its length: of equal ones that nearest `wanted`."""
+    summed = np.concatenate([[0.0], np.cumsum(np.concatenate([gain, gain]))])
+    starts = np.arange(len(gain))[:, None]
+    lengths = np.arange(1, max(longest, 1) + 1)[None, :]
+    sums = summed[starts + lengths] - summed[starts]
+    best = int(np.argmax(sums - _LENGTH_PREFERENCE * np.abs(lengths - wanted)))
+    return float(sums.flat[best]), best % sums.shape[1] + 1
+
+
+class _LaneSearch:
+    """Best score of a film that has just ended a lane (`ended`) or a rest (`begun`) at frame t."""
+
+    def __init__(self, evidence: Evidence, rhythm: Rhythm) -> None:
+        self._count = len(evidence.forward) + 1
+        self._rhythm = rhythm
+        against = _CONTRADICTION
+        gains = {
+            1: evidence.forward - against * (evidence.backward + evidence.still),
+            -1: evidence.backward - against * (evidence.forward + evidence.still),
+        }
+        rest = evidence.still - against * (evidence.forward + evidence.backward)
+        self._moved = {s: np.concatenate([[0.0], np.cumsum(g)]) for s, g in gains.items()}
+        self._seen = {
+            1: np.concatenate([[0.0], np.cumsum(evidence.forward)]),
+            -1: np.concatenate([[0.0], np.cumsum(evidence.backward)]),
+        }
+        self._rested = np.concatenate([[0.0], np.cumsum(rest)])
+        self._lane_lengths = _durations(rhythm.moving, 0.5, 1.7)
+        self._rest_lengths = _durations(rhythm.resting, 0.4, 1.8)
+
+    def run(self) -> list[Lane]:
+        begun = {s: np.full(self._count, -np.inf) for s in (1, -1)}
+        ended = {s: np.full(self._count, -np.inf) for s in (1, -1)}
+        came_begun: dict[int, NDArray[np.int64]] = {
+            s: np.full(self._count, -1, np.int64) for s in (1, -1)
+        }
+        came_ended: dict[int, NDArray[np.int64]] = {
+            s: np.full(self._count, -1, np.int64) for s in (1, -1)
+        }
+        for t in range(self._count):
+            for sign in (1, -1):
+                begun[sign][t], came_begun[sign][t] = self._best_begin(ended[-sign], t)
+                ended[sign][t], came_ended[sign][t] = self._best_end(begun[sign], t, sign)
+        return self._traced(ended, came_begun, came_ended)
+
+    def _best_begin(self, ended_before: NDArray[np.float64], t: int) -> tuple[float, int]:
+        """A lane begins at t: after a rest since another lane, or after the start of the film."""
+        best, came = self._rested[t] + self._unproven_cost(t), -1
+        earlier = t - self._rest_lengths
+        inside = earlier >= 0
+        earlier = earlier[inside]
+        if len(earlier):
+            scores = (
+                ended_before[earlier]
+                + self._rested[t]
+                - self._rested[earlier]
+                - _DURATION_COST * (self._rest_lengths[inside] - self._rhythm.resting) ** 2
+            )
+            index = int(np.argmax(scores))
+            if scores[index] > best:
+                best, came = float(scores[index]), int(earlier[index])
+        return best, came
+
+    def _best_end(self, begun: NDArray[np.float64], t: int, sign: int) -> tuple[float, int]:
+        """A lane ends at t: it began a usual duration earlier, or before the film did."""
+        best, came = -np.inf, -2
+        moved = self._moved[sign]
+        if 0 < t < self._rhythm.moving and self._seen[sign][t] > 0:
+            best, came = moved[t], -1  # the film starts in mid-lane, and shows it
+        earlier = t - self._lane_lengths
+        inside = earlier >= 0
+        earlier = earlier[inside]
+        if len(earlier):
+            scores = (
+                begun[earlier]
+                + moved[t]
+                - moved[earlier]
+                + _LANE_BONUS
+                - _DURATION_COST * (self._lane_lengths[inside] - self._rhythm.moving) ** 2
+            )
+            index = int(np.argmax(scores))
+            if scores[index] > best:
+                best, came = float(scores[index]), int(earlier[index])
+        return float(best), came
+
+    def _unproven_cost(self, rest: int) -> float:
+        short = max(_LEAST_REST_FRACTION * self._rhythm.resting - rest, 0.0)
+        return -_DURATION_COST * short**2
+
+    def _traced(
+        self,
+        ended: dict[int, NDArray[np.float64]],
+        came_begun: dict[int, NDArray[np.int64]],
+        came_ended: dict[int, NDArray[np.int64]],
+    ) -> list[Lane]:
+        last = self._count - 1
+        tail = self._rested[last] - self._rested
+        short = [self._unproven_cost(last - t) for t in range(self._count)]
+        finals = {s: ended[s] + tail + np.array(short) for s in (1, -1)}
+        cut = {s: self._cut_off_lane(s, last) for s in (1, -1)}
+        sign = max((1, -1), key=lambda s: finals[s].max())
+        end = int(np.argmax(finals[sign]))
+        lanes: list[Lane] = []
+        while end > 0:
+            begin = int(came_ended[sign][end])
+            lanes.append(self._lane(max(begin, 0), end, sign))
+            if begin < 0:
+                break
+            end = int(came_begun[sign][begin])
+            sign = -sign
+        lanes.reverse()
+        return self._with_cut_off_lane(lanes, cut)
+
+    def _cut_off_lane(self, sign: int, last: int) -> int | None:
+        """Where a lane begins that the film does not show to its end, if it shows one at all."""
+        for t in range(last, max(last - int(self._rhythm.moving), 0), -1):
+            if self._seen[sign][last] - self._seen[sign][t] > 2 and (
+                self._moved[sign][last] - self._moved[sign][t] > 2
+            ):
+                return t
+        return None
+
+    def _with_cut_off_lane(self, lanes: list[Lane], cut: dict[int, int | None]) -> list[Lane]:
+        last = self._count - 1
+        if not lanes or lanes[-1].last >= last - 1:
+            return lanes
+        sign = -lanes[-1].direction
+        start = cut[sign]
+        if start is None or start <= lanes[-1].last:
+            return lanes
+        start = max(lanes[-1].last + int(self._rhythm.resting), lanes[-1].last + 1)
+        seen = np.flatnonzero(np.diff(self._seen[sign])[lanes[-1].last :] > 0) + lanes[-1].last
+        return [*lanes, self._lane(min(start, int(seen[0])), last, sign)]
+
+    def _lane(self, begin: int, end: int, sign: int) -> Lane:
+        evidence = float(self._seen[sign][end] - self._seen[sign][begin])
+        return Lane(first=begin, last=end, direction=sign, evidence=evidence)
+
+
+def _durations(usual: float, shortest: float, longest: float) -> NDArray[np.int64]:
+    return np.arange(max(int(usual * shortest), 1), int(usual * longest) + 2)

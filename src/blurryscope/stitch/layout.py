@@ -1,0 +1,375 @@
+"""A first layout of the slide: every lane from its own steps, every lane beside the one before."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from blurryscope.basics.image import Grey
+from blurryscope.stitch.camera import CameraModel, camera_from_steps, is_readout_along
+from blurryscope.stitch.lanes import Lane
+from blurryscope.stitch.links import Link, Links, gathered
+from blurryscope.stitch.motion import PairShift
+from blurryscope.stitch.solve import Expectations, Trajectory, solve
+from blurryscope.stitch.strips import OffsetSurface, Strip, compare_strips, lay_strip
+
+_LEAST_SCORE = 7.0
+"""Log-likelihood gain that makes an agreement of two strips more than chance."""
+_LOOSE_TURN_PX = 500.0
+"""Lanes are not timed yet, so their ends say little; this only keeps blank lanes in place."""
+_LEAST_STEP_CORRELATION = 0.4
+_STRIP_NOISE = 0.003
+_CELL_PX = 24.0
+"""Pixels of a strip that carry one independent value, about a blur length times a nucleus."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Motion:
+    """All that one pass over the film has told."""
+
+    times_s: NDArray[np.float64]
+    """When each frame's picture was taken; a repeated frame has the time of the one before."""
+    shifts: Sequence[PairShift]
+    """Content shift from each frame to the next, camera pixels."""
+    lanes: Sequence[Lane]
+    frame_shape: tuple[int, int]
+
+
+DetailOf = Callable[[int], Grey]
+"""Gives the detail picture of a frame."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FirstLayout:
+    """Where the frames lie to within a few pixels, and what that rests on."""
+
+    motion: Motion
+    """With the directions of the lanes as they run along x of the mosaic."""
+    trajectory: Trajectory
+    expected: Expectations
+    links: Links
+    is_linked: NDArray[np.bool_]
+    """Of each pair of neighbouring lanes: whether their overlap shows the same tissue."""
+
+
+def lay_out(motion: Motion, detail_of: DetailOf, reduction: int) -> FirstLayout | None:
+    """Lay the lanes out; None when no two neighbouring lanes can be told to overlap.
+
+    `reduction` is how much smaller the detail pictures are than the camera's frames.
+    """
+    apart = lanes_apart(motion, None)
+    surfaces = _compare_neighbours(apart, detail_of, reduction)
+    pitch, score = _common_pitch(surfaces, apart, motion, reduction)
+    if score < _LEAST_SCORE:
+        return None
+    if pitch < 0:
+        motion = _turned_half(motion)
+        apart = lanes_apart(motion, None)
+        surfaces = _compare_neighbours(apart, detail_of, reduction)
+        pitch, _ = _common_pitch(surfaces, apart, motion, reduction)
+    if not is_readout_along(_scan_direction(apart.camera)):
+        readout_s = _read_out_across(apart, surfaces, pitch, detail_of, reduction)
+        apart = lanes_apart(motion, readout_s)
+        surfaces = _compare_neighbours(apart, detail_of, reduction)
+        pitch, _ = _common_pitch(surfaces, apart, motion, reduction)
+    beside, linked = _lanes_beside(apart, surfaces, pitch, reduction)
+    expected = _expectations(motion, apart, pitch * reduction, reduction)
+    links = gathered([*_step_links(motion), *_run_links(beside, motion, detail_of, reduction)])
+    solution = solve(beside, links, expected, fit_camera=False)
+    return FirstLayout(
+        motion=motion,
+        trajectory=solution.trajectory,
+        expected=expected,
+        links=links,
+        is_linked=linked,
+    )
+
+
+def _turned_half(motion: Motion) -> Motion:
+    lanes = [replace(lane, direction=-lane.direction) for lane in motion.lanes]
+    return replace(motion, lanes=lanes)
+
+
+def _scan_direction(camera: CameraModel) -> NDArray[np.float64]:
+    """Unit vector (row, col) in the frame of a stage move along +x."""
+    return np.array([np.sin(camera.scan_angle_rad), np.cos(camera.scan_angle_rad)])
+
+
+def usual_interval_s(times_s: NDArray[np.float64]) -> float:
+    """Time between frames, whatever was dropped or repeated."""
+    return float(np.median(np.diff(times_s)))
+
+
+def _usual_step(motion: Motion, direction: int) -> NDArray[np.float64]:
+    """Median (row, col) by which the stage moves per frame in lanes of one direction."""
+    moves = np.array(
+        [
+            (-motion.shifts[pair].row_px, -motion.shifts[pair].col_px)
+            for lane in motion.lanes
+            if lane.direction == direction
+            for pair in range(lane.first, lane.last)
+            if motion.shifts[pair].correlation > 0.6
+        ]
+    ).reshape(-1, 2)
+    # Slow frames (ramps, jerks, rests) do not tell the usual speed; double steps are rare.
+    length = np.hypot(moves[:, 0], moves[:, 1])
+    return np.asarray(np.median(moves[length > 0.8 * np.percentile(length, 75)], axis=0))
+
+
+def seen_steps(motion: Motion) -> dict[int, NDArray[np.float64]]:
+    """(row, col) stage moves of the pairs inside lanes that were seen and go where the lane goes.
+
+    Keys are pair numbers: pair n is from frame n to n + 1.
+    """
+    steps: dict[int, NDArray[np.float64]] = {}
+    interval_s = usual_interval_s(motion.times_s)
+    for direction in (1, -1):
+        usual = _usual_step(motion, direction)
+        length = float(np.hypot(*usual))
+        for lane in motion.lanes:
+            if lane.direction != direction:
+                continue
+            for pair in range(lane.first, lane.last):
+                shift = motion.shifts[pair]
+                if shift.correlation < _LEAST_STEP_CORRELATION:
+                    continue
+                moved = -np.array([shift.row_px, shift.col_px])
+                along = float(moved @ usual) / length
+                off = float(np.hypot(*(moved - along * usual / length)))
+                lasted = (motion.times_s[pair + 1] - motion.times_s[pair]) / interval_s
+                if -0.05 * length < along < (lasted + 0.4) * length and off < 0.08 * length:
+                    steps[pair] = moved
+    return steps
+
+
+def lanes_apart(motion: Motion, readout_s_per_row: float | None) -> Trajectory:
+    """Add up the steps of each lane; each begins at the x where the one before ended, all at y = 0.
+
+    With `readout_s_per_row` None the read-out is measured from the steps.
+    """
+    interval_s = usual_interval_s(motion.times_s)
+    camera, speed = camera_from_steps(_usual_step(motion, 1), _usual_step(motion, -1), interval_s)
+    if readout_s_per_row is not None:
+        camera = replace(camera, readout_s_per_row=readout_s_per_row)
+    steps = seen_steps(motion)
+    frames, lanes, positions = [], [], []
+    at = np.zeros(2)
+    for number, lane in enumerate(motion.lanes):
+        at = np.array([0.0, at[1]])
+        matrix = camera.frame_matrices(np.array([[0.0, lane.direction * speed]]))[0]
+        for frame in range(lane.first, lane.last + 1):
+            frames.append(frame)
+            lanes.append(number)
+            positions.append(at)
+            lasted_s = (
+                motion.times_s[min(frame + 1, len(motion.times_s) - 1)] - motion.times_s[frame]
+            )
+            guess = np.array([0.0, lane.direction * speed * lasted_s])
+            at = at + (matrix @ steps[frame] if frame in steps else guess)
+    return Trajectory(
+        frames=np.array(frames),
+        lanes=np.array(lanes),
+        times_s=motion.times_s[frames],
+        positions=np.array(positions),
+        camera=camera,
+    )
+
+
+def usual_speed(motion: Motion) -> float:
+    """Speed along the lanes in camera pixels per second."""
+    interval_s = usual_interval_s(motion.times_s)
+    return camera_from_steps(_usual_step(motion, 1), _usual_step(motion, -1), interval_s)[1]
+
+
+def _expectations(
+    motion: Motion, apart: Trajectory, pitch_px: float, reduction: int
+) -> Expectations:
+    directions = np.array([lane.direction for lane in motion.lanes])[apart.lanes]
+    return Expectations(
+        along_px=directions * usual_speed(motion) * apart.times_s,
+        is_ramp=np.zeros(len(apart.frames), np.bool_),
+        pitch_px=pitch_px,
+        turn_sigma_px=_LOOSE_TURN_PX,
+        link_sigma_px=(0.3 * reduction, 0.5 * reduction),
+    )
+
+
+def _strip_of(
+    trajectory: Trajectory, rows: NDArray[np.int64], detail_of: DetailOf, reduction: int
+) -> Strip:
+    """Lay the frames in these rows of the trajectory as one strip."""
+    return lay_strip(
+        [detail_of(int(frame)) for frame in trajectory.frames[rows]],
+        trajectory.positions[rows] / reduction,
+        trajectory.matrices()[rows],
+    )
+
+
+def _lane_rows(trajectory: Trajectory, number: int) -> NDArray[np.int64]:
+    return np.flatnonzero(trajectory.lanes == number)
+
+
+def _compare(first: Strip, second: Strip) -> OffsetSurface:
+    least_rows = max(first.detail.shape[0] // 25, 3)
+    return compare_strips(
+        first, second, noise_sigma=_STRIP_NOISE, cell_px=_CELL_PX, least_rows=least_rows
+    )
+
+
+def _compare_neighbours(
+    trajectory: Trajectory, detail_of: DetailOf, reduction: int
+) -> list[OffsetSurface]:
+    surfaces = []
+    count = int(trajectory.lanes.max()) + 1
+    upper = _strip_of(trajectory, _lane_rows(trajectory, 0), detail_of, reduction)
+    for number in range(1, count):
+        lower = _strip_of(trajectory, _lane_rows(trajectory, number), detail_of, reduction)
+        surfaces.append(_compare(upper, lower))
+        upper = lower
+    return surfaces
+
+
+def _common_pitch(
+    surfaces: Sequence[OffsetSurface], trajectory: Trajectory, motion: Motion, reduction: int
+) -> tuple[float, float]:
+    """Find the dy that all neighbours agree on: pixels of the detail pictures, and its score.
+
+    Negative: the lanes step towards -y, so the mosaic has to be turned by 180 degrees.
+    """
+    across = np.abs(trajectory.camera.turn) @ np.array(motion.frame_shape)
+    reach = int(across[0] / reduction)
+    total = np.zeros(2 * reach + 1)
+    for surface in surfaces:
+        best = surface.score.max(axis=1)
+        inside = np.abs(surface.dy_px) <= reach
+        profile = np.zeros_like(total)
+        np.maximum.at(profile, surface.dy_px[inside] + reach, best[inside])
+        total += profile
+    # Lanes that overlap by more than 70 % or not at all are no zigzag.
+    dy = np.arange(-reach, reach + 1)
+    total[np.abs(dy) < 0.3 * reach] = 0
+    smooth = np.convolve(total, [0.5, 1.0, 0.5], mode="same")
+    best_row = int(np.argmax(smooth))
+    return float(dy[best_row]), float(total[best_row])
+
+
+def _read_out_across(
+    trajectory: Trajectory,
+    surfaces: Sequence[OffsetSurface],
+    pitch: float,
+    detail_of: DetailOf,
+    reduction: int,
+) -> float:
+    """Find the read-out time per row, when rows lie along the lanes, by how lanes shear.
+
+    Lanes of opposite direction shear in opposite ways, so that their overlap agrees over its whole
+    height only when the shear is undone.
+    """
+    found = [surface.best(pitch, 4) for surface in surfaces]
+    richest = sorted(range(len(found)), key=lambda n: -found[n][3])[:4]
+    rows_count = detail_of(int(trajectory.frames[0])).shape[0] * reduction
+    limit_s = usual_interval_s(trajectory.times_s) / rows_count
+    details = {
+        int(frame): detail_of(int(frame))
+        for number in richest
+        for frame in trajectory.frames[np.isin(trajectory.lanes, (number, number + 1))]
+    }
+
+    def agreement(readout_s: float) -> float:
+        tried = replace(trajectory, camera=replace(trajectory.camera, readout_s_per_row=readout_s))
+        total = 0.0
+        for number in richest:
+            strips = [
+                _strip_of(tried, _lane_rows(tried, n), details.__getitem__, reduction)
+                for n in (number, number + 1)
+            ]
+            total += _compare(*strips).best(found[number][0], 4)[3]
+        return total
+
+    coarse = np.linspace(-1, 1, 11) * limit_s
+    best = float(coarse[int(np.argmax([agreement(float(value)) for value in coarse]))])
+    fine = best + np.linspace(-0.15, 0.15, 7) * limit_s
+    scores = np.array([agreement(float(value)) for value in fine])
+    return float(np.average(fine, weights=np.maximum(scores - 0.9 * scores.max(), 0)))
+
+
+def _lanes_beside(
+    apart: Trajectory, surfaces: Sequence[OffsetSurface], pitch: float, reduction: int
+) -> tuple[Trajectory, NDArray[np.bool_]]:
+    """Put each lane beside the one before, by their overlap where it shows tissue."""
+    positions = apart.positions.copy()
+    offset = np.zeros(2)
+    linked = np.zeros(len(surfaces), np.bool_)
+    for number, surface in enumerate(surfaces, start=1):
+        dy, dx, _, score = surface.best(pitch, max(0.06 * pitch, 3))
+        is_linked = score >= _LEAST_SCORE
+        linked[number - 1] = is_linked
+        offset = offset + (np.array([dy, dx]) if is_linked else np.array([pitch, 0.0])) * reduction
+        positions[_lane_rows(apart, number)] += offset
+    return replace(apart, positions=positions), linked
+
+
+def _step_links(motion: Motion) -> list[Link]:
+    """Each seen step as a link: the content lies half a step before the centre, then after it."""
+    return [
+        (
+            pair,
+            pair + 1,
+            (moved[0] / 2, moved[1] / 2),
+            (-moved[0] / 2, -moved[1] / 2),
+            motion.shifts[pair].correlation,
+        )
+        for pair, moved in seen_steps(motion).items()
+    ]
+
+
+def _runs(trajectory: Trajectory, number: int, steps: set[int]) -> list[NDArray[np.int64]]:
+    """Rows of the frames of one lane that hang together by seen steps, three frames at least."""
+    rows = _lane_rows(trajectory, number)
+    breaks = [
+        place + 1
+        for place, frame in enumerate(trajectory.frames[rows][:-1])
+        if int(frame) not in steps
+    ]
+    return [run for run in np.split(rows, breaks) if len(run) >= 3]
+
+
+def _run_links(
+    beside: Trajectory, motion: Motion, detail_of: DetailOf, reduction: int
+) -> list[Link]:
+    """Link the lanes piece by piece: a jerk over blank glass shifts only what comes after it."""
+    steps = set(seen_steps(motion))
+    matrices = beside.matrices()
+    reach_px = 1.5 * float(np.abs(np.diff(beside.positions[:, 1])).max())
+    links: list[Link] = []
+    upper: list[tuple[NDArray[np.int64], Strip]] = []
+    for number in range(len(motion.lanes)):
+        runs = _runs(beside, number, steps)
+        lower = [(run, _strip_of(beside, run, detail_of, reduction)) for run in runs]
+        for run_above, strip_above in upper:
+            for run_below, strip_below in lower:
+                x_above, x_below = beside.positions[run_above, 1], beside.positions[run_below, 1]
+                apart_px = max(x_above.min() - x_below.max(), x_below.min() - x_above.max())
+                if apart_px > reach_px:
+                    continue
+                surface = _compare(strip_above, strip_below).within(reach_px / reduction)
+                dy, dx, correlation, score = surface.best(0.0, 6)
+                if score < _LEAST_SCORE:
+                    continue
+                first = int(run_above[len(run_above) // 2])
+                nearest = np.abs(x_below - beside.positions[first, 1])
+                second = int(run_below[int(np.argmin(nearest))])
+                moved = beside.positions[second] + np.array([dy, dx]) * reduction
+                point = np.linalg.solve(matrices[first], moved - beside.positions[first])
+                links.append(
+                    (
+                        int(beside.frames[first]),
+                        int(beside.frames[second]),
+                        (float(point[0]), float(point[1])),
+                        (0.0, 0.0),
+                        correlation,
+                    )
+                )
+        upper = lower
+    return links

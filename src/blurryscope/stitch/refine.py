@@ -1,0 +1,81 @@
+"""From a first layout to sub-pixel places: patch links within lanes and across them."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from blurryscope.basics.image import Grey
+from blurryscope.stitch.links import Link, Links, gathered
+from blurryscope.stitch.matching import PatchSettings, PlacedDetail, match_frames
+from blurryscope.stitch.solve import Trajectory
+
+
+@dataclass(slots=True)
+class _Neighbour:
+    placed: PlacedDetail
+    has_tissue: bool
+
+
+def measure_links(
+    details: Iterable[tuple[int, Grey]],
+    trajectory: Trajectory,
+    reduction: int,
+    settings: PatchSettings,
+) -> Links:
+    """Match each frame with the two before it in its lane and with those above it.
+
+    Parameters
+    ----------
+    details
+        Frame index and detail picture, in order of the film; frames outside lanes may be left out.
+        Only the frames of two lanes are held at a time.
+    reduction
+        How much smaller the detail pictures are than the camera's frames.
+    """
+    return gathered(_links(details, trajectory, reduction, settings))
+
+
+def _links(
+    details: Iterable[tuple[int, Grey]],
+    trajectory: Trajectory,
+    reduction: int,
+    settings: PatchSettings,
+) -> Iterator[Link]:
+    matrices = trajectory.matrices()
+    row_of = {int(frame): row for row, frame in enumerate(trajectory.frames)}
+    above: list[_Neighbour] = []
+    here: list[_Neighbour] = []
+    lane = -1
+    for frame, detail in details:
+        row = row_of.get(frame)
+        if row is None:
+            continue
+        if trajectory.lanes[row] != lane:
+            above, here, lane = here, [], int(trajectory.lanes[row])
+        placed = PlacedDetail(
+            frame=frame,
+            detail=detail,
+            position=trajectory.positions[row] / reduction,
+            matrix=matrices[row],
+        )
+        now = _Neighbour(placed, bool(detail.std() >= 0.5 * settings.least_detail))
+        if now.has_tissue:
+            for other in [*here[-2:], *_nearest(above, placed)]:
+                if other.has_tissue:
+                    yield from match_frames(other.placed, placed, reduction, settings)
+        here.append(now)
+
+
+def _nearest(above: list[_Neighbour], placed: PlacedDetail) -> list[_Neighbour]:
+    """The frame of the lane above nearest on either side."""
+    if not above:
+        return []
+    distance = np.array([other.placed.position[1] - placed.position[1] for other in above])
+    left = np.where(distance <= 0, distance, -np.inf)
+    right = np.where(distance > 0, distance, np.inf)
+    chosen = []
+    for index, gap in ((int(left.argmax()), left.max()), (int(right.argmin()), right.min())):
+        if abs(gap) < 0.75 * max(placed.detail.shape):
+            chosen.append(above[index])
+    return chosen

@@ -1,0 +1,260 @@
+"""When each lane began and ended, told from where the stage must have turned.
+
+Lanes mostly begin and end over blank glass, where nothing is seen to move. But all lanes share
+their turning points, and the stage rests there for about the same time. Two neighbouring lanes that
+were seen somewhere and linked to each other therefore fix the place between them where it turned;
+the turning points of the slide then give the times of every lane.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from blurryscope.stitch.lanes import Lane
+from blurryscope.stitch.solve import Expectations, Trajectory
+
+_TURN_SIGMA_PX = 15.0
+"""How well lanes meet at their turning points: what the model of ramps and rests is worth."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageHabits:
+    """What the stage does at its turns."""
+
+    speed_px_per_s: float
+    rest_s: float
+    """Standing still between two lanes, the step across included."""
+    ramp_s: float
+    """Time to gain full speed."""
+
+    def time_to_stop_s(self, way_px: float) -> float:
+        """Time from a point at this distance before the turn to the stop; 0 beyond it."""
+        braking_px = self.speed_px_per_s * self.ramp_s / 2
+        if way_px >= braking_px:
+            return self.ramp_s + (way_px - braking_px) / self.speed_px_per_s
+        return float(np.sqrt(2 * max(way_px, 0.0) * self.ramp_s / self.speed_px_per_s))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timetable:
+    """Start and end of each lane, at rest on both sides; all (lanes,)."""
+
+    start_s: NDArray[np.float64]
+    end_s: NDArray[np.float64]
+    ramp_s: float
+    """Time to gain full speed."""
+    speed_px_per_s: float
+
+    def travelled_px(self, lane: int, times_s: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Way since the start of the lane, by a trapezoid of speed."""
+        lasted = self.end_s[lane] - self.start_s[lane]
+        ramp_s = min(self.ramp_s, lasted / 2)
+        since = np.clip(times_s - self.start_s[lane], 0, lasted)
+        left = lasted - since
+        gained = np.minimum(since, ramp_s) ** 2 / (2 * ramp_s)
+        lost = np.minimum(left, ramp_s) ** 2 / (2 * ramp_s)
+        cruise = np.clip(since, ramp_s, lasted - ramp_s) - ramp_s
+        return self.speed_px_per_s * np.asarray(gained + cruise + (ramp_s / 2 - lost))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Seen:
+    """First and last frame of a lane that was seen to move."""
+
+    first_s: float
+    first_px: float
+    last_s: float
+    last_px: float
+    direction: int
+
+
+def timetable(
+    trajectory: Trajectory,
+    lanes: Sequence[Lane],
+    is_linked: NDArray[np.bool_],
+    is_seen: NDArray[np.bool_],
+    stage: StageHabits,
+) -> Timetable:
+    """Find when each lane began and ended.
+
+    Parameters
+    ----------
+    trajectory
+        Frames in lanes; x must be right relative to each other within linked lanes.
+    is_linked
+        Whether each pair of neighbouring lanes is linked, (lanes - 1,).
+    is_seen
+        Whether each frame of the trajectory was seen to move, (n,).
+    """
+    seen = [_seen_part(trajectory, n, lane, is_seen) for n, lane in enumerate(lanes)]
+    groups = np.concatenate([[0], np.cumsum(~is_linked)])
+    width_px = _usual_width(seen, is_linked, stage)
+    if width_px is None:
+        spans = [np.ptp(trajectory.times_s[trajectory.lanes == n]) for n in range(len(lanes))]
+        width_px = stage.speed_px_per_s * float(np.median(spans))
+    start_s, end_s = np.full(len(lanes), np.nan), np.full(len(lanes), np.nan)
+    for group in np.unique(groups):
+        left = _left_side(seen, groups == group, width_px, stage)
+        for number in np.flatnonzero(groups == group):
+            part = seen[number]
+            if part is not None and left is not None:
+                start_s[number], end_s[number] = _begin_and_end(part, left, left + width_px, stage)
+    lasts_s = width_px / stage.speed_px_per_s + stage.ramp_s
+    _fill_unseen(start_s, end_s, lasts_s, stage.rest_s, lanes, trajectory)
+    return Timetable(
+        start_s=start_s, end_s=end_s, ramp_s=stage.ramp_s, speed_px_per_s=stage.speed_px_per_s
+    )
+
+
+def _seen_part(
+    trajectory: Trajectory, number: int, lane: Lane, is_seen: NDArray[np.bool_]
+) -> _Seen | None:
+    rows = np.flatnonzero((trajectory.lanes == number) & is_seen)
+    if len(rows) < 3:
+        return None
+    return _Seen(
+        first_s=float(trajectory.times_s[rows[0]]),
+        first_px=float(trajectory.positions[rows[0], 1]),
+        last_s=float(trajectory.times_s[rows[-1]]),
+        last_px=float(trajectory.positions[rows[-1], 1]),
+        direction=lane.direction,
+    )
+
+
+def _turning_point(before: _Seen, after: _Seen, stage: StageHabits) -> float:
+    """X at which the stage turned between two lanes, so that it rested for the usual time.
+
+    The farther out the turn, the longer the way there and back and the shorter the rest: bisection.
+    """
+    gap_s = after.first_s - before.last_s
+    outermost = max(before.direction * before.last_px, before.direction * after.first_px)
+    near, far = outermost, outermost + stage.speed_px_per_s * gap_s
+    for _ in range(40):
+        middle = (near + far) / 2
+        way_there = stage.time_to_stop_s(middle - before.direction * before.last_px)
+        way_back = stage.time_to_stop_s(middle - before.direction * after.first_px)
+        if gap_s - way_there - way_back > stage.rest_s:
+            near = middle
+        else:
+            far = middle
+    return before.direction * (near + far) / 2
+
+
+def _turns(
+    seen: Sequence[_Seen | None], in_group: NDArray[np.bool_], stage: StageHabits
+) -> list[tuple[int, float]]:
+    """Side (+1 right, -1 left) and x of every turn between two linked lanes that were seen."""
+    turns = []
+    for number in np.flatnonzero(in_group[:-1] & in_group[1:]).tolist():
+        before, after = seen[number], seen[number + 1]
+        if before is not None and after is not None:
+            turns.append((before.direction, _turning_point(before, after, stage)))
+    return turns
+
+
+def _usual_width(
+    seen: Sequence[_Seen | None], is_linked: NDArray[np.bool_], stage: StageHabits
+) -> float | None:
+    """Median distance between turning points, over neighbouring turns of linked lanes."""
+    widths = []
+    for number in range(len(seen) - 2):
+        if is_linked[number] and is_linked[number + 1]:
+            in_three = np.zeros(len(seen), np.bool_)
+            in_three[number : number + 3] = True
+            turns = dict(_turns(seen, in_three, stage))
+            if len(turns) == 2:
+                widths.append(turns[1] - turns[-1])
+    return float(np.median(widths)) if widths else None
+
+
+def _left_side(
+    seen: Sequence[_Seen | None],
+    in_group: NDArray[np.bool_],
+    width_px: float,
+    stage: StageHabits,
+) -> float | None:
+    """Where a group of linked lanes has its left turning points; None if no turn can be told."""
+    turns = _turns(seen, in_group, stage)
+    lefts = [x if side < 0 else x - width_px for side, x in turns]
+    return float(np.median(lefts)) if lefts else None
+
+
+def _begin_and_end(
+    part: _Seen, left_px: float, right_px: float, stage: StageHabits
+) -> tuple[float, float]:
+    begin_px, end_px = (left_px, right_px) if part.direction > 0 else (right_px, left_px)
+    before_s = stage.time_to_stop_s(part.direction * (part.first_px - begin_px))
+    after_s = stage.time_to_stop_s(part.direction * (end_px - part.last_px))
+    return part.first_s - before_s, part.last_s + after_s
+
+
+def _fill_unseen(
+    start_s: NDArray[np.float64],
+    end_s: NDArray[np.float64],
+    lasts_s: float,
+    rest_s: float,
+    lanes: Sequence[Lane],
+    trajectory: Trajectory,
+) -> None:
+    """Give lanes over blank glass their share of the time between their neighbours, in place."""
+    known = np.flatnonzero(np.isfinite(start_s))
+    if not len(known):
+        for number in range(len(lanes)):
+            times = trajectory.times_s[trajectory.lanes == number]
+            start_s[number], end_s[number] = times[0], times[-1]
+        return
+    for number in range(int(known[0]) - 1, -1, -1):
+        end_s[number] = start_s[number + 1] - rest_s
+        start_s[number] = end_s[number] - lasts_s
+    for number in range(int(known[-1]) + 1, len(lanes)):
+        start_s[number] = end_s[number - 1] + rest_s
+        end_s[number] = start_s[number] + lasts_s
+    for before, after in pairwise(known):
+        count = int(after - before) - 1
+        if count:
+            each_s = (start_s[after] - end_s[before] - (count + 1) * rest_s) / count
+            for place, number in enumerate(range(int(before) + 1, int(after))):
+                start_s[number] = end_s[before] + rest_s + place * (each_s + rest_s)
+                end_s[number] = start_s[number] + each_s
+
+
+def timed_lanes(
+    lanes: Sequence[Lane], table: Timetable, times_s: NDArray[np.float64]
+) -> list[Lane]:
+    """Lanes with the frames that the timetable gives them, a frame of ramp at most to spare."""
+    interval_s = float(np.median(np.diff(times_s)))
+    timed: list[Lane] = []
+    earliest = 0
+    for number, lane in enumerate(lanes):
+        latest_s = (
+            table.start_s[number + 1] if number + 1 < len(lanes) else times_s[-1]
+        ) - interval_s
+        first = int(np.searchsorted(times_s, table.start_s[number] - interval_s / 2))
+        last = int(np.searchsorted(times_s, min(table.end_s[number] + interval_s / 2, latest_s)))
+        first = max(first, earliest)
+        last = min(max(last, first + 1), len(times_s) - 1)
+        timed.append(replace(lane, first=first, last=last))
+        earliest = last + 1
+    return timed
+
+
+def expected_motion(
+    trajectory: Trajectory, lanes: Sequence[Lane], table: Timetable, pitch_px: float
+) -> Expectations:
+    """Turn the timetable into expectations for `solve`."""
+    along = np.zeros(len(trajectory.frames))
+    is_ramp = np.zeros(len(trajectory.frames), np.bool_)
+    for number, lane in enumerate(lanes):
+        rows = np.flatnonzero(trajectory.lanes == number)
+        times = trajectory.times_s[rows]
+        along[rows] = lane.direction * table.travelled_px(number, times)
+        margin = 2 * table.ramp_s
+        is_ramp[rows] = (times < table.start_s[number] + margin) | (
+            times > table.end_s[number] - margin
+        )
+    return Expectations(
+        along_px=along, is_ramp=is_ramp, pitch_px=pitch_px, turn_sigma_px=_TURN_SIGMA_PX
+    )
