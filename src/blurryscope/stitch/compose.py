@@ -2,12 +2,14 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from blurryscope.artifacts.mosaic import MosaicWriter
+from blurryscope.artifacts.video import Frame
 from blurryscope.basics.image import Grey, Rgb
 from blurryscope.stitch.solve import Trajectory, lane_rows
 
@@ -196,9 +198,30 @@ _LEAST_WEIGHT = 1e-3
 """At the far edge of a share, so that a place that only one frame covers is still covered."""
 
 
-def frames_to_lay(trajectory: Trajectory, is_repeated: Iterable[int]) -> dict[int, int]:
-    """Rows of the trajectory by frame index, without repeated frames."""
-    repeated = set(is_repeated)
-    return {
-        int(frame): row for row, frame in enumerate(trajectory.frames) if int(frame) not in repeated
-    }
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layable:
+    """Frames whose places are known, ready to be laid."""
+
+    trajectory: Trajectory
+    frame_shape: tuple[int, int]
+    repeated: tuple[int, ...]
+    """Frames that only repeat the one before."""
+    gain: NDArray[np.float32]
+    """(row, col, rgb) flat-field factor."""
+
+
+def write_mosaic(
+    layable: Layable, frames: Iterable[Frame], folder: Path, pixel_size_um: float
+) -> None:
+    """Lay all frames of the film and write the mosaic with its pyramid."""
+    trajectory, shape = layable.trajectory, layable.frame_shape
+    canvas = canvas_of(trajectory, shape)
+    row_of = {int(frame): row for row, frame in enumerate(trajectory.frames)}
+    even = np.ones(3, np.float32)
+    with MosaicWriter(folder, canvas.size_px, pixel_size_um) as writer:
+        composer = Composer(writer, canvas, trajectory, shape, layable.gain)
+        for frame in frames:
+            row = row_of.get(frame.index)
+            if row is not None and frame.index not in layable.repeated:
+                composer.add(row, frame.rgb(), even)
+        composer.finish()

@@ -2,17 +2,15 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from blurryscope.artifacts.frame_places import FramePlace, StageState
-from blurryscope.artifacts.mosaic import MosaicWriter
 from blurryscope.artifacts.video import Frame
 from blurryscope.basics.errors import InputError
 from blurryscope.basics.image import Grey
-from blurryscope.stitch.compose import Composer, canvas_of, frames_to_lay
+from blurryscope.stitch.compose import Layable, canvas_of
 from blurryscope.stitch.features import absorbance_detail, shrunk
 from blurryscope.stitch.lanes import Lane, evidence_of, find_lanes, scan_axis
 from blurryscope.stitch.layout import (
@@ -68,6 +66,15 @@ class Stitched:
     is_lane_linked: NDArray[np.bool_]
     gain: NDArray[np.float32] = field(repr=False)
     """(row, col, rgb) flat-field factor."""
+
+    def layable(self) -> Layable:
+        """What the mosaic is made from: frames that were filmed once, and their places."""
+        return Layable(
+            trajectory=self.solution.trajectory,
+            frame_shape=self.frame_shape,
+            repeated=self.repeated,
+            gain=self.gain,
+        )
 
 
 class Stitcher:
@@ -223,23 +230,6 @@ class Stitcher:
         links = measure_links(details(), coarse.trajectory, reduction, settings)
         expected = expected_motion(coarse.trajectory, timed.lanes, table, layout.expected.pitch_px)
         return solve(coarse.trajectory, links, expected, fit_camera=True), links
-
-
-def write_mosaic(
-    stitched: Stitched, frames: Iterable[Frame], folder: Path, pixel_size_um: float
-) -> None:
-    """Lay all frames and write the mosaic with its pyramid."""
-    trajectory = stitched.solution.trajectory
-    canvas = canvas_of(trajectory, stitched.frame_shape)
-    rows = frames_to_lay(trajectory, stitched.repeated)
-    even = np.ones(3, np.float32)
-    with MosaicWriter(folder, canvas.size_px, pixel_size_um) as writer:
-        composer = Composer(writer, canvas, trajectory, stitched.frame_shape, stitched.gain)
-        for frame in frames:
-            row = rows.get(frame.index)
-            if row is not None:
-                composer.add(row, frame.rgb(), even)
-        composer.finish()
 
 
 def frame_places(stitched: Stitched) -> list[FramePlace]:

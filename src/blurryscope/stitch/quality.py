@@ -1,0 +1,86 @@
+"""What the stitcher measured and how well: the figures of `stitch.json`."""
+
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from blurryscope.stitch.solve import lane_rows
+from blurryscope.stitch.stitcher import Stitched
+
+_TRUSTED_WEIGHT = 0.3
+"""Links that keep less than this are taken for wrong."""
+
+
+def measured(stitched: Stitched, pixel_size_um: float, scale_source: str) -> dict[str, object]:
+    """Give the figures of a stitched slide, ready for JSON."""
+    trajectory, solution = stitched.solution.trajectory, stitched.solution
+    camera = trajectory.camera
+    rows_count = stitched.frame_shape[0]
+    is_good = solution.weights > _TRUSTED_WEIGHT
+    residual = np.median(np.abs(solution.residuals[is_good]), axis=0) if is_good.any() else [0, 0]
+    readout_s = camera.readout_s_per_row * rows_count
+    return {
+        "pixel_size_um": _rounded(pixel_size_um),
+        "pixel_size_source": scale_source,
+        "speed_um_per_s": _rounded(stitched.speed_px_per_s * pixel_size_um),
+        "camera_rotation_deg": _rounded(float(np.rad2deg(camera.scan_angle_rad))),
+        "readout_s": _rounded(readout_s),
+        "readout_ratio": _rounded(stitched.speed_px_per_s * camera.readout_s_per_row),
+        "lane_count": len(stitched.lanes),
+        "lane_pitch_um": _rounded(_pitch_px(stitched) * pixel_size_um),
+        "overlap_fraction": _rounded(_overlap_fraction(stitched)),
+        "linked_lane_pairs": int(stitched.is_lane_linked.sum()),
+        "link_count": len(stitched.links),
+        "link_outlier_fraction": _rounded(1 - float(is_good.mean()) if len(is_good) else 0.0),
+        "link_residual_px": {"y": _rounded(float(residual[0])), "x": _rounded(float(residual[1]))},
+        "repeated_frame_count": len(stitched.repeated),
+        "dropped_frame_count": _dropped(stitched.times_s),
+        "shading_fraction": _rounded(_shading_fraction(stitched.gain)),
+        "lanes": [_lane_figures(stitched, number) for number in range(len(stitched.lanes))],
+    }
+
+
+def _lane_figures(stitched: Stitched, number: int) -> dict[str, object]:
+    lane = stitched.lanes[number]
+    trajectory = stitched.solution.trajectory
+    in_lane = trajectory.frames[trajectory.lanes == number]
+    touches = np.isin(stitched.links.later, in_lane) | np.isin(stitched.links.earlier, in_lane)
+    good = touches & (stitched.solution.weights > _TRUSTED_WEIGHT)
+    return {
+        "lane": number,
+        "first_frame": lane.first,
+        "last_frame": lane.last,
+        "direction": lane.direction,
+        "links": int(good.sum()),
+        "is_linked_to_next": bool(
+            number < len(stitched.is_lane_linked) and stitched.is_lane_linked[number]
+        ),
+    }
+
+
+def _pitch_px(stitched: Stitched) -> float:
+    trajectory = stitched.solution.trajectory
+    centres = [float(np.median(trajectory.positions[r, 0])) for r in lane_rows(trajectory)]
+    return float(np.median([lower - upper for upper, lower in pairwise(centres)]))
+
+
+def _overlap_fraction(stitched: Stitched) -> float:
+    turn = np.abs(stitched.solution.trajectory.camera.turn)
+    across_px = float((turn @ np.array(stitched.frame_shape))[0])
+    return max(1 - _pitch_px(stitched) / across_px, 0.0)
+
+
+def _dropped(times_s: NDArray[np.float64]) -> int:
+    """Frames that the times have a gap for."""
+    steps = np.diff(times_s)
+    return int(np.maximum(np.rint(steps / np.median(steps)) - 1, 0).sum())
+
+
+def _shading_fraction(gain: NDArray[np.float32]) -> float:
+    """How much darker the darkest part of the field is than the brightest."""
+    return float(1 - gain.min() / gain.max())
+
+
+def _rounded(value: float) -> float:
+    return float(f"{value:.6g}")
