@@ -1,0 +1,133 @@
+"""A classifier scores what is fit to be scored and says why not otherwise."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from blurryscope.artifacts.predictions import Decision
+from blurryscope.artifacts.samples import sample_of_file
+from blurryscope.basics.errors import InputError, MissingInputError
+from blurryscope.basics.image import Rgb
+from blurryscope.classify.efin import EFIN
+from blurryscope.classify.gate import objection, stack_quality
+from blurryscope.classify.model_file import ModelSettings, save_model
+from blurryscope.classify.networks import CoreNet
+from blurryscope.classify.predict import Classifier, load_model
+
+_SAMPLE = sample_of_file(Path("S_1_A1_2.tif"))
+
+
+@pytest.fixture
+def small_model(tmp_path: Path) -> Path:
+    torch.manual_seed(0)
+    path = tmp_path / "small.safetensors"
+    save_model(path, CoreNet(8), ModelSettings(network="corenet", width=8, temperature=2.0))
+    return path
+
+
+def test_probabilities_come_in_rows_that_sum_to_one(small_model: Path) -> None:
+    rows = load_model(small_model).predict(np.stack([_tissue(seed) for seed in range(3)]))
+    assert rows.shape == (3, 4)
+    np.testing.assert_allclose(rows.sum(axis=1), 1.0)
+
+
+def test_a_stack_scores_the_same_alone_and_among_others(small_model: Path) -> None:
+    classifier = load_model(small_model)
+    stacks = np.stack([_tissue(seed) for seed in range(3)])
+    np.testing.assert_allclose(
+        classifier.predict(stacks)[1], classifier.predict(stacks[1:2])[0], atol=1e-6
+    )
+
+
+def test_a_confidence_below_the_threshold_gives_no_score(small_model: Path) -> None:
+    classifier = load_model(small_model)
+    sure = classifier.score(_SAMPLE, _tissue(1), threshold=0.0)
+    unsure = classifier.score(_SAMPLE, _tissue(1), threshold=1.0)
+    assert (sure.decision, sure.score) == (Decision.SCORED, sure.most_probable)
+    assert unsure.decision is Decision.INDETERMINATE
+    assert "is below 1.00" in unsure.reason
+
+
+def test_a_blank_stack_is_withheld(small_model: Path) -> None:
+    blank = np.full((5, 512, 512, 3), 255, np.uint8)
+    prediction = load_model(small_model).score(_SAMPLE, blank)
+    assert prediction.decision is Decision.WITHHELD
+    assert prediction.reason == "100% of the overview is blank"
+
+
+def test_glass_with_a_little_noise_is_withheld() -> None:
+    glass = np.random.default_rng(0).integers(240, 250, (5, 512, 512, 3), dtype=np.uint8)
+    assert "hardly any tissue" in (objection(stack_quality(glass)) or "")
+
+
+def test_a_stack_out_of_focus_is_withheld_and_one_blurred_along_the_scan_is_not() -> None:
+    sharp = _tissue(2)
+    along = np.stack([cv2.blur(view, (54, 1)) for view in sharp])
+    defocused = np.stack([cv2.GaussianBlur(view, (0, 0), 18) for view in sharp])
+    assert objection(stack_quality(along)) is None
+    assert "out of focus" in (objection(stack_quality(defocused)) or "")
+
+
+def test_the_shipped_model_loads_and_scores() -> None:
+    prediction = load_model().score(_SAMPLE, _tissue(3))
+    assert prediction.decision in (Decision.SCORED, Decision.INDETERMINATE)
+
+
+def test_the_paper_network_takes_the_same_stacks(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    path = tmp_path / "efin.safetensors"
+    settings = ModelSettings(network="efin", width=3, size_px=32, classes=2, bgr=True)
+    save_model(path, EFIN(2, size_px=32, width=3), settings)
+    row = load_model(path).predict(np.ascontiguousarray(_tissue(1)[None, :, :32, :32]))[0]
+    assert row[0] == row[1]
+    assert row.sum() == pytest.approx(1.0)
+
+
+def test_a_file_that_is_not_safetensors_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "model.pth"
+    path.write_bytes(b"\x80\x04 a pickle could be anything")
+    with pytest.raises(InputError, match="is not a safetensors file"):
+        load_model(path)
+
+
+def test_a_model_that_is_not_there_is_told_with_those_that_are(tmp_path: Path) -> None:
+    with pytest.raises(MissingInputError, match="corenet-1"):
+        load_model("no-such-model")
+    with pytest.raises(MissingInputError):
+        load_model(tmp_path / "none.safetensors")
+
+
+def test_weights_that_do_not_fit_are_refused_by_name_and_shape(tmp_path: Path) -> None:
+    path = tmp_path / "model.safetensors"
+    save_model(path, CoreNet(8), ModelSettings(network="corenet", width=16))
+    with pytest.raises(InputError, match=r"has shape \(\d+.*not \(\d+"):
+        load_model(path)
+
+
+def test_a_network_of_the_future_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "model.safetensors"
+    save_model(path, CoreNet(8), ModelSettings(network="corenet-9", width=8))
+    with pytest.raises(InputError, match="is not known"):
+        load_model(path)
+
+
+def test_stacks_of_another_kind_are_refused(small_model: Path) -> None:
+    classifier: Classifier = load_model(small_model)
+    with pytest.raises(ValueError, match="float64"):
+        classifier.predict(np.zeros((1, 5, 64, 64, 3)))  # type: ignore[arg-type]
+
+
+def _tissue(seed: int) -> Rgb:
+    """Speckle as coarse as cells, on a stack with some glass."""
+    rng = np.random.default_rng(seed)
+    views = []
+    for _ in range(5):
+        cells = cv2.resize(rng.normal(0, 1, (64, 64)).astype(np.float32), (512, 512))
+        density = np.clip(0.25 + 0.12 * cells, 0.02, None)[..., None] * [0.6, 0.7, 0.5]
+        view = 250 * 10**-density
+        view[:, :60] = 250
+        views.append(view)
+    return np.asarray(views, np.uint8)
