@@ -1,0 +1,300 @@
+"""One command per verb: parses, calls, prints. Exit code 0, or 2 with one line that says why."""
+
+import logging
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, TaskID, TaskProgressColumn, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as RichProgress
+
+from blurryscope.basics.errors import BlurryScopeError, InputError
+from blurryscope.basics.her2 import RESEARCH_USE_ONLY
+from blurryscope.basics.progress import Progress, silent
+
+if TYPE_CHECKING:
+    from blurryscope.pipeline import RunSettings
+    from blurryscope.tma import Orientation
+
+# Stages are imported inside the commands, so that `--help` does not wait for torch.
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    help=f"From the film of a moving stage to a HER2 report. {RESEARCH_USE_ONLY}",
+)
+
+Quiet = Annotated[bool, typer.Option("--quiet", help="Show no progress.")]
+Map = Annotated[Path | None, typer.Option("--map", help="The lab's map of the slide, CSV or XLSX.")]
+Out = Annotated[Path, typer.Option("--out", help="Folder for the results.")]
+Orient = Annotated[
+    str | None,
+    typer.Option("--orientation", help="How the array lies on the slide, if it is known."),
+]
+Model = Annotated[str, typer.Option("--model", help="Shipped model, or a .safetensors file.")]
+PixelSize = Annotated[
+    float | None,
+    typer.Option("--pixel-size-um", help="Size of a mosaic pixel, if it was calibrated."),
+]
+Damaged = Annotated[
+    bool, typer.Option("--damaged", help="Stitch what is there of a film that breaks off.")
+]
+
+
+def main() -> None:
+    """Run the command line; every foreseen error becomes one line and exit code 2."""
+    logging.basicConfig(level=logging.WARNING, format="%(name)s: %(message)s")
+    try:
+        app(standalone_mode=False)
+    except BlurryScopeError as error:
+        _fail(str(error))
+    except typer.Abort:
+        _fail("stopped.")
+    except typer.Exit as stop:
+        sys.exit(stop.exit_code)
+    except KeyboardInterrupt:
+        _fail("stopped; run the same command again to go on.")
+    except Exception as error:
+        # Usage errors of the argument parser carry their own wording and code.
+        show = getattr(error, "show", None)
+        if show is None:
+            raise
+        show()
+        sys.exit(2)
+
+
+def _fail(message: str) -> None:
+    print(f"blurryscope: {message}", file=sys.stderr)
+    sys.exit(2)
+
+
+@contextmanager
+def _progress(quiet: bool) -> Iterator[Progress]:
+    if quiet:
+        yield silent
+        return
+    columns = (
+        TextColumn("{task.description:<20}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeElapsedColumn(),
+    )
+    with RichProgress(*columns, console=Console(stderr=True)) as bars:
+        tasks: dict[str, TaskID] = {}
+
+        def report(stage: str, fraction: float) -> None:
+            if stage not in tasks:
+                tasks[stage] = bars.add_task(stage, total=1.0)
+            bars.update(tasks[stage], completed=fraction)
+
+        yield report
+
+
+def _run_settings(
+    model: str | None = None,
+    orientation: str | None = None,
+    pixel_size_um: float | None = None,
+    damaged: bool = False,
+) -> "RunSettings":
+    from blurryscope.pipeline import RunSettings
+    from blurryscope.tma import TmaSettings
+
+    settings = RunSettings(pixel_size_um=pixel_size_um, takes_damaged=damaged)
+    if model is not None:
+        settings = replace(settings, model=model)
+    if orientation is not None:
+        settings = replace(settings, tma=TmaSettings(orientation=_orientation(orientation)))
+    return settings
+
+
+def _orientation(text: str) -> "Orientation | None":
+    from blurryscope.tma import Orientation
+
+    if text == "any":
+        return None
+    try:
+        return Orientation(text)
+    except ValueError as error:
+        known = ", ".join([*Orientation, "any"])
+        raise InputError("--orientation", f"{text!r} is none", f"Use one of {known}") from error
+
+
+@app.command()
+def demo(
+    out: Out = Path("demo"),
+    quiet: Quiet = False,
+) -> None:
+    """Go the whole way on a simulated slide: film, mosaic, cores, scores, report.
+
+    Example: blurryscope demo --out demo
+    """
+    from blurryscope.demo import run_demo
+
+    with _progress(quiet) as progress:
+        report = run_demo(out, progress)
+    print(f"report: {report}")
+    print(RESEARCH_USE_ONLY)
+
+
+@app.command()
+def run(
+    videos: Annotated[list[Path], typer.Argument(help="Film of the slide; several are repeats.")],
+    out: Out,
+    map_path: Map = None,
+    slide: Annotated[str | None, typer.Option(help="Slide, if the map lists several.")] = None,
+    model: Model = "corenet-1",
+    orientation: Orient = None,
+    pixel_size_um: PixelSize = None,
+    damaged: Damaged = False,
+    quiet: Quiet = False,
+) -> None:
+    """From the film, or the films, of one slide to its report.
+
+    Example: blurryscope run scan.mp4 --map map.csv --out slide-1
+    """
+    from blurryscope import pipeline
+
+    settings = _run_settings(model, orientation, pixel_size_um, damaged)
+    with _progress(quiet) as progress:
+        report = pipeline.run(
+            videos, out, map_path=map_path, slide=slide, settings=settings, progress=progress
+        )
+    _say_doubts(pipeline.repeat_folders(out, len(videos)))
+    print(f"report: {report}")
+    print(RESEARCH_USE_ONLY)
+
+
+@app.command()
+def stitch(
+    video: Annotated[Path, typer.Argument(help="Film of one scan.")],
+    out: Out,
+    pixel_size_um: PixelSize = None,
+    damaged: Damaged = False,
+    quiet: Quiet = False,
+) -> None:
+    """Make the mosaic of one film and tell where every frame lay.
+
+    Example: blurryscope stitch scan.mp4 --out slide-1
+    """
+    from blurryscope import pipeline
+
+    settings = _run_settings(pixel_size_um=pixel_size_um, damaged=damaged)
+    with _progress(quiet) as progress:
+        pipeline.stitch(video, out, settings=settings, progress=progress)
+    print(f"mosaic: {out / 'mosaic.ome.zarr'}")
+
+
+@app.command()
+def cores(
+    slide_dir: Annotated[Path, typer.Argument(help="Stitched folder, or a picture of a slide.")],
+    map_path: Map = None,
+    slide: Annotated[str | None, typer.Option(help="Slide, if the map lists several.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Another folder for the results.")
+    ] = None,
+    orientation: Orient = None,
+    pixel_size_um: PixelSize = None,
+) -> None:
+    """Find the tissue cores of a slide, name them, and cut them out.
+
+    Example: blurryscope cores slide-1 --map map.csv
+    """
+    from blurryscope import pipeline
+
+    settings = _run_settings(orientation=orientation, pixel_size_um=pixel_size_um)
+    target = pipeline.find_and_write_cores(slide_dir, out, map_path, slide, settings)
+    _say_doubts([target])
+    print(f"cores: {target / 'cores.csv'}")
+
+
+@app.command()
+def score(
+    inputs: Annotated[list[Path], typer.Argument(help="A slide's folder, or stacks (.tif).")],
+    model: Model = "corenet-1",
+    bgr: Annotated[
+        bool, typer.Option("--bgr", help="Stacks store blue first, as the authors' do.")
+    ] = False,
+    out: Annotated[Path | None, typer.Option("--out", help="Table to write.")] = None,
+    quiet: Quiet = False,
+) -> None:
+    """Score the cores of a slide's folder, or single stacks.
+
+    Example: blurryscope score BR1503f_1_F5_3.tif --bgr --out scores.csv
+    """
+    from blurryscope import pipeline
+
+    with _progress(quiet) as progress:
+        table = pipeline.score_inputs(inputs, out, model, is_bgr=bgr, progress=progress)
+    print(f"scores: {table}")
+    print(RESEARCH_USE_ONLY)
+
+
+@app.command()
+def report(slide_dir: Annotated[Path, typer.Argument(help="The slide's folder.")]) -> None:
+    """Write the report of a slide's folder again.
+
+    Example: blurryscope report slide-1
+    """
+    from blurryscope.report import write_report
+
+    print(f"report: {write_report(slide_dir)}")
+    print(RESEARCH_USE_ONLY)
+
+
+@app.command()
+def simulate(
+    out: Out,
+    rows: Annotated[int, typer.Option(min=1)] = 3,
+    columns: Annotated[int, typer.Option(min=1)] = 4,
+    seed: Annotated[int, typer.Option(help="Another seed is another slide.")] = 0,
+    preset: Annotated[str, typer.Option(help="plain or authentic.")] = "authentic",
+    repeats: Annotated[int, typer.Option(min=1, help="Scans of the same slide.")] = 1,
+    quiet: Quiet = False,
+) -> None:
+    """Film a slide that does not exist, and write the truth beside the film.
+
+    Example: blurryscope simulate --out sim --rows 2 --columns 3 --seed 7
+    """
+    from blurryscope.simulator.presets import PRESETS
+    from blurryscope.simulator.scan import simulate_repeats, simulate_scan
+    from blurryscope.simulator.slide import SlideDesign
+
+    if preset not in PRESETS:
+        known = " or ".join(PRESETS)
+        raise InputError("--preset", f"there is no preset {preset!r}", f"Use {known}")
+    design = SlideDesign(name=f"SIM{seed}", rows=rows, columns=columns, seed=seed)
+    with _progress(quiet) as progress:
+        if repeats == 1:
+            scans = [
+                simulate_scan(
+                    out, design=design, settings=PRESETS[preset], seed=seed, progress=progress
+                )
+            ]
+        else:
+            scans = simulate_repeats(
+                out,
+                design=design,
+                settings=PRESETS[preset],
+                seed=seed,
+                turned=(False,) * repeats,
+                progress=progress,
+            )
+    for scan in scans:
+        print(f"film: {scan.video}")
+
+
+def _say_doubts(folders: list[Path]) -> None:
+    """Say on the terminal what must not be overlooked."""
+    from blurryscope.artifacts.tissue_cores import read_core_grid
+
+    for folder in folders:
+        grid = read_core_grid(folder / "cores.json")
+        if grid.needs_confirmation:
+            print(f"{folder}: the names of the cores NEED CONFIRMATION; see the report.")
