@@ -16,7 +16,7 @@ from blurryscope.classify.networks import class_probabilities
 from blurryscope.classify.train import TrainingSettings, train_model
 
 _PARTS = [*[Part.TRAIN] * 16, *[Part.VALIDATE] * 3, *[Part.CALIBRATE] * 3, *[Part.TEST] * 3]
-_SETTINGS = TrainingSettings(epochs=6, batch_size=8, width=8)
+_SETTINGS = TrainingSettings(epochs=12, batch_size=8, width=8)
 
 
 def test_training_learns_scores_that_are_colours(tmp_path: Path) -> None:

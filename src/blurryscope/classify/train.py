@@ -197,9 +197,13 @@ def main(arguments: list[str] | None = None, tell: Callable[[str], None] | None 
     parser.add_argument("--out", type=Path, required=True, help="weights file to write")
     parser.add_argument("--epochs", type=int, default=24)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--bfloat16", action="store_true")
+    parser.add_argument(
+        "--bfloat16", action="store_true", help="twice as fast where it is built in"
+    )
+    parser.add_argument("--threads", type=int, default=1, help="more only on an idle machine")
     given = parser.parse_args(arguments)
     say = tell or _tell
+    torch.set_num_threads(given.threads)
     data = read_training_set(given.set)
     settings = TrainingSettings(epochs=given.epochs, seed=given.seed, bfloat16=given.bfloat16)
     report = train_model(
