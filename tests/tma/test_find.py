@@ -190,10 +190,10 @@ def test_blurred_mosaics_of_the_shared_slides_are_named_right(
 ) -> None:
     folder = shared_data / "scans" / name
     truth = json.loads((folder / "truth.json").read_text())
-    px_um = 3 * truth["px_um"]  # a third of the resolution: fast, and all that naming looks at
-    slide = open_slide(folder / "slide.jpg", truth["px_um"]).read_level(0)
-    small = cv2.resize(slide, None, fx=1 / 3, fy=1 / 3, interpolation=cv2.INTER_AREA)
-    mosaic = blurred_and_unevenly_lit(np.asarray(small, np.uint8), px_um)
+    px_um = 4 * truth["px_um"]  # a quarter of the resolution: fast, and all that naming looks at
+    slide = cv2.imread(str(folder / "slide.jpg"), cv2.IMREAD_REDUCED_COLOR_4)
+    assert slide is not None
+    mosaic = blurred_and_unevenly_lit(np.asarray(slide[..., ::-1], np.uint8), px_um)
     with MosaicWriter(tmp_path / "mosaic.ome.zarr", mosaic.shape[:2], px_um) as writer:
         writer.write_rows(mosaic)
     found = find_cores(

@@ -1,6 +1,7 @@
 """Finding the cores of a tissue microarray and naming them."""
 
 from blurryscope.tma.find import Dearrayed, find_cores
+from blurryscope.tma.layout import Layout, read_layout
 from blurryscope.tma.picture import PlainPicture, SlidePicture, open_slide
 from blurryscope.tma.placement import Orientation
 from blurryscope.tma.settings import TmaSettings
@@ -9,6 +10,7 @@ from blurryscope.tma.write import write_cores
 
 __all__ = [
     "Dearrayed",
+    "Layout",
     "Orientation",
     "PlainPicture",
     "SlidePicture",
@@ -17,5 +19,6 @@ __all__ = [
     "find_cores",
     "find_white_balance",
     "open_slide",
+    "read_layout",
     "write_cores",
 ]

@@ -1,6 +1,6 @@
 """Which core has which name, how sure that is, and what a person should be asked."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -68,11 +68,16 @@ def _well_filled(counts: NDArray[np.int_]) -> range:
 
 
 def named_by_map(
-    nodes: NodeTable, slide_map: SlideMap, settings: TmaSettings, doubts: Sequence[str] = ()
+    nodes: NodeTable,
+    slide_map: SlideMap,
+    settings: TmaSettings,
+    doubts: Sequence[str] = (),
+    lab_name: Callable[[CoreName], CoreName] = lambda name: name,
 ) -> Naming:
     """Lay the map onto the nodes in the likeliest way; ask where another is nearly as likely.
 
-    `doubts` are reasons to ask that are known already.
+    `doubts` are reasons to ask that are known already; `lab_name` turns a name of `slide_map`
+    into what a person should read.
     """
     allowed = _allowed_orientations(settings)
     fitting = _fitting_orientations(nodes, slide_map, allowed)
@@ -88,7 +93,7 @@ def named_by_map(
         *doubts,
         *_reasons_of_margin(best, placements, margin, settings.least_margin),
         *_reasons_of_turns(best, turned),
-        *_reasons_of_places(nodes, slide_map, places),
+        *_reasons_of_places(nodes, slide_map, places, lab_name),
     ]
     return Naming(
         places=places,
@@ -183,7 +188,10 @@ def _reasons_of_turns(best: Placement, turned: list[Placement]) -> list[str]:
 
 
 def _reasons_of_places(
-    nodes: NodeTable, slide_map: SlideMap, places: Mapping[CoreName, tuple[int, int]]
+    nodes: NodeTable,
+    slide_map: SlideMap,
+    places: Mapping[CoreName, tuple[int, int]],
+    lab_name: Callable[[CoreName], CoreName],
 ) -> list[str]:
     wanted = [name for name in places if slide_map.expects_tissue(name)]
     found = [name for name in wanted if nodes.tissue[places[name]] > 0]
@@ -198,18 +206,19 @@ def _reasons_of_places(
     if len(found) < _LEAST_FOUND_FRACTION * len(wanted):
         reasons.append(f"Only {len(found)} of {len(wanted)} cores of the map were found")
     if outside:
-        reasons.append(f"The scan does not reach {_listed(outside)}")
+        reasons.append(f"The scan has no room for {_listed(map(lab_name, outside))}")
     if len(extra) > 1 or (extra and lost):
         reasons.append(
-            f"Tissue lies where the map has no core ({_listed(extra)}): "
+            f"Tissue lies where the map has no core ({_listed(map(lab_name, extra))}): "
             "is it the map of this slide?"
         )
     return reasons
 
 
-def _listed(names: list[CoreName]) -> str:
-    first = ", ".join(str(name) for name in sorted(names)[:8])
-    return first if len(names) <= 8 else f"{first} and {len(names) - 8} more"
+def _listed(names: Iterable[CoreName]) -> str:
+    every = [str(name) for name in sorted(names)]
+    first = ", ".join(every[:8])
+    return first if len(every) <= 8 else f"{first} and {len(every) - 8} more"
 
 
 def _candidate(placement: Placement, best: Placement) -> Candidate:

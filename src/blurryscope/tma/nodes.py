@@ -14,6 +14,8 @@ Ints = NDArray[np.int64]
 
 _SEARCH_PITCHES = 0.2
 """How far from where the lattice says a faint core may lie; jitter is about 0.06."""
+_TAKEN_PITCHES = 0.5
+"""What lies this close to a core with a node of its own is that core."""
 _SURE = 4.0
 """Nats: no single node is trusted further than odds of 55."""
 _LEAST_RESPONSE = 0.10
@@ -61,6 +63,8 @@ def look_at_nodes(
     strength[at] = _values_at(response, spots)
     in_scan[at] = True
     usual = float(np.median(strength[at]))
+    is_twice = _taken(found, at, _TAKEN_PITCHES * lattice.nodes.vectors.pitch_px)
+    found[is_twice], strength[is_twice] = predicted[is_twice], 0.0
     shape = (len(row_steps), len(column_steps))
     middle = lattice.nodes.inverse(np.array([response.shape[::-1]]) / 2.0)[0]
     return NodeTable(
@@ -71,6 +75,16 @@ def look_at_nodes(
         brown=np.full(shape, np.nan),
         middle_of_scan=(float(middle[1] - row_steps[0]), float(middle[0] - column_steps[0])),
     )
+
+
+def _taken(found: Floats, spot_rows: Ints, reach_px: float) -> NDArray[np.bool_]:
+    """Which nodes found, on the second look, nothing but the spot of another node."""
+    spots = found[spot_rows]
+    is_taken = np.array(
+        [((spots - place) ** 2).sum(axis=1).min() < reach_px**2 for place in found], bool
+    )
+    is_taken[spot_rows] = False
+    return is_taken
 
 
 def _core_against_none(strength: Floats, usual: float) -> Floats:

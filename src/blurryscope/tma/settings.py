@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from blurryscope.tma.layout import Layout
 from blurryscope.tma.placement import Orientation
 
 
@@ -13,6 +14,8 @@ class TmaSettings:
     """Estimated from the slide where None."""
     orientation: Orientation | None = Orientation.AS_SCANNED
     """How the array lies in the scan; None weighs all four turns and lets the evidence choose."""
+    layout: Layout | None = None
+    """Blocks of rows and columns with gaps between them; None is one even grid."""
     may_be_mirrored: bool = False
     """Weigh mirrored arrays too, where `orientation` is None."""
     uses_stain: bool = True

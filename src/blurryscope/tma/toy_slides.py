@@ -16,6 +16,8 @@ from blurryscope.basics.her2 import Score
 from blurryscope.basics.image import to_uint8
 from blurryscope.tma.picture import PlainPicture
 
+Floats = NDArray[np.float64]
+
 WHITE = np.array([238.0, 236.0, 229.0])
 HAEMATOXYLIN = np.array([0.10, 0.08, 0.04])
 DAB = np.array([0.10, 0.22, 0.40])
@@ -35,13 +37,16 @@ class ToySlide:
     jitter_px: float = 3.0
     border_px: float = 70.0
     strength: float = 1.0
-    white: NDArray[np.float64] = field(default_factory=lambda: WHITE)
+    blur_px: int = 1
+    """Motion blur along x."""
+    dust_count: int = 0
+    white: Floats = field(default_factory=lambda: WHITE)
     seed: int = 0
 
     def names(self) -> list[CoreName]:
         return [CoreName(row, column) for row in range(self.rows) for column in range(self.columns)]
 
-    def centres(self) -> dict[CoreName, NDArray[np.float64]]:
+    def centres(self) -> dict[CoreName, Floats]:
         """Where the cores lie, (x, y); those that are missing too."""
         rng = np.random.default_rng(self.seed)
         angle = np.deg2rad(self.tilt_deg)
@@ -58,15 +63,14 @@ class ToySlide:
         far = np.max(list(centres.values()), axis=0) + self.border_px + self.diameter_px / 2
         columns, rows = np.ceil(far).astype(int)
         density = np.zeros((rows, columns, 3))
-        y, x = np.mgrid[:rows, :columns]
-        for name, (centre_x, centre_y) in centres.items():
-            if str(name) in self.missing:
-                continue
-            disc = np.hypot(x - centre_x, y - centre_y) < self.diameter_px / 2
-            speckle = rng.uniform(0.2, 1.8, (rows, columns))[disc, None]
-            stain = HAEMATOXYLIN + (DAB if str(name) in self.brown else 0.0)
-            density[disc] = speckle * stain * self.strength
-        light = self.white * 10.0**-density
+        for name, xy in centres.items():
+            if str(name) not in self.missing:
+                stain = HAEMATOXYLIN + (DAB if str(name) in self.brown else 0.0)
+                _draw_disc(density, xy, self.diameter_px / 2, stain * self.strength, rng)
+        for _ in range(self.dust_count):
+            at, radius = rng.uniform(0, (columns, rows)), rng.uniform(1, 5)
+            _draw_disc(density, at, radius, rng.uniform(0.05, 0.9) * np.ones(3), rng)
+        light = cv2.blur(self.white * 10.0**-density, (self.blur_px, 1))
         return to_uint8(np.maximum(light + rng.normal(0, 1.0, light.shape), 1.0))
 
     def picture(self) -> PlainPicture:
@@ -78,6 +82,18 @@ class ToySlide:
     def map(self, **scores: Score) -> SlideMap:
         """A map that lists every core, missing ones too."""
         return map_of((str(name) for name in self.names()), **scores)
+
+
+def _draw_disc(
+    density: Floats, xy: Floats, radius_px: float, stain: Floats, rng: np.random.Generator
+) -> None:
+    """Set a speckled disc of optical density."""
+    left, top = np.maximum(np.floor(xy - radius_px).astype(int), 0)
+    right, bottom = np.ceil(xy + radius_px).astype(int) + 1
+    here = density[top:bottom, left:right]
+    rows, columns = np.indices(here.shape[:2])
+    disc = np.hypot(columns + left - xy[0], rows + top - xy[1]) < radius_px
+    here[disc] = rng.uniform(0.2, 1.8, (np.count_nonzero(disc), 1)) * stain
 
 
 def map_of(names: Iterable[str], **scores: Score) -> SlideMap:
