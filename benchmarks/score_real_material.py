@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
 from blurryscope.artifacts.samples import read_stack, sample_of_file
-from blurryscope.artifacts.training_set import read_training_set, reduced_views
+from blurryscope.artifacts.training_set import Part, read_training_set, reduced_views
 from blurryscope.basics.image import Rgb, to_uint8
 from blurryscope.classify.colour_baseline import ColourBaseline
 from blurryscope.classify.gate import objection, stack_quality
@@ -40,8 +40,12 @@ def main() -> None:
     given = parser.parse_args()
     scorers: dict[str, Scorer] = {given.model: load_model(given.model).predict}
     if given.set:
-        baseline = ColourBaseline(read_training_set(given.set))
+        data = read_training_set(given.set)
+        baseline = ColourBaseline(data)
         scorers["colour baseline"] = lambda stacks: baseline.predict(reduced_views(stacks))
+        test = data.part(Part.TEST)
+        print("simulated test stacks - colour baseline")
+        _summarise(baseline.predict(data.views[test]), data.scores[test], np.ones(len(test), bool))
     for title, named in _material(given.shared_data):
         cores = list(named)
         stacks = np.stack([stack for _, _, stack in cores])

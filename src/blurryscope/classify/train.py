@@ -9,12 +9,14 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
+from torch.optim.swa_utils import AveragedModel
 
 from blurryscope.artifacts.training_set import Part, TrainingSet, read_training_set
 from blurryscope.basics.progress import Progress, silent
@@ -25,6 +27,9 @@ from blurryscope.classify.networks import CoreNet, class_probabilities
 from blurryscope.classify.predict import as_core_net_input
 
 _SCORED_AT_ONCE = 64
+_AVERAGING = 0.98
+"""Of the weights from step to step: what is validated and kept is their running mean, which swings
+less than the weights themselves."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,6 +111,8 @@ def _fit(
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimiser, settings.peak_learning_rate, total_steps=settings.epochs * steps_per_epoch
     )
+    averaged = AveragedModel(network, avg_fn=_running_mean, use_buffers=True)
+    kept = cast(CoreNet, averaged.module)
     generator = torch.Generator().manual_seed(settings.seed)
     losses: list[float] = []
     best: dict[str, Tensor] = {}
@@ -121,12 +128,19 @@ def _fit(
             torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
             optimiser.step()
             schedule.step()
-        losses.append(_validation_loss(network, data))
+            averaged.update_parameters(network)
+        losses.append(_validation_loss(kept, data))
         if losses[-1] == min(losses):
-            best = {name: value.clone() for name, value in network.state_dict().items()}
+            best = {name: value.clone() for name, value in kept.state_dict().items()}
         progress(f"train (validation loss {losses[-1]:.3f})", (epoch + 1) / settings.epochs)
     network.load_state_dict(best)
     return tuple(losses)
+
+
+def _running_mean(mean: Tensor, now: Tensor, count: Tensor | int) -> Tensor:
+    """A mean over the last fifty steps or so; over fewer at the beginning."""
+    decay = min(_AVERAGING, (1 + int(count)) / (10 + int(count)))
+    return mean * decay + now * (1 - decay)
 
 
 def _batches(
