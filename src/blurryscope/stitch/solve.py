@@ -7,6 +7,7 @@ only where nothing was measured. Outliers lose their weight (Cauchy, reweighted)
 """
 
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 import scipy.sparse
@@ -61,6 +62,9 @@ class Expectations:
     pitch_px: float
     turn_sigma_px: float
     """How well the ends of neighbouring lanes meet at the same x."""
+    ends_px: NDArray[np.float64] | None = None
+    """(lanes, 2) x at which each lane begins and ends, where that is known; else neighbouring
+    lanes are only expected to meet."""
     step_sigma_px: tuple[float, float] = (0.6, 3.0)
     """(y, x) of one frame's step; the x part is what jitter of the frame times makes of it."""
     ramp_sigma_px: float = 40.0
@@ -216,9 +220,12 @@ class _PriorSystem:
         self._sigmas: list[float] = []
         self._add_steps(start)
         self._add_pitch(start)
-        self._add_turns(start)
         self._add_row([(0, 1.0)], float(start.positions[0, 0]), 1.0)
-        self._add_row([(self._count, 1.0)], float(start.positions[0, 1]), 1.0)
+        if expected.ends_px is None:
+            self._add_meetings(start)
+            self._add_row([(self._count, 1.0)], float(start.positions[0, 1]), 1.0)
+        else:
+            self._add_ends(start, expected.ends_px)
         rows, columns, values = zip(*self._triplets, strict=True)
         self._matrix = scipy.sparse.csr_array(
             (values, (rows, columns)), (len(self._targets), 2 * self._count)
@@ -260,18 +267,24 @@ class _PriorSystem:
             )
 
     def _add_pitch(self, start: Trajectory) -> None:
-        for upper, lower in zip(lane_rows(start), lane_rows(start)[1:], strict=False):
+        for upper, lower in pairwise(lane_rows(start)):
             entries = [(int(r), -1.0 / len(upper)) for r in upper]
             entries += [(int(r), 1.0 / len(lower)) for r in lower]
             self._add_row(entries, self._expected.pitch_px, self._expected.pitch_sigma_px)
 
-    def _add_turns(self, start: Trajectory) -> None:
-        for upper, lower in zip(lane_rows(start), lane_rows(start)[1:], strict=False):
+    def _add_meetings(self, start: Trajectory) -> None:
+        for upper, lower in pairwise(lane_rows(start)):
             self._add_row(
                 [(self._count + int(upper[-1]), -1.0), (self._count + int(lower[0]), 1.0)],
                 0.0,
                 self._expected.turn_sigma_px,
             )
+
+    def _add_ends(self, start: Trajectory, ends_px: NDArray[np.float64]) -> None:
+        for rows, ends in zip(lane_rows(start), ends_px, strict=True):
+            for row, end_px in ((rows[0], ends[0]), (rows[-1], ends[1])):
+                entry = (self._count + int(row), 1.0)
+                self._add_row([entry], float(end_px), self._expected.turn_sigma_px)
 
     def _add_row(self, entries: list[tuple[int, float]], target: float, sigma: float) -> None:
         number = len(self._targets)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from blurryscope.stitch.lanes import Lane
 from blurryscope.stitch.solve import Expectations, Trajectory
 
-_TURN_SIGMA_PX = 15.0
+_TURN_SIGMA_PX = 20.0
 """How well lanes meet at their turning points: what the model of ramps and rests is worth."""
 
 
@@ -47,9 +47,16 @@ class Timetable:
     ramp_s: float
     """Time to gain full speed."""
     speed_px_per_s: float
+    width_px: float
+    """Way between the turning points."""
+    is_seen: NDArray[np.bool_]
+    """Whether a lane was seen to move; the times of the others are their share of what is left."""
 
     def travelled_px(self, lane: int, times_s: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Way since the start of the lane, by a trapezoid of speed."""
+        """Way since the start of the lane, by a trapezoid of speed.
+
+        A lane that was not seen goes the whole width in its time.
+        """
         lasted = self.end_s[lane] - self.start_s[lane]
         ramp_s = min(self.ramp_s, lasted / 2)
         since = np.clip(times_s - self.start_s[lane], 0, lasted)
@@ -57,7 +64,10 @@ class Timetable:
         gained = np.minimum(since, ramp_s) ** 2 / (2 * ramp_s)
         lost = np.minimum(left, ramp_s) ** 2 / (2 * ramp_s)
         cruise = np.clip(since, ramp_s, lasted - ramp_s) - ramp_s
-        return self.speed_px_per_s * np.asarray(gained + cruise + (ramp_s / 2 - lost))
+        way_s = np.asarray(gained + cruise + (ramp_s / 2 - lost))
+        if self.is_seen[lane]:
+            return self.speed_px_per_s * way_s
+        return self.width_px / max(lasted - ramp_s, 1e-6) * way_s
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,9 +113,15 @@ def timetable(
             if part is not None and left is not None:
                 start_s[number], end_s[number] = _begin_and_end(part, left, left + width_px, stage)
     lasts_s = width_px / stage.speed_px_per_s + stage.ramp_s
+    is_timed = np.isfinite(start_s)
     _fill_unseen(start_s, end_s, lasts_s, stage.rest_s, lanes, trajectory)
     return Timetable(
-        start_s=start_s, end_s=end_s, ramp_s=stage.ramp_s, speed_px_per_s=stage.speed_px_per_s
+        start_s=start_s,
+        end_s=end_s,
+        ramp_s=stage.ramp_s,
+        speed_px_per_s=stage.speed_px_per_s,
+        width_px=width_px,
+        is_seen=is_timed,
     )
 
 
@@ -255,6 +271,12 @@ def expected_motion(
         is_ramp[rows] = (times < table.start_s[number] + margin) | (
             times > table.end_s[number] - margin
         )
+    sides = np.array([[0.0, table.width_px] if lane.direction > 0 else [table.width_px, 0.0]
+                      for lane in lanes])  # fmt: skip
     return Expectations(
-        along_px=along, is_ramp=is_ramp, pitch_px=pitch_px, turn_sigma_px=_TURN_SIGMA_PX
+        along_px=along,
+        is_ramp=is_ramp,
+        pitch_px=pitch_px,
+        turn_sigma_px=_TURN_SIGMA_PX,
+        ends_px=sides,
     )
