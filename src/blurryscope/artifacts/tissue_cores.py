@@ -35,7 +35,7 @@ class CoreStatus(StrEnum):
     EXTRA = "extra"
     """The slide has tissue where the map lists no core."""
     EDGE_CUT = "edge-cut"
-    """Part of it lies outside what was scanned."""
+    """Part of it was not scanned: it lies beyond the edge, or the film has a hole there."""
     UNSURE = "unsure"
     """Hardly any tissue: perhaps a faint core, perhaps dirt."""
 

@@ -175,8 +175,8 @@ def _spot_for(
         return None
     expected = _predicted(node, xy, taken, vectors)
     distance = np.hypot(*(xy - expected).T) / vectors.pitch_px
+    distance[list(taken.values())] = np.inf
     candidates = np.flatnonzero(distance < _MATCH_PITCHES)
-    candidates = candidates[~np.isin(candidates, list(taken.values()))]
     if not len(candidates):
         return None
     # Of several pieces in one place the larger counts more than the nearer.

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from blurryscope.artifacts.tissue_cores import CoreStatus
 from blurryscope.basics.image import Grey, Mask, Rgb, is_unscanned, optical_density
+from blurryscope.tma.tissue import tissue_density
 
 _WORKING_DIAMETER_PX = 300
 """Cores are measured at the coarsest level that shows them at least this large."""
@@ -55,7 +56,7 @@ def measure_core(rgb: Rgb, white: NDArray[np.float64], diameter_px: float) -> Co
     """Measure the core in the middle of a crop, (row, col, rgb) uint8, 1.5 diameters wide."""
     centre = ((rgb.shape[1] - 1) / 2, (rgb.shape[0] - 1) / 2)
     scanned = ~is_unscanned(rgb)
-    density = _density(rgb, white, diameter_px)
+    density = _density(rgb, white, scanned, diameter_px)
     within = _disc(density.shape, centre, 0.62 * diameter_px)
     mask = _tissue(density, within & scanned, diameter_px)
     pieces = _pieces(mask, diameter_px)
@@ -93,11 +94,9 @@ def status_of(measures: CoreMeasures, tissue_ratio: float, *, is_expected: bool)
     return next((status for is_so, status in checks if is_so), CoreStatus.OK)
 
 
-def _density(rgb: Rgb, white: NDArray[np.float64], diameter_px: float) -> Grey:
+def _density(rgb: Rgb, white: NDArray[np.float64], scanned: Mask, diameter_px: float) -> Grey:
     smooth = np.asarray(cv2.GaussianBlur(rgb, (0, 0), max(0.012 * diameter_px, 0.5)), np.uint8)
-    od = optical_density(smooth, white)
-    density = od.mean(axis=2) + 0.5 * (od.max(axis=2) - od.min(axis=2))
-    return np.where(is_unscanned(rgb), np.float32(0), density).astype(np.float32)
+    return np.where(scanned, tissue_density(smooth, white), np.float32(0))
 
 
 def _disc(shape: tuple[int, ...], centre_xy: tuple[float, float], radius_px: float) -> Mask:
@@ -142,13 +141,11 @@ def _fold_fraction(rgb: Rgb, white: NDArray[np.float64], mask: Mask, diameter_px
     """A fold is dense in every colour (brown stain leaves red light through) and one patch."""
     if not mask.any():
         return 0.0
-    darkest = optical_density(rgb, white).min(axis=2)
+    red, green, blue = np.moveaxis(optical_density(rgb, white), 2, 0)
+    darkest = np.minimum(np.minimum(red, green), blue)
     level = max(2.2 * float(np.median(darkest[mask])), _FOLD_DENSITY)
-    dense = ((cv2.GaussianBlur(darkest, (0, 0), 0.015 * diameter_px) > level) & mask).astype(
-        np.uint8
-    )
-    patches = _pieces(dense > 0, diameter_px)
-    return float(min(sum(patches) / np.count_nonzero(mask), 1.0))
+    dense = np.asarray((cv2.GaussianBlur(darkest, (0, 0), 0.015 * diameter_px) > level) & mask)
+    return float(min(sum(_pieces(dense, diameter_px)) / np.count_nonzero(mask), 1.0))
 
 
 def _focus(rgb: Rgb, mask: Mask) -> float:
@@ -167,6 +164,7 @@ def _focus(rgb: Rgb, mask: Mask) -> float:
 def _saturation(rgb: Rgb, white: NDArray[np.float64], mask: Mask) -> float:
     if not mask.any():
         return 0.0
-    balanced = rgb[mask].astype(np.float64) / white
-    highest = np.maximum(balanced.max(axis=1), 1e-6)
-    return float(np.clip(np.mean(1.0 - balanced.min(axis=1) / highest), 0.0, 1.0))
+    red, green, blue = (rgb[mask].astype(np.float32) / white.astype(np.float32)).T
+    highest = np.maximum(np.maximum(np.maximum(red, green), blue), 1e-6)
+    lowest = np.minimum(np.minimum(red, green), blue)
+    return float(np.clip(np.mean(1.0 - lowest / highest), 0.0, 1.0))
