@@ -64,10 +64,10 @@ class Timetable:
         gained = np.minimum(since, ramp_s) ** 2 / (2 * ramp_s)
         lost = np.minimum(left, ramp_s) ** 2 / (2 * ramp_s)
         cruise = np.clip(since, ramp_s, lasted - ramp_s) - ramp_s
-        way_s = np.asarray(gained + cruise + (ramp_s / 2 - lost))
+        way_s = np.asarray(gained + cruise + (ramp_s / 2 - lost), np.float64)
         if self.is_seen[lane]:
-            return self.speed_px_per_s * way_s
-        return self.width_px / max(lasted - ramp_s, 1e-6) * way_s
+            return np.asarray(self.speed_px_per_s * way_s)
+        return np.asarray(self.width_px / max(lasted - ramp_s, 1e-6) * way_s)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
