@@ -50,17 +50,21 @@ def test_a_cell_is_equally_large_in_a_view_whatever_the_pixel_size(pixel_size_um
     assert periods == pytest.approx(512 * VIEW_PIXEL_SIZE_UM / period_um, abs=1)
 
 
-def test_a_small_core_lies_in_the_middle_of_clear_glass() -> None:
-    core = np.full((200, 260, 3), 90, np.uint8)
+def test_a_small_core_lies_in_the_middle_of_its_own_glass() -> None:
+    core = np.full((200, 260, 3), (240, 238, 236), np.uint8)
+    core[50:150, 50:210] = 90
     stack = make_stack(core, pixel_size_um=VIEW_PIXEL_SIZE_UM)
     assert stack[0, 256, 256, 0] == 90
-    assert (stack[:, :100] == 255).all()
+    assert (stack[:, :100] == (240, 238, 236)).all()
 
 
 def test_what_no_frame_covered_becomes_glass() -> None:
-    core = _disc(700)
+    core = np.minimum(_disc(700), 240)
     core[:300] = 0
-    assert (make_stack(core, pixel_size_um=VIEW_PIXEL_SIZE_UM) > 0).all()
+    stack = make_stack(core, pixel_size_um=VIEW_PIXEL_SIZE_UM)
+    assert (stack[OVERVIEW, :200] == 240).all()
+    black = np.zeros((600, 600, 3), np.uint8)
+    assert (make_stack(black, pixel_size_um=VIEW_PIXEL_SIZE_UM) == 255).all()
 
 
 def test_training_crops_differ_from_draw_to_draw_and_repeat_with_the_seed() -> None:

@@ -1,7 +1,7 @@
 """The only maker of a stack: five views of a core, four at full resolution and one of the whole.
 
 A view shows the same stretch of tissue whatever the microscope: crops are brought to
-`VIEW_PIXEL_SIZE_UM` first. Where the core is smaller than a view, clear glass fills the rest.
+`VIEW_PIXEL_SIZE_UM` first. Where the core is smaller than a view, glass fills the rest.
 """
 
 from typing import TypeVar
@@ -19,7 +19,9 @@ VIEW_PX = 512
 VIEW_PIXEL_SIZE_UM = 0.72
 """The authors' device as measured in the images that they released."""
 STACK_SHAPE = (VIEW_COUNT, VIEW_PX, VIEW_PX, 3)
-GLASS = 255
+_WHITE = 255
+_DARKEST_GLASS = 0.8 * _WHITE
+"""A white-balanced picture without anything brighter shows no glass at all."""
 
 _RESAMPLING_TOLERANCE = 0.02
 """Pixel sizes closer than this to the norm are left alone: resampling would only soften them."""
@@ -27,6 +29,7 @@ _TISSUE_DENSITY = 0.018
 """Optical density above glass, smoothed, from which a place counts as tissue; pale sections lie
 at 0.03 and more, compression noise below 0.01."""
 _SMOOTHING_UM = 20.0
+_GLASS_PERCENTILE = 98
 _MAP_STEP_PX = 16
 """Crops are placed on a lattice of this step; finer makes no difference to what they show."""
 _SEEN_WEIGHT = 0.2
@@ -49,7 +52,7 @@ def make_stack(
     ----------
     core_rgb
         The core cut out of a white-balanced mosaic with a margin, (row, col, rgb) uint8; glass is
-        near 255, what no frame covered is (0, 0, 0) and becomes glass.
+        above 204, what no frame covered is (0, 0, 0) and becomes glass.
     tissue
         (row, col): where this core's tissue is; found by `find_tissue` if None.
     pixel_size_um
@@ -68,9 +71,11 @@ def make_stack(
         )
     if pixel_size_um <= 0:
         raise ValueError(f"pixel_size_um must be positive, got {pixel_size_um}")
-    glazed = np.where(is_unscanned(core_rgb)[..., None], np.uint8(GLASS), core_rgb)
+    unscanned = is_unscanned(core_rgb)
+    glass = _glass_colour(core_rgb, unscanned)
+    glazed = np.where(unscanned[..., None], glass, core_rgb) if unscanned.any() else core_rgb
     picture = _at_view_pixel_size(glazed, pixel_size_um)
-    square = _padded_to_square(picture, max(*picture.shape[:2], VIEW_PX))
+    square = _padded_to_square(picture, max(*picture.shape[:2], VIEW_PX), glass)
     shown = find_tissue(picture) if tissue is None else tissue
     corners = _corners(_worth_map(shown, picture.shape[:2], square.shape[0]), square.shape[0], rng)
     crops = [square[row : row + VIEW_PX, column : column + VIEW_PX] for row, column in corners]
@@ -83,7 +88,7 @@ def find_tissue(rgb: Rgb, pixel_size_um: float = VIEW_PIXEL_SIZE_UM) -> Mask:
     darkest = np.minimum(np.minimum(rgb[..., 0], rgb[..., 1]), rgb[..., 2])
     side = max(1, round(_SMOOTHING_UM / pixel_size_um))
     smooth = cv2.blur(darkest, (side, side), borderType=cv2.BORDER_REPLICATE)
-    glass = max(float(np.percentile(smooth[::4, ::4], 98)), 0.8 * GLASS)
+    glass = max(float(np.percentile(smooth[::4, ::4], _GLASS_PERCENTILE)), _DARKEST_GLASS)
     return np.asarray(smooth < glass * 10**-_TISSUE_DENSITY)
 
 
@@ -102,10 +107,22 @@ def _resized(picture: Picture, size_px: tuple[int, int]) -> Picture:
     return resized
 
 
-def _padded_to_square(picture: Rgb, side_px: int) -> Rgb:
+def _glass_colour(rgb: Rgb, unscanned: Mask) -> Rgb:
+    """What glass looks like in this picture, (3,); white where none is seen."""
+    seen = rgb[::4, ::4][~unscanned[::4, ::4]]
+    if len(seen) == 0:
+        return np.full(3, _WHITE, np.uint8)
+    brightest = np.percentile(seen, _GLASS_PERCENTILE, axis=0)
+    return np.where(brightest < _DARKEST_GLASS, _WHITE, brightest).astype(np.uint8)
+
+
+def _padded_to_square(picture: Rgb, side_px: int, glass: Rgb) -> Rgb:
     """Put `picture` in the middle of a square of glass."""
-    padded: Rgb = np.pad(picture, [*_margins(picture, side_px), (0, 0)], constant_values=GLASS)
-    return padded
+    (top, _), (left, _) = _margins(picture, side_px)
+    square: Rgb = np.empty((side_px, side_px, 3), np.uint8)
+    square[:] = glass
+    square[top : top + picture.shape[0], left : left + picture.shape[1]] = picture
+    return square
 
 
 def _margins(picture: Rgb | Grey, side_px: int) -> list[tuple[int, int]]:
