@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import cv2
 import numpy as np
@@ -22,7 +23,15 @@ from blurryscope.artifacts.tissue_cores import CoreStatus
 from blurryscope.basics.core_name import CoreName
 from blurryscope.basics.errors import InputError
 from blurryscope.basics.image import to_uint8
-from blurryscope.tma import Dearrayed, PlainPicture, TmaSettings, find_cores, open_slide
+from blurryscope.tma import (
+    Dearrayed,
+    Layout,
+    PlainPicture,
+    TmaSettings,
+    find_cores,
+    open_slide,
+    read_layout,
+)
 from blurryscope.tma.toy_slides import ToySlide, map_of
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
@@ -81,7 +90,25 @@ def judge(slide: str, found: Dearrayed, truth: list[TrueCore], seconds: float) -
     )
 
 
-def real_arrays(lists_all_places: bool) -> Iterator[Outcome]:
+THREE_BLOCKS = {
+    "158867": (("A-M", "1-8"), ("A-M", "10-17"), ("A-M", "19-24")),
+    "158870": (("A-N", "1-8"), ("A-N", "9-16"), ("A-N", "17-22")),
+}
+"""Rows and columns of the blocks, as the truth counts them."""
+
+
+def layout_of(slide: str) -> Layout:
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "layout.toml"
+        blocks = (
+            f'[[block]]\nrows = "{rows}"\ncolumns = "{columns}"\n'
+            for rows, columns in THREE_BLOCKS[slide]
+        )
+        path.write_text("".join(blocks), encoding="utf-8")
+        return read_layout(path)
+
+
+def real_arrays(*, lists_all_places: bool = False, has_layout: bool = False) -> Iterator[Outcome]:
     """Six arrays with hand-placed circles; the map lists the circles, or all rows x columns."""
     for path in sorted((SHARED / "tma-overviews").glob("*.grid.csv")):
         with path.open(encoding="utf-8") as file:
@@ -100,9 +127,12 @@ def real_arrays(lists_all_places: bool) -> Iterator[Outcome]:
             toy = ToySlide(rows=lab_map.rows, columns=lab_map.columns)
             lab_map = toy.map()
         name = path.name.removesuffix(".grid.csv")
+        if has_layout and name not in THREE_BLOCKS:
+            continue
+        settings = TmaSettings(layout=layout_of(name) if has_layout else None)
         picture = open_slide(path.with_name(f"{name}.png"))
         start = time.perf_counter()
-        found = find_cores(picture, lab_map, TmaSettings())
+        found = find_cores(picture, lab_map, settings)
         yield judge(name, found, truth, time.perf_counter() - start)
 
 
@@ -260,8 +290,12 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=200)
     trials = parser.parse_args().trials
     if SHARED.is_dir():
-        print_table("Real arrays, the map lists the circles", list(real_arrays(False)))
-        print_table("Real arrays, the map lists all rows x columns", list(real_arrays(True)))
+        print_table("Real arrays, the map lists the circles", list(real_arrays()))
+        print_table(
+            "Real arrays, the map lists all rows x columns",
+            list(real_arrays(lists_all_places=True)),
+        )
+        print_table("The two of three blocks, with a layout", list(real_arrays(has_layout=True)))
         print_table("Shared scans, blurred", list(shared_scans()))
     print_table(f"{trials} random toys", list(random_toys(trials)), each=False)
     noticed, tried = wrong_maps(trials)

@@ -38,6 +38,15 @@ Orient = Annotated[
     str | None,
     typer.Option("--orientation", help="How the array lies on the slide, if it is known."),
 ]
+LayoutFile = Annotated[
+    Path | None, typer.Option("--layout", help="Blocks of the array, if it has gaps: layout.toml.")
+]
+Place = Annotated[
+    str | None,
+    typer.Option(
+        "--place", help="Your answer: names move so many ROWS,COLUMNS; 0,0 confirms them."
+    ),
+]
 Model = Annotated[str, typer.Option("--model", help="Shipped model, or a .safetensors file.")]
 PixelSize = Annotated[
     float | None,
@@ -102,16 +111,32 @@ def _run_settings(
     orientation: str | None = None,
     pixel_size_um: float | None = None,
     damaged: bool = False,
+    layout: Path | None = None,
+    place: str | None = None,
 ) -> "RunSettings":
     from blurryscope.pipeline import RunSettings
-    from blurryscope.tma import TmaSettings
+    from blurryscope.tma import TmaSettings, read_layout
 
     settings = RunSettings(pixel_size_um=pixel_size_um, takes_damaged=damaged)
     if model is not None:
         settings = replace(settings, model=model)
+    tma = TmaSettings(
+        layout=None if layout is None else read_layout(layout),
+        place=None if place is None else _place(place),
+    )
     if orientation is not None:
-        settings = replace(settings, tma=TmaSettings(orientation=_orientation(orientation)))
-    return settings
+        tma = replace(tma, orientation=_orientation(orientation))
+    return replace(settings, tma=tma)
+
+
+def _place(text: str) -> tuple[int, int]:
+    try:
+        rows, columns = (int(part) for part in text.split(","))
+    except ValueError as error:
+        raise InputError(
+            "--place", f"{text!r} is not two numbers", "Write rows and columns, such as 1,0 or 0,-1"
+        ) from error
+    return rows, columns
 
 
 def _orientation(text: str) -> "Orientation | None":
@@ -151,6 +176,8 @@ def run(
     slide: Annotated[str | None, typer.Option(help="Slide, if the map lists several.")] = None,
     model: Model = "corenet-1",
     orientation: Orient = None,
+    layout: LayoutFile = None,
+    place: Place = None,
     pixel_size_um: PixelSize = None,
     damaged: Damaged = False,
     quiet: Quiet = False,
@@ -161,7 +188,7 @@ def run(
     """
     from blurryscope import pipeline
 
-    settings = _run_settings(model, orientation, pixel_size_um, damaged)
+    settings = _run_settings(model, orientation, pixel_size_um, damaged, layout, place)
     with _progress(quiet) as progress:
         report = pipeline.run(
             videos, out, map_path=map_path, slide=slide, settings=settings, progress=progress
@@ -200,6 +227,8 @@ def cores(
         Path | None, typer.Option("--out", help="Another folder for the results.")
     ] = None,
     orientation: Orient = None,
+    layout: LayoutFile = None,
+    place: Place = None,
     pixel_size_um: PixelSize = None,
 ) -> None:
     """Find the tissue cores of a slide, name them, and cut them out.
@@ -208,7 +237,9 @@ def cores(
     """
     from blurryscope import pipeline
 
-    settings = _run_settings(orientation=orientation, pixel_size_um=pixel_size_um)
+    settings = _run_settings(
+        orientation=orientation, pixel_size_um=pixel_size_um, layout=layout, place=place
+    )
     target = pipeline.find_and_write_cores(slide_dir, out, map_path, slide, settings)
     _say_doubts([target])
     print(f"cores: {target / 'cores.csv'}")

@@ -74,6 +74,24 @@ def test_a_lost_outer_row_is_asked_about() -> None:
     assert "1 row" in found.grid.reasons[0]
 
 
+def test_a_persons_answer_moves_the_names_and_ends_the_asking() -> None:
+    slide = ToySlide(rows=4, columns=5, missing=frozenset(f"A{n}" for n in range(1, 6)))
+    asked = find_cores(slide.picture(), slide.map(), TmaSettings())
+    top = {str(core.name) for core in asked.cores if core.status is CoreStatus.MISSING}
+    move = 0 if "A1" in top else 1
+    answered = find_cores(slide.picture(), slide.map(), TmaSettings(place=(-move, 0)))
+    moved = find_cores(slide.picture(), slide.map(), TmaSettings(place=(1 - 2 * move, 0)))
+    assert not answered.grid.needs_confirmation
+    assert answered.grid.confirmed_by_hand
+    assert (not wrong_cores(answered, slide)) != (not wrong_cores(moved, slide))
+
+
+def test_an_answer_that_leaves_no_names_is_refused() -> None:
+    slide = ToySlide(rows=3, columns=4)
+    with pytest.raises(InputError, match="--place"):
+        find_cores(slide.picture(), slide.map(), TmaSettings(place=(3, 0)))
+
+
 def test_known_empty_places_prove_a_placement_with_a_lost_outer_row() -> None:
     slide = ToySlide(
         rows=4, columns=5, missing=frozenset({"A1", "A2", "A3", "A4", "A5", "B3", "C2"})

@@ -198,6 +198,8 @@ class CoreGrid(BaseModel):
     """Score of the best placement minus that of the second best, in nats."""
     needs_confirmation: bool
     """True: no label here is final until a person has confirmed the placement."""
+    confirmed_by_hand: bool = False
+    """A person has answered; `placement_margin` still says what the evidence alone is worth."""
     reasons: tuple[str, ...] = ()
     """Why confirmation is needed, and whatever else a person should know."""
     names_from: Annotated[str, Field(pattern="^(map|grid)$")]

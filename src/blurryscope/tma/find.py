@@ -39,6 +39,7 @@ def find_cores(
     diameter_px = sight.diameter_px * sight.working.shrink
     cores = measured_cores(picture, sight.white, nodes, diameter_px)
     grid = _core_grid(picture, sight, blocks, cores)
+    grid = grid.model_copy(update={"confirmed_by_hand": settings.place is not None})
     return Dearrayed(cores=tuple(cores), grid=grid, white=sight.white)
 
 

@@ -122,6 +122,12 @@ def _refuse_turned(settings: TmaSettings) -> None:
             "cannot be changed for an array of several blocks",
             "Write the layout as the scan shows it: ranges may run backwards",
         )
+    if settings.place not in {None, (0, 0)}:
+        raise InputError(
+            "--place",
+            "can only confirm (0,0) an array of several blocks",
+            "Change the rows and columns of the layout instead",
+        )
 
 
 def _refuse_unknown_places(layout: Layout, slide_map: SlideMap) -> None:

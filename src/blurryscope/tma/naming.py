@@ -84,17 +84,21 @@ def named_by_map(
     placements = all_placements(nodes, slide_map, fitting)
     if not settings.uses_stain:
         placements.sort(key=lambda placement: -placement.score_without_stain)
-    best = placements[0]
-    margin = _margin(best, placements[1:])
+    best = _placed_by_hand(placements, settings.place)
+    margin = _margin(best, [other for other in placements if other is not best])
     places = names_of_nodes(best, slide_map.rows, slide_map.columns)
     others = [turn for turn in _TURNS if turn not in fitting]
     turned = all_placements(nodes, slide_map, tuple(others)) if settings.uses_stain else []
-    reasons = [
-        *doubts,
-        *_reasons_of_margin(best, placements, margin, settings.least_margin),
-        *_reasons_of_turns(best, turned),
-        *_reasons_of_places(nodes, slide_map, places, lab_name),
-    ]
+    reasons = (
+        []
+        if settings.place is not None
+        else [
+            *doubts,
+            *_reasons_of_margin(best, placements, margin, settings.least_margin),
+            *_reasons_of_turns(best, turned),
+            *_reasons_of_places(nodes, slide_map, places, lab_name),
+        ]
+    )
     return Naming(
         places=places,
         rows=slide_map.rows,
@@ -139,6 +143,22 @@ def _has_room(room: tuple[int, int], slide_map: SlideMap, turn: Orientation) -> 
     return needed[0] <= room[0] and needed[1] <= room[1]
 
 
+def _placed_by_hand(placements: list[Placement], place: tuple[int, int] | None) -> Placement:
+    """The best placement, or the one that lies `place` rows and columns from it."""
+    best = placements[0]
+    if place is None:
+        return best
+    wanted = (best.orientation, best.top + place[0], best.left + place[1])
+    for placement in placements:
+        if (placement.orientation, placement.top, placement.left) == wanted:
+            return placement
+    raise InputError(
+        "--place",
+        f"{place[0]},{place[1]} leaves hardly any core with a name",
+        "Look at cores/overview.png and count again; 0,0 leaves the names as they are",
+    )
+
+
 def _margin(best: Placement, others: list[Placement]) -> float:
     """Lead of the best placement without the help of stain; negative if stain overruled it."""
     leads = [best.score_without_stain - other.score_without_stain for other in others]
@@ -150,7 +170,8 @@ def _reasons_of_margin(
 ) -> list[str]:
     if margin >= least:
         return []
-    rival = max(placements[1:], key=lambda placement: placement.score_without_stain)
+    others = [placement for placement in placements if placement is not best]
+    rival = max(others, key=lambda placement: placement.score_without_stain)
     by_stain = (
         ", and what decides between them is only the brown stain against the map's scores"
         if best.stain - rival.stain > max(margin, 0.0) + 0.5

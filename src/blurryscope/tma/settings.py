@@ -18,6 +18,9 @@ class TmaSettings:
     """Blocks of rows and columns with gaps between them; None is one even grid."""
     may_be_mirrored: bool = False
     """Weigh mirrored arrays too, where `orientation` is None."""
+    place: tuple[int, int] | None = None
+    """A person's answer: names move by so many rows down and columns right against the best
+    placement; (0, 0) confirms it. Nothing is asked then."""
     uses_stain: bool = True
     """Let brown stain against the map's scores choose among placements that are otherwise equal,
     and raise an alarm."""
