@@ -208,6 +208,8 @@ class Layable:
     """Frames that only repeat the one before."""
     gain: NDArray[np.float32]
     """(row, col, rgb) flat-field factor."""
+    brightness: NDArray[np.float32]
+    """(frames of the trajectory, rgb) factor that evens out exposure."""
 
 
 def write_mosaic(
@@ -217,11 +219,10 @@ def write_mosaic(
     trajectory, shape = layable.trajectory, layable.frame_shape
     canvas = canvas_of(trajectory, shape)
     row_of = {int(frame): row for row, frame in enumerate(trajectory.frames)}
-    even = np.ones(3, np.float32)
     with MosaicWriter(folder, canvas.size_px, pixel_size_um) as writer:
         composer = Composer(writer, canvas, trajectory, shape, layable.gain)
         for frame in frames:
             row = row_of.get(frame.index)
             if row is not None and frame.index not in layable.repeated:
-                composer.add(row, frame.rgb(), even)
+                composer.add(row, frame.rgb(), layable.brightness[row])
         composer.finish()

@@ -10,6 +10,7 @@ from blurryscope.artifacts.frame_places import FramePlace, StageState
 from blurryscope.artifacts.video import Frame
 from blurryscope.basics.errors import InputError
 from blurryscope.basics.image import Grey
+from blurryscope.stitch.brightness import Brightness, shrunk_gain, shrunk_rgb
 from blurryscope.stitch.compose import Layable, canvas_of
 from blurryscope.stitch.features import absorbance_detail, shrunk
 from blurryscope.stitch.lanes import Lane, evidence_of, find_lanes, scan_axis
@@ -66,6 +67,8 @@ class Stitched:
     is_lane_linked: NDArray[np.bool_]
     gain: NDArray[np.float32] = field(repr=False)
     """(row, col, rgb) flat-field factor."""
+    brightness: NDArray[np.float32] = field(repr=False)
+    """(frames in lanes, rgb) factor that evens out jumps of exposure and white balance."""
 
     def layable(self) -> Layable:
         """What the mosaic is made from: frames that were filmed once, and their places."""
@@ -74,6 +77,7 @@ class Stitched:
             frame_shape=self.frame_shape,
             repeated=self.repeated,
             gain=self.gain,
+            brightness=self.brightness,
         )
 
 
@@ -131,7 +135,7 @@ class Stitcher:
                 "Scan with a smaller lane pitch, or check that the slide carries tissue",
             )
         timed, table, solution = self._timed(layout, np.array(self._times_s))
-        solution, links = self._refined(timed, table, solution, layout, frames_again)
+        solution, links, brightness = self._refined(timed, table, solution, layout, frames_again)
         return Stitched(
             frame_shape=self._shape,
             times_s=np.array(self._times_s),
@@ -144,6 +148,7 @@ class Stitcher:
             speed_px_per_s=table.speed_px_per_s,
             is_lane_linked=layout.is_linked,
             gain=self._samples.gain(),
+            brightness=brightness,
         )
 
     def _motion(self) -> tuple[Motion, tuple[int, ...], Callable[[int], Grey]]:
@@ -214,22 +219,27 @@ class Stitcher:
         coarse: Solution,
         layout: FirstLayout,
         frames_again: Callable[[], Iterable[Frame]],
-    ) -> tuple[Solution, Links]:
+    ) -> tuple[Solution, Links, NDArray[np.float32]]:
         reduction = reduction_for(self._shape, self._settings.fine_short_side_px)
         shading = self._samples.luma_shading(reduction)
         sigma_px = self._settings.fine_short_side_px / 20
-        wanted = set(coarse.trajectory.frames.tolist())
+        gain = shrunk_gain(self._samples.gain(), self._reduction)
+        brightness = Brightness(coarse.trajectory, gain, self._reduction)
+        row_of = {int(frame): row for row, frame in enumerate(coarse.trajectory.frames)}
 
         def details() -> Iterator[tuple[int, Grey]]:
             for frame in frames_again():
-                if frame.index in wanted:
+                row = row_of.get(frame.index)
+                if row is not None:
+                    brightness.add(row, shrunk_rgb(frame.rgb(), gain.shape[:2]))
                     small = shrunk(frame.luma(), reduction)
                     yield frame.index, absorbance_detail(small, shading, sigma_px)
 
         settings = PatchSettings(search_px=self._settings.search_px)
         links = measure_links(details(), coarse.trajectory, reduction, settings)
         expected = expected_motion(coarse.trajectory, timed.lanes, table, layout.expected.pitch_px)
-        return solve(coarse.trajectory, links, expected, fit_camera=True), links
+        solution = solve(coarse.trajectory, links, expected, fit_camera=True)
+        return solution, links, brightness.solve()
 
 
 def frame_places(stitched: Stitched) -> list[FramePlace]:

@@ -1,0 +1,124 @@
+"""Exposure and white balance that jump between frames, found and evened out.
+
+Consecutive frames of a lane show the same spots: the ratio of their brightness there is the
+camera's doing. Frames that show glass tell their level outright. Both go into one robust solve per
+colour channel.
+"""
+
+import cv2
+import numpy as np
+import scipy.sparse
+import scipy.sparse.linalg
+from numpy.typing import NDArray
+
+from blurryscope.basics.image import Rgb
+from blurryscope.stitch.solve import Trajectory
+
+_RATIO_SIGMA = 0.004
+"""Natural log; how well the overlap of two frames tells their ratio."""
+_GLASS_SIGMA = 0.01
+_GLASS_PERCENTILE = 90
+_BLANK_SPREAD = 0.02
+"""Log distance of the bright to the middle level from which a frame holds more than glass."""
+_ROUNDS = 6
+
+
+class Brightness:
+    """Add the frames of a trajectory in order, then `solve`.
+
+    Parameters
+    ----------
+    gain
+        Flat-field factor, (row, col, rgb), of the same size as the pictures added.
+    reduction
+        How much smaller these pictures are than the camera's frames.
+    """
+
+    def __init__(self, trajectory: Trajectory, gain: NDArray[np.float32], reduction: int) -> None:
+        self._trajectory = trajectory
+        self._matrices = trajectory.matrices()
+        self._log_gain = np.log(gain)
+        self._reduction = reduction
+        self._last: tuple[int, NDArray[np.float32]] | None = None
+        self._levels = np.zeros((len(trajectory.frames), 3))
+        self._blankness = np.zeros(len(trajectory.frames))
+        self._ratios: list[tuple[int, NDArray[np.float64]]] = []
+
+    def add(self, row: int, small: Rgb) -> None:
+        """Take the frame in row `row` of the trajectory, (row, col, rgb) uint8."""
+        even = np.log(small.astype(np.float32) + 1.0) + self._log_gain
+        bright, middle = np.percentile(even.reshape(-1, 3)[::7], [_GLASS_PERCENTILE, 50], axis=0)
+        self._levels[row] = bright
+        self._blankness[row] = 1 / (1 + (float((bright - middle).max()) / _BLANK_SPREAD) ** 4)
+        if self._last is not None and self._last[0] == row - 1:
+            ratio = self._ratio_to_last(row, even)
+            if ratio is not None:
+                self._ratios.append((row, ratio))
+        self._last = (row, even)
+
+    def solve(self) -> NDArray[np.float32]:
+        """Find the factor, (n, 3), by which each frame of the trajectory is to be multiplied."""
+        count = len(self._trajectory.frames)
+        blank = self._blankness > 0.5
+        glass = np.median(self._levels[blank] if blank.any() else self._levels, axis=0)
+        factors = np.empty((count, 3), np.float32)
+        for channel in range(3):
+            wanted = glass[channel] - self._levels[:, channel]
+            factors[:, channel] = np.exp(self._one_channel(wanted, channel))
+        return factors
+
+    def _ratio_to_last(self, row: int, even: NDArray[np.float32]) -> NDArray[np.float64] | None:
+        """Median log ratio of this frame to the last where both show the same, per channel."""
+        trajectory = self._trajectory
+        if self._last is None or trajectory.lanes[row] != trajectory.lanes[row - 1]:
+            return None
+        moved = trajectory.positions[row] - trajectory.positions[row - 1]
+        shift = -np.linalg.solve(self._matrices[row], moved) / self._reduction
+        down, right = round(float(shift[0])), round(float(shift[1]))
+        rows, columns = even.shape[:2]
+        if rows - abs(down) < 8 or columns - abs(right) < 8:
+            return None
+        here = even[max(down, 0) : rows + min(down, 0), max(right, 0) : columns + min(right, 0)]
+        there = self._last[1][
+            max(-down, 0) : rows + min(-down, 0), max(-right, 0) : columns + min(-right, 0)
+        ]
+        return np.asarray(np.median((here - there).reshape(-1, 3)[::5], axis=0), np.float64)
+
+    def _one_channel(self, wanted: NDArray[np.float64], channel: int) -> NDArray[np.float64]:
+        """Least squares with Cauchy weights; frames that hold tissue have no say in the level."""
+        count = len(wanted)
+        rows = np.array([row for row, _ in self._ratios], np.int64)
+        ratio = np.array([values[channel] for _, values in self._ratios])
+        number = np.arange(len(rows))
+        steps = scipy.sparse.csr_array(
+            (
+                np.concatenate([np.ones(len(rows)), -np.ones(len(rows))]),
+                (np.concatenate([number, number]), np.concatenate([rows, rows - 1])),
+            ),
+            (len(rows), count),
+        )
+        weight = self._blankness
+        solved = np.zeros(count)
+        for _ in range(_ROUNDS):
+            # A faint pull to no change at all holds frames that nothing else does.
+            normal = (
+                steps.T @ steps / _RATIO_SIGMA**2
+                + scipy.sparse.diags_array(weight / _GLASS_SIGMA**2 + 1.0)
+            ).tocsc()
+            target = steps.T @ -ratio / _RATIO_SIGMA**2 + weight * wanted / _GLASS_SIGMA**2
+            solved = scipy.sparse.linalg.spsolve(normal, target)
+            doubt = 1 + ((solved - wanted) / (2 * _GLASS_SIGMA)) ** 2
+            weight = self._blankness / doubt
+        return np.asarray(solved)
+
+
+def shrunk_rgb(rgb: Rgb, shape: tuple[int, int]) -> Rgb:
+    """Average a colour picture down to `shape`."""
+    return np.asarray(cv2.resize(rgb, shape[::-1], interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def shrunk_gain(gain: NDArray[np.float32], factor: int) -> NDArray[np.float32]:
+    """Average a flat-field factor as `features.shrunk` does a frame."""
+    rows, columns = gain.shape[0] // factor, gain.shape[1] // factor
+    whole = gain[: rows * factor, : columns * factor]
+    return np.asarray(cv2.resize(whole, (columns, rows), interpolation=cv2.INTER_AREA), np.float32)
