@@ -1,8 +1,10 @@
 """One command per verb: parses, calls, prints. Exit code 0, or 2 with one line that says why."""
 
 import logging
+import math
 import sys
-from collections.abc import Iterator
+import warnings
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -35,8 +37,12 @@ Quiet = Annotated[bool, typer.Option("--quiet", help="Show no progress.")]
 Map = Annotated[Path | None, typer.Option("--map", help="The lab's map of the slide, CSV or XLSX.")]
 Out = Annotated[Path, typer.Option("--out", help="Folder for the results.")]
 Orient = Annotated[
-    str | None,
-    typer.Option("--orientation", help="How the array lies on the slide, if it is known."),
+    list[str] | None,
+    typer.Option(
+        "--orientation",
+        help="How the array lies in the scan, if known. Give it once for the first film, or once "
+        "per film; repeats that are not told are recognised.",
+    ),
 ]
 LayoutFile = Annotated[
     Path | None, typer.Option("--layout", help="Blocks of the array, if it has gaps: layout.toml.")
@@ -58,39 +64,64 @@ Damaged = Annotated[
 
 
 def main() -> None:
-    """Run the command line; every foreseen error becomes one line and exit code 2."""
-    logging.basicConfig(level=logging.WARNING, format="%(name)s: %(message)s")
+    """Run the command line; whatever a user can put right becomes one line and exit code 2."""
+    _silence_libraries()
     try:
         app(standalone_mode=False)
     except BlurryScopeError as error:
         _fail(str(error))
-    except typer.Abort:
-        _fail("stopped.")
+    except OSError as error:
+        place = f"{error.filename}: " if error.filename else ""
+        _fail(f"{place}{error.strerror or error}. Check the path, the space and the rights there.")
+    except MemoryError:
+        _fail("there is not enough memory. Close other programs and run the same command again.")
+    except (typer.Abort, KeyboardInterrupt):
+        _fail("stopped. Run the same command again to go on.")
     except typer.Exit as stop:
         sys.exit(stop.exit_code)
-    except KeyboardInterrupt:
-        _fail("stopped; run the same command again to go on.")
     except Exception as error:
-        # Usage errors of the argument parser carry their own wording and code.
-        show = getattr(error, "show", None)
-        if show is None:
-            raise
-        show()
-        sys.exit(2)
+        if not hasattr(error, "format_message"):
+            raise  # a fault of the program: whoever reports it needs all of it
+        _fail_usage(error)
+
+
+def _silence_libraries() -> None:
+    """Keep warnings and log lines of libraries from the terminal: what matters we say ourselves."""
+    warnings.simplefilter("ignore")
+    logging.getLogger().addHandler(logging.NullHandler())
 
 
 def _fail(message: str) -> None:
-    print(f"blurryscope: {message}", file=sys.stderr)
+    print(f"blurryscope: {' '.join(message.split())}", file=sys.stderr)
     sys.exit(2)
+
+
+def _fail_usage(error: Exception) -> None:
+    """Say an error of the argument parser in one line, with its own wording."""
+    command = getattr(getattr(error, "ctx", None), "command_path", "blurryscope")
+    problem = str(error.format_message()) if hasattr(error, "format_message") else str(error)
+    if "\n" in problem.strip():  # no arguments at all: the parser hands over the whole help
+        print(problem, file=sys.stderr)
+        sys.exit(2)
+    _fail(f"{problem.rstrip('.')}. See {command} --help.")
 
 
 @contextmanager
 def _progress(quiet: bool) -> Iterator[Progress]:
+    """Bars on a terminal; elsewhere, such as in a log, a line a stage."""
     if quiet:
         yield silent
-        return
+    elif sys.stderr.isatty():
+        with _bars() as progress:
+            yield progress
+    else:
+        yield _lines()
+
+
+@contextmanager
+def _bars() -> Iterator[Progress]:
     columns = (
-        TextColumn("{task.description:<20}"),
+        TextColumn("{task.description:<26}"),
         BarColumn(),
         TaskProgressColumn(),
         TimeElapsedColumn(),
@@ -106,9 +137,21 @@ def _progress(quiet: bool) -> Iterator[Progress]:
         yield report
 
 
+def _lines() -> Progress:
+    """Standard error is left to errors, so that a log holds exactly one line of them."""
+    told: set[str] = set()
+
+    def report(stage: str, fraction: float) -> None:  # noqa: ARG001 - the contract's
+        if stage not in told:
+            told.add(stage)
+            print(f"{stage} …", flush=True)
+
+    return report
+
+
 def _run_settings(
     model: str | None = None,
-    orientation: str | None = None,
+    orientation: Sequence[str] | None = None,
     pixel_size_um: float | None = None,
     damaged: bool = False,
     layout: Path | None = None,
@@ -117,6 +160,10 @@ def _run_settings(
     from blurryscope.pipeline import RunSettings
     from blurryscope.tma import TmaSettings, read_layout
 
+    if pixel_size_um is not None and not 0 < pixel_size_um < math.inf:
+        raise InputError(
+            "--pixel-size-um", f"{pixel_size_um} is no size", "Give µm per pixel, such as 0.72"
+        )
     settings = RunSettings(pixel_size_um=pixel_size_um, takes_damaged=damaged)
     if model is not None:
         settings = replace(settings, model=model)
@@ -124,9 +171,8 @@ def _run_settings(
         layout=None if layout is None else read_layout(layout),
         place=None if place is None else _place(place),
     )
-    if orientation is not None:
-        tma = replace(tma, orientation=_orientation(orientation))
-    return replace(settings, tma=tma)
+    first, *later = [_orientation(text) for text in orientation or ["as-scanned"]]
+    return replace(settings, tma=replace(tma, orientation=first), repeat_orientations=tuple(later))
 
 
 def _place(text: str) -> tuple[int, int]:
@@ -148,7 +194,18 @@ def _orientation(text: str) -> "Orientation | None":
         return Orientation(text)
     except ValueError as error:
         known = ", ".join([*Orientation, "any"])
-        raise InputError("--orientation", f"{text!r} is none", f"Use one of {known}") from error
+        raise InputError(
+            "--orientation", f"there is no orientation {text!r}", f"Use one of {known}"
+        ) from error
+
+
+def _refuse_too_many(orientations: Sequence[str] | None, film_count: int) -> None:
+    if orientations and len(orientations) > film_count:
+        raise InputError(
+            "--orientation",
+            f"is given {len(orientations)} times for {film_count} films",
+            "Give it once, or once per film in the order of the films",
+        )
 
 
 @app.command()
@@ -188,6 +245,7 @@ def run(
     """
     from blurryscope import pipeline
 
+    _refuse_too_many(orientation, len(videos))
     settings = _run_settings(model, orientation, pixel_size_um, damaged, layout, place)
     with _progress(quiet) as progress:
         report = pipeline.run(
@@ -214,7 +272,7 @@ def stitch(
 
     settings = _run_settings(pixel_size_um=pixel_size_um, damaged=damaged)
     with _progress(quiet) as progress:
-        pipeline.stitch(video, out, settings=settings, progress=progress)
+        pipeline.stitch_into(video, out, settings=settings, progress=progress)
     print(f"mosaic: {out / 'mosaic.ome.zarr'}")
 
 
@@ -240,9 +298,10 @@ def cores(
     settings = _run_settings(
         orientation=orientation, pixel_size_um=pixel_size_um, layout=layout, place=place
     )
-    target = pipeline.find_and_write_cores(slide_dir, out, map_path, slide, settings)
-    _say_doubts([target])
-    print(f"cores: {target / 'cores.csv'}")
+    folders = pipeline.find_and_write_cores(slide_dir, out, map_path, slide, settings)
+    _say_doubts(folders)
+    for folder in folders:
+        print(f"cores: {folder / 'cores.csv'}")
 
 
 @app.command()
@@ -328,4 +387,6 @@ def _say_doubts(folders: list[Path]) -> None:
     for folder in folders:
         grid = read_core_grid(folder / "cores.json")
         if grid.needs_confirmation:
-            print(f"{folder}: the names of the cores NEED CONFIRMATION; see the report.")
+            print(f"{folder}: the names of its cores NEED CONFIRMATION:")
+            for reason in grid.reasons:
+                print(f"  {reason}")

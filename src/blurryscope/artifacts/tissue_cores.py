@@ -202,6 +202,9 @@ class CoreGrid(BaseModel):
     """A person has answered; `placement_margin` still says what the evidence alone is worth."""
     reasons: tuple[str, ...] = ()
     """Why confirmation is needed, and whatever else a person should know."""
+    agrees_with_first: bool | None = None
+    """Whether the cores look like those of the same name in the first repeat. False: the repeat
+    takes no part in the results. None for the first repeat itself, or an only one."""
     names_from: Annotated[str, Field(pattern="^(map|grid)$")]
     """`map`: names are the lab's. `grid`: there was no map; names count what was seen."""
     candidates: tuple[Candidate, ...] = ()

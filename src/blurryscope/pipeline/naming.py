@@ -1,0 +1,138 @@
+"""Names for the cores of a slide and its repeats, so that one name means one core in all of them.
+
+The first film is named by the map. A repeat may lie turned on the stage: it is named in the turn
+in which its cores are recognised in those of the first. Where none is, it is named as the first
+and says so, and takes no part in the results.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from blurryscope.artifacts.mosaic import Mosaic
+from blurryscope.artifacts.slide_map import MapEntry, Presence, SlideMap
+from blurryscope.artifacts.tissue_cores import PlaceSource, read_core_grid, read_tissue_cores
+from blurryscope.basics.errors import InputError
+from blurryscope.tma import Dearrayed, Orientation, TmaSettings, find_cores
+from blurryscope.tma.recognise import NamedScan, Recognition, recognise
+
+
+def name_scan(
+    mosaic: Mosaic, slide_map: SlideMap | None, settings: TmaSettings, where: Path
+) -> Dearrayed:
+    """Find and name the cores of one scan; errors name `where` it lies."""
+    try:
+        return find_cores(mosaic, slide_map, settings)
+    except InputError as error:
+        raise InputError(f"{where}, {error.where}", error.problem, error.remedy) from error
+
+
+def read_named_scan(folder: Path, mosaic: Mosaic) -> NamedScan:
+    """What an earlier run has named."""
+    return NamedScan(
+        picture=mosaic,
+        cores=read_tissue_cores(folder / "cores.csv"),
+        grid=read_core_grid(folder / "cores.json"),
+    )
+
+
+def name_repeat(
+    mosaic: Mosaic,
+    first: NamedScan,
+    slide_map: SlideMap | None,
+    settings: TmaSettings,
+    where: Path,
+) -> Dearrayed:
+    """Find and name the cores of a further scan of the slide that `first` shows.
+
+    `settings.orientation` is taken as told; where it is None every turn is tried, and the one in
+    which the cores are recognised is taken.
+    """
+    names = slide_map or _map_of_names(first)
+    tried: list[tuple[Recognition, Dearrayed]] = []
+    refused: list[InputError] = []
+    for attempt in _attempts(settings, first):
+        try:
+            found = name_scan(mosaic, names, attempt, where)
+        except InputError as error:
+            refused.append(error)
+            continue
+        scan = NamedScan(picture=mosaic, cores=found.cores, grid=found.grid)
+        tried.append((recognise(scan, first), found))
+        if tried[-1][0].is_proven:
+            break
+    if not tried:
+        raise refused[0]
+    recognition, found = tried[-1] if tried[-1][0].is_proven else tried[0]
+    return _judged(found if slide_map else _without_map(found, first), recognition, first)
+
+
+def _attempts(settings: TmaSettings, first: NamedScan) -> Iterator[TmaSettings]:
+    """Each turn; where a person has moved the names of the first scan, moved alike too."""
+    lay = Orientation(first.grid.orientation)
+    for turn in _turns_to_try(settings, lay):
+        yield replace(settings, orientation=turn, place=None)
+        if settings.place is not None and settings.layout is None:
+            place = settings.place
+            for _ in range((turn.quarter_turns - lay.quarter_turns) % 4):
+                place = (place[1], -place[0])
+            yield replace(settings, orientation=turn, place=place)
+
+
+def _turns_to_try(settings: TmaSettings, lay: Orientation) -> Sequence[Orientation]:
+    """As the first lay, then half a turn, then the quarters; never mirrored against it."""
+    if settings.orientation is not None:
+        return [settings.orientation]
+    if settings.layout is not None:
+        return [lay]  # blocks are stated as the scan shows them
+    turns = [turn for turn in Orientation if turn.is_mirrored == lay.is_mirrored]
+    order = (0, 2, 1, 3)
+    return sorted(turns, key=lambda t: order[(t.quarter_turns - lay.quarter_turns) % 4])
+
+
+def _map_of_names(first: NamedScan) -> SlideMap:
+    """Where there is no map, the first scan's names are what the others are named by."""
+    return SlideMap(
+        slide=None,
+        entries={
+            core.name: MapEntry(score=None, case=None, presence=Presence.UNSCORED)
+            for core in first.cores
+            if core.status.has_tissue
+        },
+    )
+
+
+def _without_map(found: Dearrayed, first: NamedScan) -> Dearrayed:
+    """Names taken over from a scan that had no map are no lab's either."""
+    return replace(
+        found,
+        cores=tuple(replace(core, source=PlaceSource.INFERRED) for core in found.cores),
+        grid=found.grid.model_copy(
+            update={
+                "names_from": first.grid.names_from,
+                "needs_confirmation": True,
+                "reasons": (*first.grid.reasons, *found.grid.reasons),
+            }
+        ),
+    )
+
+
+def _judged(found: Dearrayed, recognition: Recognition, first: NamedScan) -> Dearrayed:
+    """Say whether the repeat is proven; then its names are as sure as those of the first."""
+    if recognition.is_proven:
+        judgement: dict[str, object] = {
+            "agrees_with_first": True,
+            "needs_confirmation": first.grid.needs_confirmation,
+        }
+    else:
+        reason = (
+            f"Only {recognition.recognised_count} of {recognition.compared_count} cores look like "
+            "those of the same name in the first repeat: this repeat takes no part in the "
+            "results. Is it the same slide, and how was it laid in?"
+        )
+        judgement = {
+            "agrees_with_first": False,
+            "needs_confirmation": True,
+            "reasons": (reason, *found.grid.reasons),
+        }
+    return replace(found, grid=found.grid.model_copy(update=judgement))

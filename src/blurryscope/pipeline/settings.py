@@ -1,0 +1,36 @@
+"""Everything that shapes the result of a run, apart from its inputs."""
+
+from dataclasses import dataclass, field, replace
+
+from blurryscope.classify.model_file import SHIPPED
+from blurryscope.evaluate.repeats import FusionRule
+from blurryscope.stitch.stitcher import StitchSettings
+from blurryscope.tma import Orientation, TmaSettings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunSettings:
+    """How a run is done; every field has a default."""
+
+    stitch: StitchSettings = field(default_factory=StitchSettings)
+    tma: TmaSettings = field(default_factory=TmaSettings)
+    """Of the first film; repeats follow it."""
+    repeat_orientations: tuple[Orientation | None, ...] = ()
+    """How the second film, the third and so on lay; None, or nothing, is found out by itself."""
+    model: str = SHIPPED
+    """Name of a shipped model, or path of a safetensors file."""
+    threshold: float | None = None
+    """Confidence below which a score is withheld; the model's own if None."""
+    fusion: FusionRule = FusionRule.LOG_AVERAGE
+    pixel_size_um: float | None = None
+    """None is measured from the film and the speed of the stage."""
+    takes_damaged: bool = False
+
+    def __post_init__(self) -> None:
+        if self.pixel_size_um is not None and not 0 < self.pixel_size_um < float("inf"):
+            raise ValueError(f"pixel_size_um must be positive, got {self.pixel_size_um}")
+
+    def tma_of_repeat(self, number: int) -> TmaSettings:
+        """How cores are looked for in a repeat after the first, whose `number` is 2 or more."""
+        told = self.repeat_orientations[number - 2 : number - 1]
+        return replace(self.tma, orientation=told[0] if told else None)
