@@ -14,11 +14,15 @@ from blurryscope.stitch.motion import PairShift
 from blurryscope.stitch.solve import Expectations, Trajectory, solve
 from blurryscope.stitch.strips import OffsetSurface, Strip, compare_strips, lay_strip
 
-_LEAST_SCORE = 7.0
-"""Log-likelihood gain that makes an agreement of two strips more than chance."""
+_LEAST_SCORE = 18.0
+"""Log-likelihood gain that makes an agreement of two lanes more than chance: over the some 20,000
+offsets that are tried, blank lanes reach about log(20,000) = 10."""
+_LEAST_RUN_SCORE = 12.0
+"""The same for pieces of lanes, which are compared over some 2,000 offsets."""
 _LOOSE_TURN_PX = 500.0
 """Lanes are not timed yet, so their ends say little; this only keeps blank lanes in place."""
 _LEAST_STEP_CORRELATION = 0.4
+_SURE_STEP_CORRELATION = 0.6
 _STRIP_NOISE = 0.003
 _CELL_PX = 24.0
 """Pixels of a strip that carry one independent value, about a blur length times a nucleus."""
@@ -138,7 +142,9 @@ def seen_steps(motion: Motion) -> dict[int, NDArray[np.float64]]:
                 along = float(moved @ usual) / length
                 off = float(np.hypot(*(moved - along * usual / length)))
                 lasted = (motion.times_s[pair + 1] - motion.times_s[pair]) / interval_s
-                if -0.05 * length < along < (lasted + 0.4) * length and off < 0.08 * length:
+                # A lost frame doubles the step, and the times of the film need not show it.
+                longest = lasted + (0.4 if shift.correlation < _SURE_STEP_CORRELATION else 1.4)
+                if -0.05 * length < along < longest * length and off < 0.08 * length:
                     steps[pair] = moved
     return steps
 
@@ -355,7 +361,7 @@ def _run_links(
                     continue
                 surface = _compare(strip_above, strip_below).within(reach_px / reduction)
                 dy, dx, correlation, score = surface.best(0.0, 6)
-                if score < _LEAST_SCORE:
+                if score < _LEAST_RUN_SCORE:
                     continue
                 first = int(run_above[len(run_above) // 2])
                 nearest = np.abs(x_below - beside.positions[first, 1])

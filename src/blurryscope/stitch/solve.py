@@ -298,6 +298,7 @@ def lane_rows(trajectory: Trajectory) -> list[NDArray[np.int64]]:
     return np.split(np.arange(len(trajectory.lanes)), edges)
 
 
+_LONGEST_STEP = 1.25
 _EVEN_SPEED_FRACTION = 0.08
 """Speeds this near to the lane's usual one are taken for it."""
 
@@ -305,13 +306,29 @@ _EVEN_SPEED_FRACTION = 0.08
 def _lane_velocities(
     times_s: NDArray[np.float64], positions: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """(n, 2) velocities of the frames of one lane, px/s."""
-    count = len(times_s)
-    before = np.maximum(np.arange(count) - 1, 0)
-    after = np.minimum(np.arange(count) + 1, count - 1)
-    lasted = times_s[after] - times_s[before]
-    own = (positions[after] - positions[before]) / np.maximum(lasted, 1e-6)[:, None]
-    own[lasted < 1e-6] = 0
-    usual = np.median(own, axis=0)
+    """(n, 2) velocities of the frames of one lane, px/s.
+
+    A step that is too long for the stage comes from a lost frame and says nothing of the speed.
+    """
+    steps = np.diff(positions, axis=0)
+    lasted = np.diff(times_s)
+    rates = steps / np.maximum(lasted, 1e-6)[:, None]
+    rates[lasted < 1e-6] = np.nan
+    known = rates[np.isfinite(rates[:, 1])]
+    if not len(known):
+        return np.zeros_like(positions)
+    usual = np.median(known, axis=0)
+    share = rates[:, 1] / usual[1] if usual[1] else np.zeros(len(rates))
+    is_sane = np.isfinite(share) & (share < _LONGEST_STEP)
+    before = np.concatenate([[False], is_sane])
+    after = np.concatenate([is_sane, [False]])
+    sane = np.where(is_sane[:, None], rates, 0.0)
+    empty = np.zeros((1, 2))
+    total = np.concatenate([empty, sane]) + np.concatenate([sane, empty])
+    own = total / np.maximum(before.astype(int) + after, 1)[:, None]
+    is_whole = before & after
+    is_whole[[0, -1]] = (before | after)[[0, -1]]
     is_even = np.abs(own[:, 1] - usual[1]) < _EVEN_SPEED_FRACTION * abs(usual[1])
-    return np.where(is_even[:, None], usual, own)
+    # Half of the evidence is enough to tell a jerk, not to tell a standstill from a repeat.
+    is_slow = (before | after) & (is_whole | (np.abs(own[:, 1]) > 0.3 * abs(usual[1])))
+    return np.where((is_slow & ~is_even)[:, None], own, usual)

@@ -99,7 +99,9 @@ class OffsetSurface:
         )
 
     def best(self, around_dy_px: float, tolerance_px: float) -> tuple[float, float, float, float]:
-        """Best offset near one dy: dy, dx, correlation and score."""
+        """Best offset near one dy: dy, dx, correlation and score, which is 0 if there is none."""
+        if not self.score.size:
+            return around_dy_px, 0.0, 0.0, 0.0
         near = np.abs(self.dy_px - around_dy_px) <= tolerance_px
         score = np.where(near[:, None], self.score, -1)
         row, column = np.unravel_index(int(np.argmax(score)), score.shape)
