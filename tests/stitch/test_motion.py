@@ -160,7 +160,7 @@ def test_the_vertex_of_a_parabola_is_found_even_across_the_border(
 
 def test_a_patch_is_found_to_a_part_of_a_pixel() -> None:
     noise = np.random.default_rng(9).normal(size=(80, 120)).astype(np.float32)
-    region = cv2.GaussianBlur(noise, (0, 0), 3)
+    region = np.asarray(cv2.GaussianBlur(noise, (0, 0), 3), np.float32)
     moved = np.array([[1, 0, 0.4], [0, 1, -0.3]])
     seen = cv2.warpAffine(region, moved, (120, 80), flags=cv2.INTER_CUBIC)
     patch = np.ascontiguousarray(seen[20:60, 30:90], np.float32)

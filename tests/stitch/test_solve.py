@@ -1,0 +1,176 @@
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from blurryscope.stitch.camera import CameraModel
+from blurryscope.stitch.links import Link, Links, gathered
+from blurryscope.stitch.solve import Expectations, Trajectory, link_residuals, solve
+
+ROWS, COLUMNS = 240, 320
+INTERVAL_S = 1 / 30
+SPEED = 3000.0
+PITCH_PX = 200.0
+LANES, FRAMES = 5, 18
+GLASS = slice(6, 12)
+"""Frames of each lane that show nothing."""
+
+
+@dataclass(frozen=True)
+class Zigzag:
+    """A slide whose truth is known, and what was measured of it."""
+
+    truth: Trajectory
+    links: Links
+    expected: Expectations
+
+
+def _positions(rng: np.random.Generator, jerk_px: float) -> NDArray[np.float64]:
+    """(lanes, frames, 2); the stage of lane 2 sticks for a moment over the glass."""
+    positions = np.zeros((LANES, FRAMES, 2))
+    for lane in range(LANES):
+        way = SPEED * INTERVAL_S * np.arange(FRAMES)
+        if lane == 2:
+            way[9:] -= jerk_px
+        positions[lane, :, 1] = way if lane % 2 == 0 else way[-1] - way
+        positions[lane, :, 0] = lane * PITCH_PX + rng.normal(0, 3)
+    return positions
+
+
+def _seen_in_both(
+    truth: Trajectory, first: int, second: int, rng: np.random.Generator, count: int
+) -> list[Link]:
+    """Spots of the slide that both frames show, to a third of a pixel."""
+    inverse = np.linalg.inv(truth.matrices()[[first, second]])
+    places = truth.positions[[first, second]]
+    half = np.array([ROWS, COLUMNS]) / 2
+    links: list[Link] = []
+    for _ in range(40 * count):
+        spot = places[0] + rng.uniform(-1, 1, 2) * (ROWS + COLUMNS) / 2
+        points = [inverse[n] @ (spot - places[n]) for n in range(2)]
+        if all((np.abs(point) < half).all() for point in points):
+            noisy = [point + rng.normal(0, 0.2, 2) for point in points]
+            first_point, second_point = ((float(p[0]), float(p[1])) for p in noisy)
+            frames = int(truth.frames[first]), int(truth.frames[second])
+            links.append((*frames, first_point, second_point, 0.9))
+        if len(links) == count:
+            break
+    return links
+
+
+def _zigzag(camera: CameraModel, *, jerk_px: float = 0.0, wrong_fraction: float = 0.0) -> Zigzag:
+    rng = np.random.default_rng(21)
+    positions = _positions(rng, jerk_px)
+    frames = np.arange(LANES)[:, None] * 60 + np.arange(FRAMES)
+    lanes = np.repeat(np.arange(LANES), FRAMES)
+    times_s = np.asarray(frames.reshape(-1) * INTERVAL_S, np.float64)
+    truth = Trajectory(
+        frames=frames.reshape(-1),
+        lanes=lanes,
+        times_s=times_s,
+        positions=positions.reshape(-1, 2),
+        camera=camera,
+    )
+    shows = np.ones(FRAMES, np.bool_)
+    shows[GLASS] = False
+    rows = np.arange(LANES * FRAMES).reshape(LANES, FRAMES)
+    links: list[Link] = []
+    for lane in range(LANES):
+        for frame in range(FRAMES - 1):
+            if shows[frame] and shows[frame + 1]:
+                links += _seen_in_both(truth, rows[lane, frame], rows[lane, frame + 1], rng, 3)
+            if lane and shows[frame]:
+                above = rows[lane - 1, FRAMES - 1 - frame]
+                links += _seen_in_both(truth, above, rows[lane, frame], rng, 2)
+    wrong = rng.random(len(links)) < wrong_fraction
+    for number in np.flatnonzero(wrong):
+        first, second, point, (row, column), correlation = links[number]
+        moved = (row + float(rng.uniform(-60, 60)), column + float(rng.uniform(-60, 60)))
+        links[number] = (first, second, point, moved, correlation)
+    direction = np.where(lanes % 2 == 0, 1.0, -1.0)
+    expected = Expectations(
+        along_px=direction * SPEED * times_s,
+        is_ramp=np.zeros(len(lanes), np.bool_),
+        pitch_px=PITCH_PX,
+        turn_sigma_px=15.0,
+    )
+    return Zigzag(truth, gathered(links), expected)
+
+
+STRAIGHT = CameraModel(scan_angle_rad=0.0, readout_s_per_row=0.0)
+TURNED = CameraModel(scan_angle_rad=np.deg2rad(94.4), readout_s_per_row=3.5e-5)
+ACROSS = CameraModel(scan_angle_rad=np.deg2rad(1.5), readout_s_per_row=4e-5)
+
+
+def _blurred_start(zigzag: Zigzag, sigma_px: float = 12.0) -> Trajectory:
+    truth = zigzag.truth
+    rng = np.random.default_rng(22)
+    lane_error = rng.normal(0, 3 * sigma_px, (LANES, 2))[truth.lanes]
+    frame_error = rng.normal(0, sigma_px, truth.positions.shape)
+    return replace(truth, positions=truth.positions + lane_error + frame_error)
+
+
+def _distances(found: Trajectory, truth: Trajectory) -> NDArray[np.float64]:
+    apart = found.positions - truth.positions
+    return np.asarray(np.hypot(*(apart - np.median(apart, axis=0)).T))
+
+
+@pytest.mark.parametrize("camera", [STRAIGHT, TURNED, ACROSS])
+def test_a_zigzag_is_recovered_although_a_tenth_of_the_links_is_wrong(camera: CameraModel) -> None:
+    zigzag = _zigzag(camera, wrong_fraction=0.1)
+    solution = solve(_blurred_start(zigzag), zigzag.links, zigzag.expected, fit_camera=False)
+    assert np.percentile(_distances(solution.trajectory, zigzag.truth), 95) < 1.0
+
+
+def test_wrong_links_lose_their_weight_and_right_ones_keep_it() -> None:
+    zigzag = _zigzag(STRAIGHT, wrong_fraction=0.1)
+    truly = np.hypot(*link_residuals(zigzag.truth, zigzag.links).T)
+    solution = solve(_blurred_start(zigzag), zigzag.links, zigzag.expected, fit_camera=False)
+    assert np.median(solution.weights[truly > 10]) < 0.05
+    assert np.median(solution.weights[truly < 1]) > 0.8
+
+
+def test_a_jerk_over_blank_glass_moves_only_what_comes_after_it() -> None:
+    zigzag = _zigzag(STRAIGHT, jerk_px=60.0)
+    solution = solve(_blurred_start(zigzag), zigzag.links, zigzag.expected, fit_camera=False)
+    shows = np.tile(np.r_[np.arange(6), np.arange(12, FRAMES)], LANES)
+    shows = shows + np.repeat(np.arange(LANES), 12) * FRAMES
+    assert _distances(solution.trajectory, zigzag.truth)[shows].max() < 4.0
+
+
+@pytest.mark.parametrize("camera", [TURNED, ACROSS])
+def test_lanes_in_both_directions_tell_the_camera_angle_and_read_out(camera: CameraModel) -> None:
+    zigzag = _zigzag(camera)
+    wrong = CameraModel(
+        scan_angle_rad=camera.scan_angle_rad + np.deg2rad(0.4),
+        readout_s_per_row=camera.readout_s_per_row * 0.9,
+    )
+    start = replace(_blurred_start(zigzag, 3.0), camera=wrong)
+    found = solve(start, zigzag.links, zigzag.expected, fit_camera=True).trajectory
+    assert found.camera.scan_angle_rad == pytest.approx(camera.scan_angle_rad, abs=np.deg2rad(0.05))
+    assert found.camera.readout_s_per_row == pytest.approx(camera.readout_s_per_row, rel=0.03)
+    assert np.percentile(_distances(found, zigzag.truth), 95) < 1.5
+
+
+def test_where_nothing_is_linked_the_motion_is_as_expected() -> None:
+    zigzag = _zigzag(STRAIGHT)
+    nothing = zigzag.links.only(np.zeros(len(zigzag.links), np.bool_))
+    found = solve(zigzag.truth, nothing, zigzag.expected, fit_camera=False).trajectory
+    steps = np.diff(found.positions[:FRAMES, 1])
+    assert steps == pytest.approx(np.full(FRAMES - 1, SPEED * INTERVAL_S), abs=0.5)
+    lanes_y = found.positions[:, 0].reshape(LANES, FRAMES).mean(axis=1)
+    assert np.diff(lanes_y) == pytest.approx(np.full(LANES - 1, PITCH_PX), abs=0.5)
+
+
+def test_right_links_leave_hardly_a_residual_at_the_truth() -> None:
+    zigzag = _zigzag(TURNED)
+    assert np.abs(link_residuals(zigzag.truth, zigzag.links)).mean() < 0.5
+
+
+def test_the_speed_of_a_lane_does_not_follow_the_jitter_of_frame_times() -> None:
+    truth = _zigzag(STRAIGHT).truth
+    jitter_s = np.random.default_rng(23).normal(0, 0.0006, len(truth.times_s))
+    speeds = replace(truth, times_s=truth.times_s + jitter_s).velocities()[:, 1]
+    directions = np.where(truth.lanes % 2 == 0, 1, -1)
+    assert speeds * directions == pytest.approx(np.full(len(speeds), SPEED), rel=0.02)

@@ -1,0 +1,145 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from blurryscope.stitch.camera import CameraModel
+from blurryscope.stitch.lanes import Lane
+from blurryscope.stitch.solve import Trajectory
+from blurryscope.stitch.turns import (
+    StageHabits,
+    Timetable,
+    expected_motion,
+    timed_lanes,
+    timetable,
+)
+
+INTERVAL_S = 1 / 30
+STAGE = StageHabits(speed_px_per_s=4000.0, rest_s=1.1, ramp_s=0.1)
+LANE_S, REST_S = 1.6, 1.1
+WIDTH_PX = STAGE.speed_px_per_s * (LANE_S - STAGE.ramp_s)
+LANES = 6
+
+
+def _table(
+    start_s: NDArray[np.float64], end_s: NDArray[np.float64], stage: StageHabits = STAGE
+) -> Timetable:
+    return Timetable(
+        start_s=start_s,
+        end_s=end_s,
+        ramp_s=stage.ramp_s,
+        speed_px_per_s=stage.speed_px_per_s,
+        width_px=WIDTH_PX,
+        is_seen=np.ones(len(start_s), np.bool_),
+    )
+
+
+@given(st.floats(0, 5000))
+def test_the_way_to_a_stop_takes_as_long_as_the_timetable_says(way_px: float) -> None:
+    table = _table(np.array([0.0]), np.array([2.0]))
+    whole_px = table.travelled_px(0, np.array([2.0]))
+    before_s = STAGE.time_to_stop_s(way_px)
+    assert whole_px - table.travelled_px(0, np.array([2.0 - before_s])) == pytest.approx(
+        way_px, abs=1e-6
+    )
+
+
+def test_a_lane_begins_and_ends_with_even_ramps() -> None:
+    stage = StageHabits(speed_px_per_s=100.0, rest_s=1.0, ramp_s=0.5)
+    table = _table(np.array([1.0]), np.array([3.0]), stage)
+    times_s = np.array([0.0, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0])
+    assert table.travelled_px(0, times_s) == pytest.approx([0, 0, 25, 75, 125, 150, 150])
+
+
+def test_a_lane_that_nobody_saw_goes_the_whole_width_in_its_time() -> None:
+    table = replace(_table(np.array([0.0]), np.array([1.4])), is_seen=np.array([False]))
+    assert table.travelled_px(0, np.array([0.0, 1.4])) == pytest.approx([0, WIDTH_PX])
+
+
+class MadeUpZigzag:
+    """Lanes whose middle part is seen and whose turns lie over blank glass."""
+
+    def __init__(self, seen: slice, blank: tuple[int, ...] = ()) -> None:
+        self.start_s = np.asarray(0.5 + np.arange(LANES) * (LANE_S + REST_S), np.float64)
+        self.end_s = np.asarray(self.start_s + LANE_S, np.float64)
+        self.times_s = np.arange(0, self.end_s[-1] + 0.5, INTERVAL_S)
+        self.truth = _table(self.start_s, self.end_s)
+        self.lanes, frames, lanes, x_px, is_seen = [], [], [], [], []
+        for number in range(LANES):
+            direction = 1 if number % 2 == 0 else -1
+            inside = np.flatnonzero(
+                (self.times_s > self.start_s[number]) & (self.times_s < self.end_s[number])
+            )
+            kept = inside[6:-5]  # the first look does not know where lanes end
+            self.lanes.append(
+                Lane(first=int(kept[0]), last=int(kept[-1]), direction=direction, evidence=1.0)
+            )
+            way = self.truth.travelled_px(number, self.times_s[kept])
+            frames += kept.tolist()
+            lanes += [number] * len(kept)
+            x_px += (way if direction > 0 else WIDTH_PX - way).tolist()
+            shown = np.zeros(len(kept), np.bool_)
+            if number not in blank:
+                shown[seen] = True
+            is_seen += shown.tolist()
+        self.is_seen = np.array(is_seen)
+        rows = np.array(frames)
+        self.trajectory = Trajectory(
+            frames=rows,
+            lanes=np.array(lanes),
+            times_s=self.times_s[rows],
+            positions=np.stack([np.array(lanes) * 400.0, np.array(x_px)], axis=1),
+            camera=CameraModel(scan_angle_rad=0.0, readout_s_per_row=0.0),
+        )
+
+    def table(self, is_linked: NDArray[np.bool_]) -> Timetable:
+        return timetable(self.trajectory, self.lanes, is_linked, self.is_seen, STAGE)
+
+
+ALL_LINKED = np.ones(LANES - 1, np.bool_)
+
+
+def test_turning_points_tell_when_lanes_began_and_ended() -> None:
+    zigzag = MadeUpZigzag(slice(8, 25))
+    table = zigzag.table(ALL_LINKED)
+    assert table.start_s == pytest.approx(zigzag.start_s, abs=0.01)
+    assert table.end_s == pytest.approx(zigzag.end_s, abs=0.01)
+
+
+def test_a_lane_over_blank_glass_gets_the_time_that_its_neighbours_leave() -> None:
+    zigzag = MadeUpZigzag(slice(8, 25), blank=(3,))
+    is_linked = np.array([True, True, False, False, True])
+    table = zigzag.table(is_linked)
+    assert table.start_s == pytest.approx(zigzag.start_s, abs=INTERVAL_S)
+    assert table.end_s == pytest.approx(zigzag.end_s, abs=INTERVAL_S)
+
+
+def test_a_timetable_without_anything_seen_keeps_the_lanes_as_they_are() -> None:
+    zigzag = MadeUpZigzag(slice(8, 25), blank=tuple(range(LANES)))
+    table = zigzag.table(~ALL_LINKED)
+    assert table.start_s == pytest.approx([zigzag.times_s[lane.first] for lane in zigzag.lanes])
+    assert table.end_s == pytest.approx([zigzag.times_s[lane.last] for lane in zigzag.lanes])
+
+
+def test_timed_lanes_hold_the_frames_that_moved_and_hardly_more() -> None:
+    zigzag = MadeUpZigzag(slice(8, 25))
+    timed = timed_lanes(zigzag.lanes, zigzag.truth, zigzag.times_s)
+    for lane, start_s, end_s in zip(timed, zigzag.start_s, zigzag.end_s, strict=True):
+        assert zigzag.times_s[lane.first] == pytest.approx(start_s, abs=1.01 * INTERVAL_S)
+        assert zigzag.times_s[lane.last] == pytest.approx(end_s, abs=1.01 * INTERVAL_S)
+
+
+def test_what_is_expected_is_the_way_of_the_stage_with_its_ramps() -> None:
+    zigzag = MadeUpZigzag(slice(8, 25))
+    expected = expected_motion(zigzag.trajectory, zigzag.lanes, zigzag.truth, pitch_px=400.0)
+    for number in range(LANES):
+        rows = zigzag.trajectory.lanes == number
+        apart = expected.along_px[rows] - zigzag.trajectory.positions[rows, 1]
+        assert apart == pytest.approx(np.full(rows.sum(), apart[0]))
+    times_s = zigzag.trajectory.times_s
+    lane = zigzag.trajectory.lanes
+    near_turn = (times_s < zigzag.start_s[lane] + 0.2) | (times_s > zigzag.end_s[lane] - 0.2)
+    np.testing.assert_array_equal(expected.is_ramp, near_turn)
