@@ -1,0 +1,116 @@
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from blurryscope.basics.image import Grey
+from blurryscope.stitch.camera import CameraModel
+from blurryscope.stitch.strips import Strip, compare_strips, lay_strip
+
+ROWS, COLUMNS = 60, 80
+STEP_PX, FRAMES = 30, 10
+STRAIGHT = CameraModel(scan_angle_rad=0.0, readout_s_per_row=0.0)
+
+
+@pytest.fixture(scope="module")
+def slide() -> Grey:
+    """Detail of a slide, blurred along x, with blank glass in the middle."""
+    noise = np.random.default_rng(31).normal(size=(220, 460)).astype(np.float32)
+    detail = cv2.blur(cv2.GaussianBlur(noise, (0, 0), 2), (11, 1))
+    detail = 0.1 * detail / detail.std()
+    detail[:, 200:260] = 0
+    return np.asarray(detail, np.float32)
+
+
+def _positions(centre_row: float, left: float) -> NDArray[np.float64]:
+    x = left + (COLUMNS - 1) / 2 + STEP_PX * np.arange(FRAMES)
+    return np.stack([np.full(FRAMES, centre_row), x], axis=1)
+
+
+def _frames(
+    slide: Grey, positions: NDArray[np.float64], matrices: NDArray[np.float64]
+) -> list[Grey]:
+    """Cut from the slide what each frame sees, by the camera's own equation."""
+    rows, columns = np.mgrid[:ROWS, :COLUMNS]
+    offsets = np.stack([rows - (ROWS - 1) / 2, columns - (COLUMNS - 1) / 2], axis=-1)
+    frames = []
+    for position, matrix in zip(positions, matrices, strict=True):
+        place = (position + offsets @ matrix.T).astype(np.float32)
+        cut = cv2.remap(slide, place[..., 1], place[..., 0], cv2.INTER_LINEAR)
+        frames.append(np.asarray(cut, np.float32))
+    return frames
+
+
+def _lane(
+    slide: Grey, centre_row: float, left: float, camera: CameraModel, speed: float = 0.0
+) -> tuple[list[Grey], NDArray[np.float64], NDArray[np.float64]]:
+    positions = _positions(centre_row, left)
+    matrices = camera.frame_matrices(np.tile([0.0, speed], (FRAMES, 1)))
+    return _frames(slide, positions, matrices), positions, matrices
+
+
+def _compared(first: Strip, second: Strip) -> tuple[float, float, float, float]:
+    surface = compare_strips(first, second, noise_sigma=0.003, cell_px=24, least_rows=4)
+    return surface.best(40, 60)
+
+
+def test_a_strip_shows_the_slide_where_its_frames_lay(slide: Grey) -> None:
+    frames, positions, matrices = _lane(slide, 59.5, 20.0, STRAIGHT)
+    strip = lay_strip(frames, positions, matrices)
+    assert strip.origin == pytest.approx([30, 20])
+    part = slide[30:90, 20 : 20 + 2 * strip.detail.shape[1] : 2]
+    inside = np.s_[2:-2, 4:160]
+    assert strip.detail[inside] == pytest.approx(part[inside], abs=0.02)
+    assert (strip.detail[strip.weight == 0] == 0).all()
+
+
+@pytest.mark.parametrize("wrong", [(0.0, 0.0), (7.0, -12.0), (-5.0, 20.0)])
+def test_the_offset_of_two_lanes_is_what_their_overlap_says(
+    slide: Grey, wrong: tuple[float, float]
+) -> None:
+    upper = lay_strip(*_lane(slide, 60, 20, STRAIGHT))
+    frames, positions, matrices = _lane(slide, 100, 40, STRAIGHT)
+    lower = lay_strip(frames, positions - np.array([40, 0]) - wrong, matrices)
+    dy, dx, correlation, score = _compared(upper, lower)
+    # Add it to a place in the second lane to have the place in the first lane's coordinates.
+    assert (dy, dx) == pytest.approx((40 + wrong[0], wrong[1]), abs=2)
+    assert correlation > 0.9
+    assert score > 7
+
+
+def test_sheared_lanes_agree_only_when_the_read_out_is_undone(slide: Grey) -> None:
+    """Rows along the lanes: opposite directions shear the frames in opposite ways."""
+    camera = CameraModel(scan_angle_rad=0.0, readout_s_per_row=5e-4)
+    scores = []
+    for assumed in (camera, STRAIGHT):
+        strips = []
+        for centre_row, speed in ((60, 600.0), (95, -600.0)):
+            frames, positions, _ = _lane(slide, centre_row, 20, camera, speed)
+            matrices = assumed.frame_matrices(np.tile([0.0, speed], (FRAMES, 1)))
+            strips.append(lay_strip(frames, positions, matrices))
+        surface = compare_strips(*strips, noise_sigma=0.003, cell_px=24, least_rows=4)
+        scores.append(surface.best(0, 3)[3])
+    assert scores[0] > 1.5 * scores[1]
+
+
+def test_lanes_over_blank_glass_say_nothing() -> None:
+    rng = np.random.default_rng(32)
+    strips = []
+    for row in (60, 100):
+        glass = rng.normal(0, 0.0005, (220, 460)).astype(np.float32)
+        strips.append(lay_strip(*_lane(glass, row, 20, STRAIGHT)))
+    assert _compared(*strips)[3] < 1
+
+
+def test_an_overlap_of_fewer_rows_than_asked_for_scores_nothing(slide: Grey) -> None:
+    strips = [lay_strip(*_lane(slide, row, 20, STRAIGHT)) for row in (60, 110)]
+    narrow = compare_strips(*strips, noise_sigma=0.003, cell_px=24, least_rows=20)
+    assert narrow.best(0, 3)[3] < 7  # the ten rows they share are too few
+
+
+def test_a_surface_can_be_cut_to_small_offsets_along_the_lanes(slide: Grey) -> None:
+    strips = [lay_strip(*_lane(slide, row, 20, STRAIGHT)) for row in (60, 100)]
+    surface = compare_strips(*strips, noise_sigma=0.003, cell_px=24, least_rows=4)
+    cut = surface.within(10)
+    assert np.abs(cut.dx_px).max() <= 10
+    assert cut.best(0, 3) == surface.best(0, 3)
