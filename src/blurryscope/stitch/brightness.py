@@ -112,11 +112,6 @@ class Brightness:
         return np.asarray(solved)
 
 
-def shrunk_rgb(rgb: Rgb, shape: tuple[int, int]) -> Rgb:
-    """Average a colour picture down to `shape`."""
-    return np.asarray(cv2.resize(rgb, shape[::-1], interpolation=cv2.INTER_AREA), np.uint8)
-
-
 def shrunk_gain(gain: NDArray[np.float32], factor: int) -> NDArray[np.float32]:
     """Average a flat-field factor as `features.shrunk` does a frame."""
     rows, columns = gain.shape[0] // factor, gain.shape[1] // factor

@@ -90,32 +90,31 @@ class Composer:
         self._blend = blend_of(trajectory, frame_shape)
         self._frame_shape = frame_shape
         self._gain = gain
-        self._top = 0
-        rows = int(2.5 * 2 * self._blend.reach[:, 0].max()) + 64
-        rows = min(rows, canvas.size_px[0])
-        self._sum = np.zeros((rows, canvas.size_px[1], 3), np.float32)
-        self._weight = np.zeros((rows, canvas.size_px[1]), np.float32)
+        self._written = 0
+        self._bands: dict[int, _Band] = {}
         tops = self._places[:, 0] - self._blend.reach[:, 0]
         # No frame from here on reaches above this row.
         self._finished_above = np.minimum.accumulate(tops[::-1])[::-1]
 
     def add(self, row: int, rgb: Rgb, brightness: NDArray[np.float32]) -> None:
         """Lay the frame in row `row` of the trajectory; `brightness` (3,) evens exposure out."""
-        self._flush(int(np.floor(self._finished_above[row])) - 2)
+        self._flush((int(np.floor(self._finished_above[row])) - 2) // _BAND_ROWS)
         left, top, width, height = self._box(row)
         if width <= 0 or height <= 0:
             return
-        self._make_room(top + height)
         even = np.asarray(cv2.multiply(rgb, self._gain * brightness, dtype=cv2.CV_8U), np.uint8)
         picture, inside = self._warped(row, even, (top, left), (height, width))
         weight = self._weights(row, (top, left), (height, width)) * inside
-        place = np.s_[top - self._top : top - self._top + height, left : left + width]
-        self._sum[place] += picture * weight[..., None]
-        self._weight[place] += weight
+        for number in range(top // _BAND_ROWS, (top + height - 1) // _BAND_ROWS + 1):
+            first = max(number * _BAND_ROWS, top)
+            last = min((number + 1) * _BAND_ROWS, top + height)
+            part = np.s_[first - top : last - top]
+            start = first - number * _BAND_ROWS
+            self._band(number).add(start, left, picture[part], weight[part])
 
     def finish(self) -> None:
         """Write what is left; the writer has all rows then."""
-        self._flush(self._canvas.size_px[0])
+        self._flush(-(-self._canvas.size_px[0] // _BAND_ROWS))
 
     def _box(self, row: int) -> tuple[int, int, int, int]:
         """Left, top, width, height of what the frame may contribute, inside the canvas."""
@@ -124,7 +123,7 @@ class Composer:
         to_left, to_right = np.minimum(_SHARE_FRACTION * self._blend.along[row], reach_x)
         rows, columns = self._canvas.size_px
         left, right = max(int(np.ceil(x - to_left)), 0), min(int(x + to_right), columns - 1)
-        top = max(int(np.ceil(y - reach_y)), self._top)
+        top = max(int(np.ceil(y - reach_y)), self._written)
         bottom = min(int(y + reach_y), rows - 1)
         return left, top, right - left + 1, bottom - top + 1
 
@@ -166,32 +165,44 @@ class Composer:
             along = np.where(side > 0, np.minimum(along, fall), along)
         return np.outer(across, along).astype(np.float32)
 
-    def _make_room(self, bottom: int) -> None:
-        """Grow the buffer when a jump of the stage needs more rows than usual."""
-        missing = bottom - self._top - len(self._sum)
-        if missing > 0:
-            columns = self._canvas.size_px[1]
-            self._sum = np.concatenate([self._sum, np.zeros((missing, columns, 3), np.float32)])
-            self._weight = np.concatenate([self._weight, np.zeros((missing, columns), np.float32)])
+    def _band(self, number: int) -> "_Band":
+        if number not in self._bands:
+            rows, columns = self._canvas.size_px
+            count = min(_BAND_ROWS, rows - number * _BAND_ROWS)
+            self._bands[number] = _Band(count, columns)
+        return self._bands[number]
 
-    def _flush(self, until: int) -> None:
-        while self._top < min(until, self._canvas.size_px[0]):
-            count = min(until - self._top, len(self._sum), self._canvas.size_px[0] - self._top)
-            weight = self._weight[:count]
-            covered = weight > 0
-            mean = self._sum[:count] / np.maximum(weight, 1e-9)[..., None]
-            rows = np.clip(np.rint(mean), 1, 255).astype(np.uint8)
-            rows[~covered] = 0
-            self._writer.write_rows(rows)
-            self._shift_up(count)
-            self._top += count
-
-    def _shift_up(self, count: int) -> None:
-        for buffer in (self._sum, self._weight):
-            buffer[: -count or None] = buffer[count:].copy() if count < len(buffer) else buffer[:0]
-            buffer[len(buffer) - count :] = 0
+    def _flush(self, until_band: int) -> None:
+        """Write all bands before `until_band`, which no frame adds to any more."""
+        for number in range(self._written // _BAND_ROWS, until_band):
+            self._writer.write_rows(self._band(number).mean())
+            self._written += len(self._bands.pop(number).weight)
 
 
+class _Band:
+    """Some rows of the mosaic while frames are still added to them."""
+
+    def __init__(self, rows: int, columns: int) -> None:
+        self._sum = np.zeros((rows, columns, 3), np.float32)
+        self.weight = np.zeros((rows, columns), np.float32)
+
+    def add(self, top: int, left: int, picture: Rgb, weight: Grey) -> None:
+        rows, columns = weight.shape
+        place = np.s_[top : top + rows, left : left + columns]
+        thrice = np.asarray(cv2.merge((weight, weight, weight)))
+        cv2.accumulateProduct(picture.astype(np.float32), thrice, self._sum[place])
+        cv2.accumulate(weight, self.weight[place])
+
+    def mean(self) -> Rgb:
+        """(row, col, rgb) uint8; 0 where no frame lay, at least 1 elsewhere."""
+        covered = self.weight > 0
+        divisor = np.where(covered, self.weight, np.float32(1))
+        mean = cv2.divide(self._sum, np.asarray(cv2.merge((divisor, divisor, divisor))))
+        rows = np.maximum(np.asarray(cv2.convertScaleAbs(mean), np.uint8), 1)
+        return np.asarray(cv2.copyTo(rows, covered.astype(np.uint8)), np.uint8)
+
+
+_BAND_ROWS = 256
 _SHARE_FRACTION = 0.75
 """Of the way to the next frame that a frame contributes to; half would leave no blending."""
 _LEAST_WEIGHT = 1e-3

@@ -10,7 +10,7 @@ from blurryscope.artifacts.frame_places import FramePlace, StageState
 from blurryscope.artifacts.video import Frame
 from blurryscope.basics.errors import InputError
 from blurryscope.basics.image import Grey
-from blurryscope.stitch.brightness import Brightness, shrunk_gain, shrunk_rgb
+from blurryscope.stitch.brightness import Brightness, shrunk_gain
 from blurryscope.stitch.compose import Layable, canvas_of
 from blurryscope.stitch.features import absorbance_detail, shrunk
 from blurryscope.stitch.lanes import Lane, evidence_of, find_lanes, scan_axis
@@ -26,12 +26,12 @@ from blurryscope.stitch.links import Links
 from blurryscope.stitch.matching import PatchSettings
 from blurryscope.stitch.motion import OverlapCorrelator, PairShift
 from blurryscope.stitch.refine import measure_links
-from blurryscope.stitch.shading import median_shading
+from blurryscope.stitch.shading import gain_of, luma_of, median_shading
 from blurryscope.stitch.solve import Solution, solve
 from blurryscope.stitch.turns import StageHabits, Timetable, expected_motion, timed_lanes, timetable
 
 _LEAST_FRAMES = 10
-_SAMPLES = 120
+_SAMPLES = 40
 """Frames that the shading is estimated from."""
 
 
@@ -135,7 +135,10 @@ class Stitcher:
                 "Scan with a smaller lane pitch, or check that the slide carries tissue",
             )
         timed, table, solution = self._timed(layout, np.array(self._times_s))
-        solution, links, brightness = self._refined(timed, table, solution, layout, frames_again)
+        shading = self._samples.shading()
+        solution, links, brightness = self._refined(
+            timed, table, solution, layout, shading, frames_again
+        )
         return Stitched(
             frame_shape=self._shape,
             times_s=np.array(self._times_s),
@@ -147,7 +150,7 @@ class Stitcher:
             pitch_px=layout.expected.pitch_px,
             speed_px_per_s=table.speed_px_per_s,
             is_lane_linked=layout.is_linked,
-            gain=self._samples.gain(),
+            gain=gain_of(shading),
             brightness=brightness,
         )
 
@@ -218,12 +221,13 @@ class Stitcher:
         table: Timetable,
         coarse: Solution,
         layout: FirstLayout,
+        colour: NDArray[np.float32],
         frames_again: Callable[[], Iterable[Frame]],
     ) -> tuple[Solution, Links, NDArray[np.float32]]:
         reduction = reduction_for(self._shape, self._settings.fine_short_side_px)
-        shading = self._samples.luma_shading(reduction)
+        shading = shrunk(luma_of(colour), reduction).astype(np.float32)
         sigma_px = self._settings.fine_short_side_px / 20
-        gain = shrunk_gain(self._samples.gain(), self._reduction)
+        gain = shrunk_gain(gain_of(colour), self._reduction)
         brightness = Brightness(coarse.trajectory, gain, self._reduction)
         row_of = {int(frame): row for row, frame in enumerate(coarse.trajectory.frames)}
 
@@ -231,7 +235,7 @@ class Stitcher:
             for frame in frames_again():
                 row = row_of.get(frame.index)
                 if row is not None:
-                    brightness.add(row, shrunk_rgb(frame.rgb(), gain.shape[:2]))
+                    brightness.add(row, frame.small_rgb(gain.shape[:2]))
                     small = shrunk(frame.luma(), reduction)
                     yield frame.index, absorbance_detail(small, shading, sigma_px)
 
@@ -343,12 +347,7 @@ class _Samples:
             self._frames = self._frames[::2]
             self._every *= 2
 
-    def gain(self) -> NDArray[np.float32]:
+    def shading(self) -> NDArray[np.float32]:
+        """What the lamp and the sensor make of empty glass, (row, col, rgb) grey levels."""
         stack = np.stack(self._frames)
-        shading = np.stack([median_shading(stack[..., c]) for c in range(3)], axis=-1)
-        return np.asarray(shading.mean(axis=(0, 1)) / shading, np.float32)
-
-    def luma_shading(self, reduction: int) -> Grey:
-        weights = np.array([0.299, 0.587, 0.114], np.float32)
-        small = [shrunk(np.rint(f @ weights).astype(np.uint8), reduction) for f in self._frames]
-        return median_shading(np.stack(small))
+        return np.stack([median_shading(stack[..., c]) for c in range(3)], axis=-1)
