@@ -148,6 +148,13 @@ def test_another_slides_map_is_noticed() -> None:
     assert find_cores(slide.picture(), map_of(listed), TmaSettings()).grid.needs_confirmation
 
 
+def test_a_map_that_starts_at_row_b_is_asked_about() -> None:
+    slide = ToySlide(rows=3, columns=4)
+    one_row_too_many = [f"{row}{column}" for row in "BCD" for column in range(1, 5)]
+    found = find_cores(slide.picture(), map_of(one_row_too_many), TmaSettings())
+    assert any("row A" in reason for reason in found.grid.reasons)
+
+
 def test_a_map_with_more_rows_than_the_slide_is_refused() -> None:
     slide = ToySlide(rows=3, columns=4)
     larger = ToySlide(rows=6, columns=4).map()

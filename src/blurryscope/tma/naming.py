@@ -96,6 +96,7 @@ def named_by_map(
             *doubts,
             *_reasons_of_margin(best, placements, margin, settings.least_margin),
             *_reasons_of_turns(best, turned),
+            *_reasons_of_map(slide_map),
             *_reasons_of_places(nodes, slide_map, places, lab_name),
         ]
     )
@@ -208,6 +209,22 @@ def _reasons_of_turns(best: Placement, turned: list[Placement]) -> list[str]:
     ]
 
 
+def _reasons_of_map(slide_map: SlideMap) -> list[str]:
+    """A list that starts at row B fits as well one row off: nothing on a slide tells rows' names.
+
+    Places that the map itself calls empty are listed, and tell.
+    """
+    lines = (
+        ("row A", min(name.row for name in slide_map.entries)),
+        ("column 1", min(name.column for name in slide_map.entries)),
+    )
+    return [
+        f"The map says nothing of {line}: was a line added to it or taken from it?"
+        for line, first in lines
+        if first > 0
+    ]
+
+
 def _reasons_of_places(
     nodes: NodeTable,
     slide_map: SlideMap,
@@ -216,7 +233,6 @@ def _reasons_of_places(
 ) -> list[str]:
     wanted = [name for name in places if slide_map.expects_tissue(name)]
     found = [name for name in wanted if nodes.tissue[places[name]] > 0]
-    lost = [name for name in wanted if nodes.tissue[places[name]] < -_SURE]
     outside = [name for name in wanted if not nodes.in_scan[places[name]]]
     extra = [
         name
@@ -228,7 +244,7 @@ def _reasons_of_places(
         reasons.append(f"Only {len(found)} of {len(wanted)} cores of the map were found")
     if outside:
         reasons.append(f"The scan has no room for {_listed(map(lab_name, outside))}")
-    if len(extra) > 1 or (extra and lost):
+    if extra:
         reasons.append(
             f"Tissue lies where the map has no core ({_listed(map(lab_name, extra))}): "
             "is it the map of this slide?"
