@@ -40,6 +40,7 @@ Orient = Annotated[
     list[str] | None,
     typer.Option(
         "--orientation",
+        metavar="TURN",
         help="How the array lies in the scan, if known. Give it once for the first film, or once "
         "per film; repeats that are not told are recognised.",
     ),
@@ -50,7 +51,9 @@ LayoutFile = Annotated[
 Place = Annotated[
     str | None,
     typer.Option(
-        "--place", help="Your answer: names move so many ROWS,COLUMNS; 0,0 confirms them."
+        "--place",
+        metavar="ROWS,COLUMNS",
+        help="Your answer: names move so many ROWS,COLUMNS; 0,0 confirms them.",
     ),
 ]
 Model = Annotated[str, typer.Option("--model", help="Shipped model, or a .safetensors file.")]
@@ -203,7 +206,7 @@ def _refuse_too_many(orientations: Sequence[str] | None, film_count: int) -> Non
     if orientations and len(orientations) > film_count:
         raise InputError(
             "--orientation",
-            f"is given {len(orientations)} times for {film_count} films",
+            f"is given {len(orientations)} times for {film_count} film{'s'[: film_count - 1]}",
             "Give it once, or once per film in the order of the films",
         )
 
@@ -227,7 +230,10 @@ def demo(
 
 @app.command()
 def run(
-    videos: Annotated[list[Path], typer.Argument(help="Film of the slide; several are repeats.")],
+    videos: Annotated[
+        list[Path],
+        typer.Argument(metavar="FILM", help="Film of the slide; several are repeats."),
+    ],
     out: Out,
     map_path: Map = None,
     slide: Annotated[str | None, typer.Option(help="Slide, if the map lists several.")] = None,
@@ -258,7 +264,7 @@ def run(
 
 @app.command()
 def stitch(
-    video: Annotated[Path, typer.Argument(help="Film of one scan.")],
+    video: Annotated[Path, typer.Argument(metavar="FILM", help="Film of one scan.")],
     out: Out,
     pixel_size_um: PixelSize = None,
     damaged: Damaged = False,
@@ -278,7 +284,10 @@ def stitch(
 
 @app.command()
 def cores(
-    slide_dir: Annotated[Path, typer.Argument(help="Stitched folder, or a picture of a slide.")],
+    slide_dir: Annotated[
+        Path,
+        typer.Argument(metavar="DIR|PICTURE", help="Stitched folder, or a picture of a slide."),
+    ],
     map_path: Map = None,
     slide: Annotated[str | None, typer.Option(help="Slide, if the map lists several.")] = None,
     out: Annotated[
@@ -306,7 +315,9 @@ def cores(
 
 @app.command()
 def score(
-    inputs: Annotated[list[Path], typer.Argument(help="A slide's folder, or stacks (.tif).")],
+    inputs: Annotated[
+        list[Path], typer.Argument(metavar="INPUT", help="A slide's folder, or stacks (.tif).")
+    ],
     model: Model = "corenet-1",
     bgr: Annotated[
         bool, typer.Option("--bgr", help="Stacks store blue first, as the authors' do.")
@@ -327,7 +338,9 @@ def score(
 
 
 @app.command()
-def report(slide_dir: Annotated[Path, typer.Argument(help="The slide's folder.")]) -> None:
+def report(
+    slide_dir: Annotated[Path, typer.Argument(metavar="DIR", help="The slide's folder.")],
+) -> None:
     """Write the report of a slide's folder again.
 
     Example: blurryscope report slide-1

@@ -1,0 +1,208 @@
+import json
+import math
+import random
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from blurryscope.artifacts.predictions import Decision, read_predictions, read_results
+from blurryscope.artifacts.tissue_cores import (
+    CoreGrid,
+    PlaceSource,
+    read_core_grid,
+    read_tissue_cores,
+)
+from blurryscope.basics.errors import InputError
+from blurryscope.pipeline import RunSettings, run
+from blurryscope.simulator.scan import SimulatedScan
+from blurryscope.tma import Orientation
+
+Contents = Callable[..., dict[str, str]]
+Until = Callable[[Path, float], bool]
+
+COMMAND = [sys.executable, "-c", "from blurryscope.cli import main; main()", "run", "--quiet"]
+
+
+def run_and_kill(scan: SimulatedScan, out: Path, is_time: Until) -> bool:
+    """Start a run as a user would and kill it without warning; whether it came to that."""
+    command = [*COMMAND, str(scan.video), "--map", str(scan.map), "--out", str(out)]
+    started_s = time.monotonic()
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        while process.poll() is None:
+            if is_time(out, time.monotonic() - started_s):
+                process.kill()
+                return True
+            time.sleep(0.002)  # another process is watched; there is nothing to wait on instead
+    return False
+
+
+def is_writing_the_mosaic(out: Path, _: float) -> bool:
+    return (out / ".partial.mosaic.ome.zarr").exists()
+
+
+def has_begun_with_the_cores(out: Path, _: float) -> bool:
+    return (out / "cores").exists() or (out / ".partial.cores").exists()
+
+
+def after(seconds: float) -> Until:
+    return lambda _, elapsed_s: elapsed_s > seconds
+
+
+@pytest.fixture
+def scan(tiny_scans: list[SimulatedScan]) -> SimulatedScan:
+    return tiny_scans[0]
+
+
+def test_a_run_killed_while_it_wrote_ends_like_one_that_was_not(
+    scan: SimulatedScan, tiny_results: Path, tmp_path: Path, contents_of: Contents
+) -> None:
+    out = tmp_path / "slide"
+    assert run_and_kill(scan, out, is_writing_the_mosaic)
+    assert not (out / "mosaic.ome.zarr").exists()
+    assert run_and_kill(scan, out, has_begun_with_the_cores)
+    assert not (out / "report.html").exists()
+    run([scan.video], out, map_path=scan.map)
+    assert contents_of(out) == contents_of(tiny_results)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_ten_kills_at_random_moments_leave_no_trace(
+    scan: SimulatedScan, tiny_results: Path, tmp_path: Path, contents_of: Contents
+) -> None:
+    begin_s = time.monotonic()
+    assert not run_and_kill(scan, tmp_path / "timed" / "slide", after(math.inf))
+    whole_s = time.monotonic() - begin_s
+    rng = random.Random(0)
+    out = tmp_path / "slide"
+    kills = 0
+    while kills < 10:
+        kills += run_and_kill(scan, out, after(rng.uniform(0.1, 1.0) * whole_s))
+        if (out / "report.html").exists():  # done all the same: from the start once more
+            run([scan.video], out, map_path=scan.map)
+            assert contents_of(out) == contents_of(tiny_results)
+            shutil.rmtree(out)
+    run([scan.video], out, map_path=scan.map)
+    assert contents_of(out) == contents_of(tiny_results)
+
+
+def written_again(folder: Path, action: Callable[[], object]) -> set[str]:
+    """Which tables, and whether the mosaic, an action writes."""
+    watched = ["frames.csv", "stitch.json", "cores.csv", "scores.csv", "results.csv"]
+    before = {name: (folder / name).stat().st_ino for name in watched}
+    action()
+    return {name for name in watched if (folder / name).stat().st_ino != before[name]}
+
+
+def test_the_same_command_again_does_nothing_twice(scan: SimulatedScan, slide_dir: Path) -> None:
+    assert not written_again(slide_dir, lambda: run([scan.video], slide_dir, map_path=scan.map))
+
+
+def test_another_map_leaves_the_mosaic_alone(
+    scan: SimulatedScan, slide_dir: Path, tmp_path: Path
+) -> None:
+    other = tmp_path / "other.csv"
+    other.write_text(scan.map.read_text(encoding="utf-8").replace("A1,0", "A1,1+"), "utf-8")
+    written = written_again(slide_dir, lambda: run([scan.video], slide_dir, map_path=other))
+    assert written == {"cores.csv", "scores.csv", "results.csv"}
+
+
+def test_another_threshold_leaves_mosaic_and_cores_alone(
+    scan: SimulatedScan, slide_dir: Path
+) -> None:
+    settings = RunSettings(threshold=0.99)
+    written = written_again(
+        slide_dir, lambda: run([scan.video], slide_dir, map_path=scan.map, settings=settings)
+    )
+    assert written == {"scores.csv", "results.csv"}
+    assert Decision.INDETERMINATE in {
+        each.decision for each in read_results(slide_dir / "results.csv")
+    }
+
+
+def test_what_was_deleted_is_made_again(
+    scan: SimulatedScan, slide_dir: Path, tiny_results: Path, contents_of: Contents
+) -> None:
+    (slide_dir / "cores.csv").unlink()
+    (slide_dir / "results.csv").unlink()
+    run([scan.video], slide_dir, map_path=scan.map)
+    assert contents_of(slide_dir) == contents_of(tiny_results)
+
+
+@pytest.fixture(scope="module")
+def repeats_dir(tiny_scans: list[SimulatedScan], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run of both scans, the second of which lay the other way round."""
+    out = tmp_path_factory.mktemp("repeats") / "slide"
+    run([each.video for each in tiny_scans], out, map_path=tiny_scans[0].map)
+    return out
+
+
+def test_a_repeat_that_lay_turned_is_recognised(repeats_dir: Path) -> None:
+    first, second = (read_core_grid(repeats_dir / f"repeat-{n}" / "cores.json") for n in (1, 2))
+    assert first.orientation == Orientation.AS_SCANNED
+    assert second.orientation == Orientation.TURNED_180
+    assert second.agrees_with_first
+    assert not second.needs_confirmation
+    assert {each.repeats_used for each in read_results(repeats_dir / "results.csv")} == {2}
+
+
+def test_a_repeat_told_to_lie_as_it_does_not_takes_no_part(
+    tiny_scans: list[SimulatedScan], repeats_dir: Path, tmp_path: Path
+) -> None:
+    out = shutil.copytree(repeats_dir, tmp_path / "slide")
+    told = RunSettings(repeat_orientations=(Orientation.AS_SCANNED,))
+    run([each.video for each in tiny_scans], out, map_path=tiny_scans[0].map, settings=told)
+    grid = read_core_grid(out / "repeat-2" / "cores.json")
+    assert grid.needs_confirmation
+    assert "takes no part in the results" in grid.reasons[0]
+    assert_only_the_first_counts(out)
+
+
+@pytest.mark.slow
+def test_a_film_of_another_slide_takes_no_part(
+    tiny_scans: list[SimulatedScan], other_film: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "slide"
+    run([tiny_scans[0].video, other_film], out, map_path=tiny_scans[0].map)
+    assert read_core_grid(out / "repeat-2" / "cores.json").agrees_with_first is False
+    assert_only_the_first_counts(out)
+
+
+def assert_only_the_first_counts(out: Path) -> None:
+    second = [each for each in read_predictions(out / "scores.csv") if each.repeat == 2]
+    assert {each.decision for each in second} == {Decision.WITHHELD}
+    assert {each.repeats_used for each in read_results(out / "results.csv")} == {1}
+
+
+def test_without_a_map_repeats_still_share_their_names(
+    tiny_scans: list[SimulatedScan], repeats_dir: Path, tmp_path: Path
+) -> None:
+    out = shutil.copytree(repeats_dir, tmp_path / "slide")
+    run([each.video for each in tiny_scans], out)
+    grid: CoreGrid = read_core_grid(out / "repeat-2" / "cores.json")
+    assert grid.agrees_with_first
+    assert grid.needs_confirmation
+    assert grid.names_from == "grid"
+    cores = read_tissue_cores(out / "repeat-2" / "cores.csv")
+    assert {core.source for core in cores} == {PlaceSource.INFERRED}
+
+
+def test_a_repeat_left_out_is_missed(
+    tiny_scans: list[SimulatedScan], repeats_dir: Path, contents_of: Contents
+) -> None:
+    before = contents_of(repeats_dir)
+    with pytest.raises(InputError, match="already holds 2 repeats, but one film was given"):
+        run([tiny_scans[0].video], repeats_dir, map_path=tiny_scans[0].map)
+    assert contents_of(repeats_dir) == before
+
+
+def test_results_name_no_folder_and_no_time(tiny_results: Path, tmp_path: Path) -> None:
+    told = (tiny_results / "provenance.json").read_text(encoding="utf-8")
+    assert set(json.loads(told)["inputs_sha256"]) == {"scan.mp4", "map.csv"}
+    assert str(tmp_path.parent.name) not in told
+    assert str(tmp_path.parent.name) not in (tiny_results / "report.html").read_text("utf-8")
