@@ -79,7 +79,7 @@ def lay_out(motion: Motion, detail_of: DetailOf, reduction: int) -> FirstLayout 
         pitch, _ = _common_pitch(surfaces, apart, motion, reduction)
     beside, linked = _lanes_beside(apart, surfaces, pitch, reduction)
     expected = _expectations(motion, apart, pitch * reduction, reduction)
-    links = gathered([*_step_links(motion), *_run_links(beside, motion, detail_of, reduction)])
+    links = gathered([*step_links(motion), *_run_links(beside, motion, detail_of, reduction)])
     solution = solve(beside, links, expected, fit_camera=False)
     return FirstLayout(
         motion=motion,
@@ -316,7 +316,7 @@ def _lanes_beside(
     return replace(apart, positions=positions), linked
 
 
-def _step_links(motion: Motion) -> list[Link]:
+def step_links(motion: Motion) -> list[Link]:
     """Each seen step as a link: the content lies half a step before the centre, then after it."""
     return [
         (

@@ -34,7 +34,7 @@ class PatchSettings:
     least_rows_px: int = 14
     most_down: int = 2
     most_along: int = 3
-    least_detail: float = 0.008
+    least_detail: float = 0.005
     """Standard deviation of absorbance below which a patch shows nothing."""
     least_correlation: float = 0.5
 

@@ -1,12 +1,12 @@
 """From a first layout to sub-pixel places: patch links within lanes and across them."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from blurryscope.basics.image import Grey
-from blurryscope.stitch.links import Link, Links, gathered
+from blurryscope.stitch.links import Link, Links, gathered, joined
 from blurryscope.stitch.matching import PatchSettings, PlacedDetail, match_frames
 from blurryscope.stitch.solve import Trajectory
 
@@ -79,3 +79,19 @@ def _nearest(above: list[_Neighbour], placed: PlacedDetail) -> list[_Neighbour]:
         if abs(gap) < 0.75 * max(placed.detail.shape):
             chosen.append(above[index])
     return chosen
+
+
+def with_coarse_steps(exact: Links, steps: Links) -> Links:
+    """Add the steps of the first look for pairs of frames that have no exact link.
+
+    They are worth about one coarse pixel, so they come with a low correlation.
+    """
+    linked = set(zip(exact.earlier.tolist(), exact.later.tolist(), strict=True))
+    pairs = zip(steps.earlier.tolist(), steps.later.tolist(), strict=True)
+    is_alone = np.array([pair not in linked for pair in pairs], np.bool_)
+    alone = steps.only(is_alone)
+    worth = np.minimum(alone.correlation, _COARSE_CORRELATION)
+    return joined(exact, replace(alone, correlation=worth))
+
+
+_COARSE_CORRELATION = 0.3

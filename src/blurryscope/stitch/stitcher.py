@@ -20,14 +20,15 @@ from blurryscope.stitch.layout import (
     lanes_apart,
     lay_out,
     seen_steps,
+    step_links,
     usual_speed,
 )
-from blurryscope.stitch.links import Links
+from blurryscope.stitch.links import Links, gathered
 from blurryscope.stitch.matching import PatchSettings
 from blurryscope.stitch.motion import OverlapCorrelator, PairShift
-from blurryscope.stitch.refine import measure_links
+from blurryscope.stitch.refine import measure_links, with_coarse_steps
 from blurryscope.stitch.shading import gain_of, luma_of, median_shading
-from blurryscope.stitch.solve import Solution, solve
+from blurryscope.stitch.solve import Solution, Trajectory, solve
 from blurryscope.stitch.turns import StageHabits, Timetable, expected_motion, timed_lanes, timetable
 
 _LEAST_FRAMES = 10
@@ -211,9 +212,8 @@ class Stitcher:
             expected_motion(start, timed.lanes, table, layout.expected.pitch_px),
             link_sigma_px=layout.expected.link_sigma_px,
         )
-        links = layout.links
-        known = np.isin(links.earlier, start.frames) & np.isin(links.later, start.frames)
-        return timed, table, solve(start, links.only(known), expected, fit_camera=False)
+        links = _within(layout.links, start)
+        return timed, table, solve(start, links, expected, fit_camera=False)
 
     def _refined(
         self,
@@ -240,10 +240,17 @@ class Stitcher:
                     yield frame.index, absorbance_detail(small, shading, sigma_px)
 
         settings = PatchSettings(search_px=self._settings.search_px)
-        links = measure_links(details(), coarse.trajectory, reduction, settings)
+        exact = measure_links(details(), coarse.trajectory, reduction, settings)
+        links = with_coarse_steps(exact, _within(gathered(step_links(timed)), coarse.trajectory))
         expected = expected_motion(coarse.trajectory, timed.lanes, table, layout.expected.pitch_px)
         solution = solve(coarse.trajectory, links, expected, fit_camera=True)
         return solution, links, brightness.solve()
+
+
+def _within(links: Links, trajectory: Trajectory) -> Links:
+    """The links between frames of the trajectory."""
+    frames = trajectory.frames
+    return links.only(np.isin(links.earlier, frames) & np.isin(links.later, frames))
 
 
 def frame_places(stitched: Stitched) -> list[FramePlace]:
