@@ -104,7 +104,9 @@ def make_card(
                 number,
                 case.predictions.get(number),
                 case.found.get(number),
-                embed_picture(repeat.picture(case.name), repeat_picture_px),
+                embed_picture(repeat.picture(case.name), repeat_picture_px)
+                if number in case.found
+                else None,
             )
             for number, repeat in sorted(repeats.items())
         )

@@ -65,6 +65,11 @@ class RepeatScan:
         return self.folder / "cores" / f"{core}.png"
 
     @property
+    def disagrees_with_first(self) -> bool:
+        """Whether its names are known to mean other cores: nothing of it is shown under a name."""
+        return self.grid is not None and self.grid.agrees_with_first is False
+
+    @property
     def overview(self) -> Path:
         return self.folder / "cores" / "overview.png"
 

@@ -87,7 +87,11 @@ def sort_cases(folder: SlideFolder, settings: TriageSettings) -> list[CoreCase]:
 
 
 def _case(folder: SlideFolder, name: CoreName, settings: TriageSettings) -> CoreCase:
-    found = {repeat.number: repeat.cores[name] for repeat in folder.repeats if name in repeat.cores}
+    found = {
+        repeat.number: repeat.cores[name]
+        for repeat in folder.repeats
+        if name in repeat.cores and not repeat.disagrees_with_first
+    }
     predictions = {row.repeat: row for row in folder.predictions if row.core == name}
     result = folder.results.get(name)
     return CoreCase(
