@@ -16,6 +16,7 @@ from pathlib import Path
 
 from blurryscope.artifacts.frame_places import read_frame_places
 from blurryscope.artifacts.tissue_cores import read_tissue_cores
+from blurryscope.basics.errors import BlurryScopeError
 from blurryscope.evaluate.placement import (
     CoreFigures,
     Errors,
@@ -88,4 +89,8 @@ def _print_cores(cores: CoreFigures | None) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except BlurryScopeError as error:
+        print(error, file=sys.stderr)
+        sys.exit(2)

@@ -1,0 +1,122 @@
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from blurryscope.basics.image import Grey
+from blurryscope.stitch.camera import CameraModel
+from blurryscope.stitch.matching import PatchSettings, PlacedDetail, match_frames
+from blurryscope.stitch.refine import measure_links
+from blurryscope.stitch.solve import Trajectory, link_residuals
+
+ROWS, COLUMNS = 120, 160
+REDUCTION = 2
+SPEED = 900.0
+"""In pixels of the detail pictures per second."""
+SETTINGS = PatchSettings()
+
+
+@pytest.fixture(scope="module")
+def slide() -> Grey:
+    noise = np.random.default_rng(51).normal(size=(420, 700)).astype(np.float32)
+    detail = cv2.blur(cv2.GaussianBlur(noise, (0, 0), 2), (15, 1))
+    return np.asarray(0.1 * detail / detail.std(), np.float32)
+
+
+def _seen(slide: Grey, position: NDArray[np.float64], matrix: NDArray[np.float64]) -> Grey:
+    rows, columns = np.mgrid[:ROWS, :COLUMNS]
+    offsets = np.stack([rows - (ROWS - 1) / 2, columns - (COLUMNS - 1) / 2], axis=-1)
+    place = (position + offsets @ matrix.T).astype(np.float32)
+    cut = cv2.remap(slide, place[..., 1], place[..., 0], cv2.INTER_CUBIC)
+    return np.asarray(cut, np.float32)
+
+
+def _camera(angle_deg: float, readout_s: float) -> CameraModel:
+    return CameraModel(scan_angle_rad=np.deg2rad(angle_deg), readout_s_per_row=readout_s)
+
+
+@pytest.mark.parametrize("camera", [_camera(0, 0), _camera(94.4, 2.5e-4), _camera(1.5, 2e-4)])
+@pytest.mark.parametrize("moved", [(0.0, 60.4), (88.3, -5.2)])
+def test_links_join_points_that_show_the_same_spot(
+    slide: Grey, camera: CameraModel, moved: tuple[float, float]
+) -> None:
+    """One lane onwards, or one lane down where the stage comes back."""
+    velocities = np.array([[0, SPEED], [0, SPEED if moved[0] == 0 else -SPEED]])
+    matrices = camera.frame_matrices(velocities)
+    places = np.array([[150.0, 300.0], [150.0 + moved[0], 300.0 + moved[1]]])
+    thought = places + np.array([[0, 0], [2.0, -6.0]])  # the first layout is that far off
+    first, second = (
+        PlacedDetail(
+            frame=n, detail=_seen(slide, places[n], matrices[n]), position=thought[n],
+            matrix=matrices[n],
+        )
+        for n in range(2)
+    )  # fmt: skip
+    links = match_frames(first, second, REDUCTION, SETTINGS)
+    assert links
+    for earlier, later, point_earlier, point_later, correlation in links:
+        spots = [
+            place + matrix @ np.array(point) / REDUCTION
+            for place, matrix, point in zip(
+                places, matrices, (point_earlier, point_later), strict=True
+            )
+        ]
+        assert (earlier, later) == (0, 1)
+        apart_y, apart_x = np.abs(spots[0] - spots[1])
+        assert apart_y < 0.4
+        assert apart_x < 0.8  # motion blur makes it the less certain one
+        assert correlation > 0.8
+
+
+def test_frames_that_do_not_overlap_have_no_links(slide: Grey) -> None:
+    eye = np.eye(2)
+    first, second = (
+        PlacedDetail(frame=n, detail=_seen(slide, place, eye), position=place, matrix=eye)
+        for n, place in enumerate(np.array([[150.0, 150.0], [150.0, 400.0]]))
+    )
+    assert match_frames(first, second, REDUCTION, SETTINGS) == []
+
+
+def test_glass_is_not_matched() -> None:
+    rng = np.random.default_rng(52)
+    first, second = (
+        PlacedDetail(
+            frame=n,
+            detail=rng.normal(0, 0.002, (ROWS, COLUMNS)).astype(np.float32),
+            position=np.array([150.0, 150.0 + 40 * n]),
+            matrix=np.eye(2),
+        )
+        for n in range(2)
+    )
+    assert match_frames(first, second, REDUCTION, SETTINGS) == []
+
+
+def test_frames_are_linked_within_their_lane_and_with_the_lane_above(slide: Grey) -> None:
+    camera = _camera(0, 0)
+    x = 150 + 50.0 * np.arange(6)
+    positions = np.concatenate(
+        [np.stack([np.full(6, 120.0), x], 1), np.stack([np.full(6, 215.0), x[::-1] + 20], 1)]
+    )
+    frames = np.array([*range(6), *range(20, 26)])
+    truth = Trajectory(
+        frames=frames,
+        lanes=np.repeat([0, 1], 6),
+        times_s=np.asarray(frames / 30, np.float64),
+        positions=positions * REDUCTION,
+        camera=camera,
+    )
+    details = [
+        (int(frame), _seen(slide, position, np.eye(2)))
+        for frame, position in zip(frames, positions, strict=True)
+    ]
+    outside = [(10, details[0][1])]  # a frame of the rest between the lanes
+    links = measure_links([*details[:6], *outside, *details[6:]], truth, REDUCTION, SETTINGS)
+    lane_of = dict(zip(frames.tolist(), truth.lanes.tolist(), strict=True))
+    across = [
+        lane_of[e] != lane_of[x]
+        for e, x in zip(links.earlier.tolist(), links.later.tolist(), strict=True)
+    ]
+    assert 10 not in {*links.earlier.tolist(), *links.later.tolist()}
+    assert any(across)
+    assert not all(across)
+    assert np.abs(link_residuals(truth, links)).max() < 0.8

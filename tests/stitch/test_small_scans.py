@@ -1,0 +1,140 @@
+"""A whole film, small but with the faults of a real one, stitched and held against its truth."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from blurryscope.artifacts.frame_places import StageState, read_frame_places
+from blurryscope.artifacts.mosaic import Mosaic
+from blurryscope.artifacts.recording import Recording, read_recording
+from blurryscope.evaluate.placement import (
+    broken_limits,
+    measure_placement,
+    read_truth,
+    slide_fit,
+)
+from blurryscope.stitch.compose import canvas_of
+from blurryscope.stitch.film import PAPER_SPEED_UM_PER_S, scale_of
+
+Get = Callable[[str], Any]
+NAMES = ["plain", "authentic", "sheared"]
+COMMAND = Path(__file__).parents[2] / "benchmarks" / "against_truth.py"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_frames_within_a_core_lie_where_they_truly_lay(stitched_scan: Get, name: str) -> None:
+    done = stitched_scan(name)
+    truth = read_truth(done.scan.truth)
+    figures = measure_placement(read_frame_places(done.folder / "frames.csv"), truth)
+    assert broken_limits(figures, None) == []
+    assert figures.right_lane_fraction > 0.95
+    assert abs(figures.turn_deg) < 1
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_was_measured_of_the_microscope_is_as_it_was_set(
+    stitched_scan: Get, name: str
+) -> None:
+    done = stitched_scan(name)
+    told = json.loads((done.folder / "stitch.json").read_text(encoding="utf-8"))
+    camera = done.settings.camera
+    truth = json.loads(done.scan.truth.read_text(encoding="utf-8"))
+    assert told["lane_count"] == max(row[2] for row in truth["frames"]) + 1
+    assert told["speed_um_per_s"] == pytest.approx(5000, rel=0.02)
+    assert told["lane_pitch_um"] == pytest.approx(truth["line_step_um"], rel=0.03)
+    assert told["readout_s"] == pytest.approx(camera.readout_s, abs=0.0015)
+    # The camera turned one way sees the stage move the other way.
+    assert told["camera_rotation_deg"] == pytest.approx(-camera.turn_deg, abs=0.5)
+    assert told["pixel_size_source"] == "given"
+
+
+def test_the_mosaic_shows_tissue_where_the_truth_has_cores(stitched_scan: Get) -> None:
+    done = stitched_scan("authentic")
+    truth = read_truth(done.scan.truth)
+    places = read_frame_places(done.folder / "frames.csv")
+    fit = slide_fit(places, truth)
+    mosaic = Mosaic(done.folder / "mosaic.ome.zarr").read_level(0)
+    radius = int(truth.core_diameter_px / 4)
+    for core in truth.cores:
+        x, y = (round(value) for value in fit.apply(core.centre_px).tolist())
+        inside = mosaic[y - radius : y + radius, x - radius : x + radius]
+        assert inside.any(axis=2).all()
+        assert inside.mean() < 225  # glass is about 235
+
+
+def test_every_frame_of_the_film_has_a_row_and_lanes_have_places(stitched_scan: Get) -> None:
+    done = stitched_scan("plain")
+    places = read_frame_places(done.folder / "frames.csv")
+    assert [place.frame for place in places] == list(range(done.scan.frame_count))
+    for place in places:
+        assert (place.lane >= 0) == (place.state is StageState.MOVING) == (place.x_px is not None)
+    rows, columns = Mosaic(done.folder / "mosaic.ome.zarr").size_px
+    known = np.array([(place.y_px, place.x_px) for place in places if place.lane >= 0])
+    assert (known >= 0).all()
+    assert (known < (rows, columns)).all()
+
+
+def test_frames_that_were_matched_are_surer_than_those_that_were_not(stitched_scan: Get) -> None:
+    done = stitched_scan("plain")
+    truth = read_truth(done.scan.truth)
+    places = read_frame_places(done.folder / "frames.csv")
+    in_core = {
+        row
+        for core in truth.cores
+        for row in np.flatnonzero(
+            np.hypot(*(truth.centres_px - core.centre_px).T) < truth.core_diameter_px / 2
+        ).tolist()
+    }
+    sure = [place.confidence for place in places if place.lane >= 0 and place.frame in in_core]
+    rest = [place.confidence for place in places if place.lane < 0]
+    assert np.median(sure) > 0.9
+    assert set(rest) == {0.0}
+
+
+def test_places_in_the_mosaic_count_from_its_first_pixel(stitched_scan: Get) -> None:
+    done = stitched_scan("sheared")
+    trajectory = done.stitched.solution.trajectory
+    canvas = canvas_of(trajectory, done.stitched.frame_shape)
+    places = read_frame_places(done.folder / "frames.csv")
+    x_px = [place.x_px for place in places if place.x_px is not None]
+    assert x_px == pytest.approx(trajectory.positions[:, 1] - canvas.origin[1], abs=1e-3)
+    assert Mosaic(done.folder / "mosaic.ome.zarr").size_px == canvas.size_px
+
+
+def test_the_scale_is_what_is_told_else_follows_from_the_speed(stitched_scan: Get) -> None:
+    stitched = stitched_scan("plain").stitched
+    assert scale_of(stitched, Recording(pixel_size_um=0.5)).pixel_size_um == 0.5
+    recorded = scale_of(stitched, Recording(speed_um_per_s=2500.0))
+    assumed = scale_of(stitched, Recording())
+    assert recorded.pixel_size_um == pytest.approx(1.12, rel=0.02)
+    assert "recorded" in recorded.source
+    assert assumed.pixel_size_um * stitched.speed_px_per_s == pytest.approx(PAPER_SPEED_UM_PER_S)
+    assert "assumed" in assumed.source
+
+
+def test_the_scale_used_is_kept_beside_the_mosaic(stitched_scan: Get) -> None:
+    folder = stitched_scan("plain").folder
+    assert read_recording(folder / "recording.json").pixel_size_um == 2.24
+    assert Mosaic(folder / "mosaic.ome.zarr").pixel_size_um == 2.24
+
+
+def test_the_command_prints_the_figures_and_ends_well_within_the_limits(
+    stitched_scan: Get,
+) -> None:
+    done = stitched_scan("plain")
+    ended = subprocess.run(
+        [sys.executable, str(COMMAND), str(done.folder), str(done.scan.truth), "--json"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
+    figures = json.loads(ended.stdout)
+    assert figures["broken_limits"] == []
+    assert figures["placement"]["within_cores"]["median_px"] < 2
