@@ -179,7 +179,7 @@ def assert_only_the_first_counts(out: Path) -> None:
     assert {each.repeats_used for each in read_results(out / "results.csv")} == {1}
     page = (out / "report.html").read_text(encoding="utf-8")
     assert "Core A1 in repeat 1" in page
-    assert "in repeat 2" not in page
+    assert "Core A1 in repeat 2" not in page
 
 
 def test_without_a_map_repeats_still_share_their_names(
