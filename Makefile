@@ -1,8 +1,9 @@
 # Two commands set everything up: `make demo` and `make test`. Both can be repeated.
 PYTHON ?= python3.11
 BIN := .venv/bin
+BROWSER ?= chromium
 
-.PHONY: demo test test-all check bench clean
+.PHONY: demo test test-all check bench picture clean
 
 .venv/installed: pyproject.toml
 	command -v $(PYTHON) >/dev/null || { echo "Python 3.11 is needed; say where: make PYTHON=/path/to/python3"; exit 2; }
@@ -27,6 +28,11 @@ check: .venv/installed
 
 bench: .venv/installed
 	for file in benchmarks/bench_*.py; do $(BIN)/python $$file || exit 1; done
+
+# The picture in the README: the top of the demo's report, at the width of a desktop.
+picture: demo
+	$(BROWSER) --headless --disable-gpu --no-sandbox --hide-scrollbars --window-size=1440,1080 \
+		--screenshot=docs/images/demo-report.png "file://$(CURDIR)/demo/slide/report.html"
 
 clean:
 	rm -rf .venv demo .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
