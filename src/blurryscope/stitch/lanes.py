@@ -23,7 +23,8 @@ _LENGTH_PREFERENCE = 0.1
 _LANE_BONUS = 0.05
 """What a lane is worth without any evidence: enough to go on with the rhythm over blank glass."""
 _LEAST_REST_FRACTION = 0.4
-"""A lane that nothing proves must leave this part of a usual rest at the ends of the film."""
+"""A first lane that nothing proves must leave this part of a usual rest before it: filming starts
+before the stage does."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -250,8 +251,7 @@ class _LaneSearch:
     ) -> list[Lane]:
         last = self._count - 1
         tail = self._rested[last] - self._rested
-        short = [self._unproven_cost(last - t) for t in range(self._count)]
-        finals = {s: ended[s] + tail + np.array(short) for s in (1, -1)}
+        finals = {s: ended[s] + tail for s in (1, -1)}
         cut = {s: self._cut_off_lane(s, last) for s in (1, -1)}
         sign = max((1, -1), key=lambda s: finals[s].max())
         end = int(np.argmax(finals[sign]))

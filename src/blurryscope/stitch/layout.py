@@ -17,8 +17,8 @@ from blurryscope.stitch.strips import OffsetSurface, Strip, compare_strips, lay_
 _LEAST_SCORE = 18.0
 """Log-likelihood gain that makes an agreement of two lanes more than chance: over the some 20,000
 offsets that are tried, blank lanes reach about log(20,000) = 10."""
-_LEAST_RUN_SCORE = 12.0
-"""The same for pieces of lanes, which are compared over some 2,000 offsets."""
+_LEAST_RUN_SCORE = 10.0
+"""The same for pieces of lanes: over some 1,000 offsets chance reaches about log(1,000) = 7."""
 _LOOSE_TURN_PX = 500.0
 """Lanes are not timed yet, so their ends say little; this only keeps blank lanes in place."""
 _LEAST_STEP_CORRELATION = 0.4
@@ -79,7 +79,7 @@ def lay_out(motion: Motion, detail_of: DetailOf, reduction: int) -> FirstLayout 
         pitch, _ = _common_pitch(surfaces, apart, motion, reduction)
     beside, linked = _lanes_beside(apart, surfaces, pitch, reduction)
     expected = _expectations(motion, apart, pitch * reduction, reduction)
-    links = gathered([*step_links(motion), *_run_links(beside, motion, detail_of, reduction)])
+    links = gathered([*step_links(motion), *run_links(beside, motion, detail_of, reduction)])
     solution = solve(beside, links, expected, fit_camera=False)
     return FirstLayout(
         motion=motion,
@@ -341,10 +341,13 @@ def _runs(trajectory: Trajectory, number: int, steps: set[int]) -> list[NDArray[
     return [run for run in np.split(rows, breaks) if len(run) >= 3]
 
 
-def _run_links(
+def run_links(
     beside: Trajectory, motion: Motion, detail_of: DetailOf, reduction: int
 ) -> list[Link]:
-    """Link the lanes piece by piece: a jerk over blank glass shifts only what comes after it."""
+    """Link the lanes piece by piece: a jerk over blank glass shifts only what comes after it.
+
+    `beside` must be right to about one and a half steps.
+    """
     steps = set(seen_steps(motion))
     matrices = beside.matrices()
     reach_px = 1.5 * float(np.abs(np.diff(beside.positions[:, 1])).max())

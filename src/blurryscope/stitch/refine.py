@@ -81,15 +81,15 @@ def _nearest(above: list[_Neighbour], placed: PlacedDetail) -> list[_Neighbour]:
     return chosen
 
 
-def with_coarse_steps(exact: Links, steps: Links) -> Links:
-    """Add the steps of the first look for pairs of frames that have no exact link.
+def with_coarse(exact: Links, coarse: Links) -> Links:
+    """Add the links of the first look for pairs of frames that have no exact link.
 
     They are worth about one coarse pixel, so they come with a low correlation.
     """
     linked = set(zip(exact.earlier.tolist(), exact.later.tolist(), strict=True))
-    pairs = zip(steps.earlier.tolist(), steps.later.tolist(), strict=True)
+    pairs = zip(coarse.earlier.tolist(), coarse.later.tolist(), strict=True)
     is_alone = np.array([pair not in linked for pair in pairs], np.bool_)
-    alone = steps.only(is_alone)
+    alone = coarse.only(is_alone)
     worth = np.minimum(alone.correlation, _COARSE_CORRELATION)
     return joined(exact, replace(alone, correlation=worth))
 

@@ -111,7 +111,7 @@ def solve(
         scale = np.maximum(
             np.array(expected.link_sigma_px) * 3, _FIRST_DOUBT_PX * 0.5**round_number
         )
-        weights = _cauchy(residuals, scale)
+        weights = _cauchy(residuals, scale / np.sqrt(_trust(links))[:, None])
         prior.reweigh(trajectory.positions)
     return Solution(trajectory=trajectory, residuals=residuals, weights=weights.min(axis=1))
 

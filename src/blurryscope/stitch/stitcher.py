@@ -15,10 +15,12 @@ from blurryscope.stitch.compose import Layable, canvas_of
 from blurryscope.stitch.features import absorbance_detail, shrunk
 from blurryscope.stitch.lanes import Lane, evidence_of, find_lanes, scan_axis
 from blurryscope.stitch.layout import (
+    DetailOf,
     FirstLayout,
     Motion,
     lanes_apart,
     lay_out,
+    run_links,
     seen_steps,
     step_links,
     usual_speed,
@@ -26,7 +28,7 @@ from blurryscope.stitch.layout import (
 from blurryscope.stitch.links import Links, gathered
 from blurryscope.stitch.matching import PatchSettings
 from blurryscope.stitch.motion import OverlapCorrelator, PairShift
-from blurryscope.stitch.refine import measure_links, with_coarse_steps
+from blurryscope.stitch.refine import measure_links, with_coarse
 from blurryscope.stitch.shading import gain_of, luma_of, median_shading
 from blurryscope.stitch.solve import Solution, Trajectory, solve
 from blurryscope.stitch.turns import StageHabits, Timetable, expected_motion, timed_lanes, timetable
@@ -135,11 +137,12 @@ class Stitcher:
                 "neighbouring lanes show no common tissue, so they cannot be joined",
                 "Scan with a smaller lane pitch, or check that the slide carries tissue",
             )
-        timed, table, solution = self._timed(layout, np.array(self._times_s))
+        timed, table, coarse, coarse_links = self._timed(layout, details)
         shading = self._samples.shading()
-        solution, links, brightness = self._refined(
-            timed, table, solution, layout, shading, frames_again
-        )
+        expected = expected_motion(coarse.trajectory, timed.lanes, table, layout.expected.pitch_px)
+        exact, brightness = self._exact_links(coarse.trajectory, shading, frames_again)
+        links = with_coarse(exact, coarse_links)
+        solution = solve(coarse.trajectory, links, expected, fit_camera=True)
         return Stitched(
             frame_shape=self._shape,
             times_s=np.array(self._times_s),
@@ -194,8 +197,8 @@ class Stitcher:
         return motion, repeated, detail_of
 
     def _timed(
-        self, layout: FirstLayout, times_s: NDArray[np.float64]
-    ) -> tuple[Motion, Timetable, Solution]:
+        self, layout: FirstLayout, details: DetailOf
+    ) -> tuple[Motion, Timetable, Solution, Links]:
         """Give blank parts of lanes their frames, and solve again with the turns known."""
         motion, trajectory = layout.motion, layout.trajectory
         steps = set(seen_steps(motion))
@@ -206,30 +209,32 @@ class Stitcher:
             ramp_s=self._settings.ramp_s,
         )
         table = timetable(trajectory, motion.lanes, layout.is_linked, is_seen, stage)
-        timed = replace(motion, lanes=timed_lanes(motion.lanes, table, times_s))
+        timed = replace(motion, lanes=timed_lanes(motion.lanes, table, np.array(self._times_s)))
         start = lanes_apart(timed, trajectory.camera.readout_s_per_row)
         expected = replace(
             expected_motion(start, timed.lanes, table, layout.expected.pitch_px),
             link_sigma_px=layout.expected.link_sigma_px,
         )
         links = _within(layout.links, start)
-        return timed, table, solve(start, links, expected, fit_camera=False)
+        nearly = solve(start, links, expected, fit_camera=False).trajectory
+        # Lanes that were not linked lie near enough now for the faint tissue between rows of cores.
+        again = run_links(nearly, timed, details, self._reduction)
+        links = _within(gathered([*step_links(timed), *again]), start)
+        return timed, table, solve(nearly, links, expected, fit_camera=False), links
 
-    def _refined(
+    def _exact_links(
         self,
-        timed: Motion,
-        table: Timetable,
-        coarse: Solution,
-        layout: FirstLayout,
+        trajectory: Trajectory,
         colour: NDArray[np.float32],
         frames_again: Callable[[], Iterable[Frame]],
-    ) -> tuple[Solution, Links, NDArray[np.float32]]:
+    ) -> tuple[Links, NDArray[np.float32]]:
+        """Go through the film once more: exact links, and the brightness of every frame."""
         reduction = reduction_for(self._shape, self._settings.fine_short_side_px)
+        gain = shrunk_gain(gain_of(colour), self._reduction)
+        brightness = Brightness(trajectory, gain, self._reduction)
+        row_of = {int(frame): row for row, frame in enumerate(trajectory.frames)}
         shading = shrunk(luma_of(colour), reduction).astype(np.float32)
         sigma_px = self._settings.fine_short_side_px / 20
-        gain = shrunk_gain(gain_of(colour), self._reduction)
-        brightness = Brightness(coarse.trajectory, gain, self._reduction)
-        row_of = {int(frame): row for row, frame in enumerate(coarse.trajectory.frames)}
 
         def details() -> Iterator[tuple[int, Grey]]:
             for frame in frames_again():
@@ -240,11 +245,8 @@ class Stitcher:
                     yield frame.index, absorbance_detail(small, shading, sigma_px)
 
         settings = PatchSettings(search_px=self._settings.search_px)
-        exact = measure_links(details(), coarse.trajectory, reduction, settings)
-        links = with_coarse_steps(exact, _within(gathered(step_links(timed)), coarse.trajectory))
-        expected = expected_motion(coarse.trajectory, timed.lanes, table, layout.expected.pitch_px)
-        solution = solve(coarse.trajectory, links, expected, fit_camera=True)
-        return solution, links, brightness.solve()
+        links = measure_links(details(), trajectory, reduction, settings)
+        return links, brightness.solve()
 
 
 def _within(links: Links, trajectory: Trajectory) -> Links:
