@@ -297,6 +297,7 @@ def cores(
     layout: LayoutFile = None,
     place: Place = None,
     pixel_size_um: PixelSize = None,
+    quiet: Quiet = False,
 ) -> None:
     """Find the tissue cores of a slide, name them, and cut them out.
 
@@ -307,7 +308,8 @@ def cores(
     settings = _run_settings(
         orientation=orientation, pixel_size_um=pixel_size_um, layout=layout, place=place
     )
-    folders = pipeline.find_and_write_cores(slide_dir, out, map_path, slide, settings)
+    with _progress(quiet) as progress:
+        folders = pipeline.find_and_write_cores(slide_dir, out, map_path, slide, settings, progress)
     _say_doubts(folders)
     for folder in folders:
         print(f"cores: {folder / 'cores.csv'}")

@@ -13,16 +13,16 @@ from blurryscope.artifacts.mosaic import Mosaic
 from blurryscope.artifacts.slide_map import MapEntry, Presence, SlideMap
 from blurryscope.artifacts.tissue_cores import PlaceSource, read_core_grid, read_tissue_cores
 from blurryscope.basics.errors import InputError
-from blurryscope.tma import Dearrayed, Orientation, TmaSettings, find_cores
+from blurryscope.tma import Dearrayed, Orientation, SlidePicture, TmaSettings, find_cores
 from blurryscope.tma.recognise import NamedScan, Recognition, recognise
 
 
 def name_scan(
-    mosaic: Mosaic, slide_map: SlideMap | None, settings: TmaSettings, where: Path
+    picture: SlidePicture, slide_map: SlideMap | None, settings: TmaSettings, where: Path
 ) -> Dearrayed:
     """Find and name the cores of one scan; errors name `where` it lies."""
     try:
-        return find_cores(mosaic, slide_map, settings)
+        return find_cores(picture, slide_map, settings)
     except InputError as error:
         raise InputError(f"{where}, {error.where}", error.problem, error.remedy) from error
 

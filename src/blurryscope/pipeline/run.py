@@ -38,7 +38,7 @@ from blurryscope.pipeline.steps import (
 )
 from blurryscope.report import write_report
 from blurryscope.stitch.film import stitch_film
-from blurryscope.tma import Dearrayed, find_cores, open_slide, write_cores
+from blurryscope.tma import Dearrayed, open_slide, write_cores
 from blurryscope.tma.recognise import NamedScan
 
 
@@ -152,16 +152,18 @@ def find_and_write_cores(
     map_path: Path | None,
     slide: str | None,
     settings: RunSettings,
+    progress: Progress = silent,
 ) -> list[Path]:
     """Find the cores of a slide's folder or of a picture; returns the folders written to."""
     slide_map = None if map_path is None else read_slide_map(map_path, slide)
     folders = scanned_folders(source)
     if folders and out is None:
-        cores(folders, slide_map, map_path=map_path, settings=settings)
+        cores(folders, slide_map, map_path=map_path, settings=settings, progress=progress)
         return folders
     picture = open_slide(source, settings.pixel_size_um)
     target = out or source.with_suffix("")
-    write_cores(find_cores(picture, slide_map, settings.tma), picture, target)
+    found = name_scan(picture, slide_map, settings.tma, map_path or source)
+    write_cores(found, picture, target)
     return [target]
 
 
