@@ -4,8 +4,8 @@
 
 Without a film a small one is simulated. Three ratios, each with its limit: CPU time of the whole
 stitch to that of decoding the film to colour once (a stitch reads it three times over); CPU time
-of the stitch to how long the scan took; peak memory of the stitch to that of decoding. Each is
-measured in a process of its own that does nothing else.
+of the stitch to how long the scan took; memory beyond that of decoding to what a plain stitcher
+holds, which is sums and weights of the whole mosaic. Each is measured in a process of its own.
 """
 
 import argparse
@@ -29,7 +29,9 @@ from blurryscope.stitch.film import stitch_film
 _MOST_CPU = 30.0
 _MOST_OF_SCAN = 1.0
 """One core then keeps up with the microscope."""
-_MOST_MEMORY = 3.0
+_MOST_MEMORY = 1.0
+_PLAIN_BYTES_PER_PX = 16
+"""Three sums and a weight, float32."""
 
 _SLIDE = SlideDesign(rows=2, columns=3, core_diameter_um=700, pitch_um=1000, margin_um=800, seed=1)
 
@@ -61,10 +63,12 @@ def main() -> int:
     print(f"{'':22}{'wall s':>8}{'CPU s':>8}{'peak GiB':>10}")
     for title, cost in (("decoding", decoding), ("stitching", stitching)):
         print(f"{title:22}{cost.wall_s:8.1f}{cost.cpu_s:8.1f}{cost.peak_gib:10.2f}")
+    beyond_gib = stitching.peak_gib - decoding.peak_gib
+    plain_gib = rows * columns * _PLAIN_BYTES_PER_PX / 2**30
     held = [
         _told("CPU, stitch / decode", stitching.cpu_s / decoding.cpu_s, _MOST_CPU),
         _told("CPU, stitch / scan", stitching.cpu_s / scan_s, _MOST_OF_SCAN),
-        _told("memory, stitch / decode", stitching.peak_gib / decoding.peak_gib, _MOST_MEMORY),
+        _told("memory, stitch / plain", beyond_gib / plain_gib, _MOST_MEMORY),
     ]
     return 0 if all(held) else 1
 
