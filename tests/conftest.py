@@ -9,12 +9,17 @@ from typing import Protocol
 
 import cv2
 import pytest
+from hypothesis import HealthCheck, settings
 
 from blurryscope.basics.core_name import CoreName
 from blurryscope.basics.her2 import Score
 from blurryscope.simulator.presets import PLAIN
 from blurryscope.simulator.scan import SimulatedScan, simulate_repeats, simulate_scan
 from blurryscope.simulator.slide import SlideDesign
+
+# How busy the machine is says nothing about the code.
+settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("unhurried")
 
 COARSE = replace(
     PLAIN, camera=replace(PLAIN.camera, rows=240, columns=320, pixel_size_um=2.24, dirt_count=0)
