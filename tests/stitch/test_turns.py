@@ -128,8 +128,8 @@ def test_timed_lanes_hold_the_frames_that_moved_and_hardly_more() -> None:
     zigzag = MadeUpZigzag(slice(8, 25))
     timed = timed_lanes(zigzag.lanes, zigzag.truth, zigzag.times_s)
     for lane, start_s, end_s in zip(timed, zigzag.start_s, zigzag.end_s, strict=True):
-        assert zigzag.times_s[lane.first] == pytest.approx(start_s, abs=1.01 * INTERVAL_S)
-        assert zigzag.times_s[lane.last] == pytest.approx(end_s, abs=1.01 * INTERVAL_S)
+        assert start_s - 2 * INTERVAL_S < zigzag.times_s[lane.first] <= start_s
+        assert end_s <= zigzag.times_s[lane.last] < end_s + 2.5 * INTERVAL_S
 
 
 def test_what_is_expected_is_the_way_of_the_stage_with_its_ramps() -> None:

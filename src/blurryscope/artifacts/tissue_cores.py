@@ -34,6 +34,8 @@ class CoreStatus(StrEnum):
     """The map lists a core, the slide has none there."""
     EXTRA = "extra"
     """The slide has tissue where the map lists no core."""
+    HOLED = "holed"
+    """Part of it, inside what was scanned, was never filmed: frames were lost."""
     EDGE_CUT = "edge-cut"
     """Part of it was not scanned: it lies beyond the edge, or the film has a hole there."""
     UNSURE = "unsure"

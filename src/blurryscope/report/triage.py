@@ -145,6 +145,10 @@ class Task:
 
 
 _ACTIONS: Mapping[CoreStatus, tuple[str, str]] = {
+    CoreStatus.HOLED: (
+        "Scan again: the camera lost frames. If it happens again, use another USB port or cable.",
+        "part of the core was never filmed",
+    ),
     CoreStatus.UNSURE: (
         "Clean the slide and scan again.",
         "hardly any tissue was seen there: a faint core, or dirt",
@@ -174,7 +178,9 @@ _ACTIONS: Mapping[CoreStatus, tuple[str, str]] = {
 
 
 _WITHOUT_SCAN = frozenset(
-    _ACTIONS[status][0] for status in _ACTIONS if status is not CoreStatus.UNSURE
+    _ACTIONS[status][0]
+    for status in _ACTIONS
+    if status not in {CoreStatus.UNSURE, CoreStatus.HOLED}
 )
 
 

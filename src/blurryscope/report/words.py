@@ -14,6 +14,7 @@ STATUS_WORDS: Mapping[CoreStatus, str] = {
     CoreStatus.FOLDED: "Folded",
     CoreStatus.MISSING: "No tissue",
     CoreStatus.EXTRA: "Not in the map",
+    CoreStatus.HOLED: "Partly not filmed",
     CoreStatus.EDGE_CUT: "Cut by the scan's edge",
     CoreStatus.UNSURE: "Hardly any tissue",
 }

@@ -117,13 +117,17 @@ def _measured_rhythm(
     evidence: Evidence, lanes: Sequence[Lane], folded: Rhythm, usual_rest: float
 ) -> Rhythm:
     """Period from the lanes found; moving at least as long as any usual lane was seen to move."""
-    period = folded.moving + folded.resting
     spans: list[float] = []
-    for lane in lanes:
+    middles: dict[int, float] = {}
+    for number, lane in enumerate(lanes):
         seen = evidence.forward if lane.direction > 0 else evidence.backward
-        pairs = np.flatnonzero(seen[lane.first : lane.last])
+        pairs = np.flatnonzero(seen[lane.first : lane.last]) + lane.first
         if len(pairs) > 2:
             spans.append(float(pairs[-1] - pairs[0] + 1))
+            middles[number] = float(pairs[0] + pairs[-1]) / 2
+    # Lanes of one direction see the same tissue at the same place, so two lanes on is two periods.
+    double = [middles[n + 2] - middle for n, middle in middles.items() if n + 2 in middles]
+    period = float(np.median(double)) / 2 if double else folded.moving + folded.resting
     longest_usual = float(np.percentile(spans, 75)) if spans else folded.moving
     moving = min(max(period - usual_rest, longest_usual), 0.97 * period)
     return Rhythm(moving=moving, resting=period - moving)

@@ -103,7 +103,8 @@ def solve(
     residuals = np.zeros((len(links), 2))
     prior = _PriorSystem(start, expected)
     for round_number in range(rounds):
-        camera_columns = fit_camera and round_number > 0
+        # Wrong links turn the whole slide, so they have to have lost their weight first.
+        camera_columns = fit_camera and round_number >= _ROUNDS_WITHOUT_CAMERA
         trajectory, residuals = _one_round(
             trajectory, links, expected, prior, weights, camera_columns
         )
@@ -116,6 +117,7 @@ def solve(
     return Solution(trajectory=trajectory, residuals=residuals, weights=weights.min(axis=1))
 
 
+_ROUNDS_WITHOUT_CAMERA = 6
 _FIRST_DOUBT_PX = 400.0
 
 

@@ -240,7 +240,7 @@ def _fill_unseen(
 def timed_lanes(
     lanes: Sequence[Lane], table: Timetable, times_s: NDArray[np.float64]
 ) -> list[Lane]:
-    """Lanes with the frames that the timetable gives them, a frame of ramp at most to spare."""
+    """Lanes with the frames that the timetable gives them, and one to spare at either end."""
     interval_s = float(np.median(np.diff(times_s)))
     timed: list[Lane] = []
     earliest = 0
@@ -248,8 +248,8 @@ def timed_lanes(
         latest_s = (
             table.start_s[number + 1] if number + 1 < len(lanes) else times_s[-1]
         ) - interval_s
-        first = int(np.searchsorted(times_s, table.start_s[number] - interval_s / 2))
-        last = int(np.searchsorted(times_s, min(table.end_s[number] + interval_s / 2, latest_s)))
+        first = int(np.searchsorted(times_s, table.start_s[number] - interval_s))
+        last = int(np.searchsorted(times_s, min(table.end_s[number] + interval_s, latest_s)))
         first = max(first, earliest)
         last = min(max(last, first + 1), len(times_s) - 1)
         timed.append(replace(lane, first=first, last=last))

@@ -37,7 +37,9 @@ class CoreMeasures:
     largest_piece_fraction: float
     """Share of the tissue that the largest piece holds."""
     unscanned_fraction: float
-    """Share of the usual disc."""
+    """Share of the usual disc that was not scanned."""
+    is_hole: bool
+    """Whether what was not scanned lies inside the scan, with scanned glass or tissue all round."""
     fold_fraction: float
     """Share of the tissue that is far denser than the rest in all colours."""
     focus: float
@@ -72,6 +74,7 @@ def measure_core(rgb: Rgb, white: NDArray[np.float64], diameter_px: float) -> Co
         piece_count=len(pieces),
         largest_piece_fraction=float(max(pieces, default=0) / max(sum(pieces), 1)),
         unscanned_fraction=float(max(unscanned, 0.0)) if unscanned > 0.02 else 0.0,
+        is_hole=_is_hole(~scanned, usual),
         fold_fraction=_fold_fraction(rgb, white, mask, diameter_px),
         focus=_focus(rgb, mask),
         saturation=_saturation(rgb, white, mask),
@@ -81,6 +84,7 @@ def measure_core(rgb: Rgb, white: NDArray[np.float64], diameter_px: float) -> Co
 def status_of(measures: CoreMeasures, tissue_ratio: float, *, is_expected: bool) -> CoreStatus:
     """What to call it; `tissue_ratio` is the log-likelihood ratio of a core against none."""
     checks = (
+        (measures.unscanned_fraction > 0.04 and measures.is_hole, CoreStatus.HOLED),
         (measures.unscanned_fraction > 0.04, CoreStatus.EDGE_CUT),
         (tissue_ratio < 0 and measures.tissue_fraction < _MISSING_BELOW, CoreStatus.MISSING),
         (tissue_ratio < -1.5, CoreStatus.MISSING),
@@ -92,6 +96,17 @@ def status_of(measures: CoreMeasures, tissue_ratio: float, *, is_expected: bool)
         (measures.fold_fraction > 0.08, CoreStatus.FOLDED),
     )
     return next((status for is_so, status in checks if is_so), CoreStatus.OK)
+
+
+def _is_hole(unscanned: Mask, usual: Mask) -> bool:
+    """Whether the largest unscanned piece in the disc stays clear of the crop's border."""
+    count, labels = cv2.connectedComponents(unscanned.astype(np.uint8))
+    sizes = np.bincount(np.asarray(labels)[usual], minlength=count)[1:]
+    if not sizes.any():
+        return False
+    piece = np.asarray(labels) == int(np.argmax(sizes)) + 1
+    border = np.concatenate([piece[0], piece[-1], piece[:, 0], piece[:, -1]])
+    return not border.any()
 
 
 def _density(rgb: Rgb, white: NDArray[np.float64], scanned: Mask, diameter_px: float) -> Grey:

@@ -1,0 +1,26 @@
+"""What is said of a core must follow from what its picture shows."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from blurryscope.artifacts.tissue_cores import CoreStatus
+from blurryscope.tma.quality import measure_core, status_of
+
+
+def test_a_core_with_a_hole_that_was_never_filmed_is_told_from_one_cut_by_the_edge() -> None:
+    rgb = np.full((300, 300, 3), 240, np.uint8)
+    rgb[_disc_mask(300, 100)] = (170, 150, 140)
+    white = np.array([240.0, 240.0, 240.0])
+    holed = rgb.copy()
+    holed[120:170, 130:190] = 0
+    cut = rgb.copy()
+    cut[:, :110] = 0
+    found = [
+        status_of(measure_core(each, white, 200.0), 5.0, is_expected=True) for each in (holed, cut)
+    ]
+    assert found == [CoreStatus.HOLED, CoreStatus.EDGE_CUT]
+
+
+def _disc_mask(side_px: int, radius_px: float) -> NDArray[np.bool_]:
+    rows, columns = np.ogrid[:side_px, :side_px]
+    return np.asarray(np.hypot(rows - side_px / 2, columns - side_px / 2) <= radius_px)
