@@ -4,10 +4,12 @@ The stage moves while the rows of a frame are read one after another. With the s
 in mosaic pixels per second, content at the point `p` = (row, col) from the centre of the frame lies
 in the mosaic at
 
-    X(t) + M p + v * readout_s_per_row * p_row
+    X(t) + M p + v * (readout_s_per_row * p_row + readout_s_per_column * p_col)
 
 where X(t) is the centre of the field at mid read-out and M turns camera axes into mosaic axes
-(y down, x along the lanes). One pass stretches or shears a frame, the pass back does the opposite.
+(y down, x along the lanes). The second read-out term is 0 for a picture that is stored as it is
+read; it takes up one that was turned before it was stored. One pass stretches or shears a frame,
+the pass back does the opposite.
 """
 
 from dataclasses import dataclass, replace
@@ -25,6 +27,7 @@ class CameraModel:
     right, pi/2 along the rows downward."""
     readout_s_per_row: float
     """Time between the exposures of neighbouring rows; negative if the last row comes first."""
+    readout_s_per_column: float = 0.0
 
     @property
     def turn(self) -> NDArray[np.float64]:
@@ -45,6 +48,7 @@ class CameraModel:
         """
         matrices = np.broadcast_to(self.turn, (len(velocities), 2, 2)).copy()
         matrices[:, :, 0] += velocities * self.readout_s_per_row
+        matrices[:, :, 1] += velocities * self.readout_s_per_column
         return matrices
 
     def turned_half(self) -> "CameraModel":

@@ -26,6 +26,7 @@ def measured(stitched: Stitched, pixel_size_um: float, scale_source: str) -> dic
         "speed_um_per_s": _rounded(stitched.speed_px_per_s * pixel_size_um),
         "camera_rotation_deg": _rounded(float(np.rad2deg(camera.scan_angle_rad))),
         "readout_s": _rounded(readout_s),
+        "readout_along_columns_s": _rounded(camera.readout_s_per_column * stitched.frame_shape[1]),
         "readout_ratio": _rounded(stitched.speed_px_per_s * camera.readout_s_per_row),
         "lane_count": len(stitched.lanes),
         "lane_pitch_um": _rounded(_pitch_px(stitched) * pixel_size_um),

@@ -118,6 +118,9 @@ def solve(
 
 
 _ROUNDS_WITHOUT_CAMERA = 6
+_CAMERA_HOLD = np.array([1e2, 1e4, 1e5])
+"""Inverse of how far one round may move the angle (rad) and the read-out (s per row, column)
+without any evidence. Read-out along columns is unusual, so it is held ten times as tightly."""
 _FIRST_DOUBT_PX = 400.0
 
 
@@ -141,12 +144,14 @@ def _one_round(
         (len(links), count),
     )
     velocities = trajectory.velocities()
-    row_time = (
-        links.point_earlier[:, 0, None] * velocities[first]
-        - links.point_later[:, 0, None] * velocities[second]
+    # Way of the stage per second of read-out per (row, column): (links, axis, 2).
+    way = (
+        velocities[first][:, :, None] * links.point_earlier[:, None, :]
+        - velocities[second][:, :, None] * links.point_later[:, None, :]
     )
+    readout = np.array([camera.readout_s_per_row, camera.readout_s_per_column])
     offsets = links.point_earlier - links.point_later
-    constant = offsets @ camera.turn.T + camera.readout_s_per_row * row_time
+    constant = offsets @ camera.turn.T + way @ readout
     scale = np.sqrt(weights * _trust(links)[:, None]) / np.array(expected.link_sigma_px)
     parts, targets = [], []
     by_angle = offsets @ camera.turn_rate.T
@@ -156,12 +161,11 @@ def _one_round(
         columns[axis] = weigh @ block
         if fit_camera:
             columns[2] = scipy.sparse.csr_array(
-                np.stack([by_angle[:, axis], row_time[:, axis]], 1) * scale[:, axis, None]
+                np.column_stack([by_angle[:, axis], way[:, axis]]) * scale[:, axis, None]
             )
         parts.append(columns)
         targets.append(-scale[:, axis] * constant[:, axis])
     system = prior.rows(fit_camera)
-    columns_count = 2 * count + (2 if fit_camera else 0)
     matrix = scipy.sparse.vstack(
         [_assembled(columns, count, fit_camera, len(links)) for columns in parts] + [system[0]]
     ).tocsr()
@@ -170,11 +174,12 @@ def _one_round(
     solved = scipy.sparse.linalg.spsolve(normal, matrix.T @ target)
     positions = np.stack([solved[:count], solved[count : 2 * count]], 1)
     if fit_camera:
-        angle, readout = solved[columns_count - 2 :]
+        angle, per_row, per_column = solved[2 * count :]
         camera = replace(
             camera,
             scan_angle_rad=camera.scan_angle_rad + float(np.clip(angle, -0.02, 0.02)),
-            readout_s_per_row=camera.readout_s_per_row + float(readout),
+            readout_s_per_row=camera.readout_s_per_row + float(per_row),
+            readout_s_per_column=camera.readout_s_per_column + float(per_column),
         )
     updated = replace(trajectory, positions=positions, camera=camera)
     return updated, link_residuals(updated, links)
@@ -241,13 +246,17 @@ class _PriorSystem:
         matrix = scipy.sparse.diags_array(scale) @ self._matrix
         if fit_camera:
             # Tiny weights keep the camera where it is when the links say nothing of it.
-            empty = scipy.sparse.csr_array((matrix.shape[0], 2))
-            hold = scipy.sparse.csr_array(
-                (np.array([1e2, 1e4]), ([0, 1], [2 * self._count, 2 * self._count + 1])),
-                (2, 2 * self._count + 2),
+            empty = scipy.sparse.csr_array((matrix.shape[0], len(_CAMERA_HOLD)))
+            hold = scipy.sparse.hstack(
+                [
+                    scipy.sparse.csr_array((len(_CAMERA_HOLD), 2 * self._count)),
+                    scipy.sparse.diags_array(_CAMERA_HOLD),
+                ]
             )
             stacked = scipy.sparse.vstack([scipy.sparse.hstack([matrix, empty]), hold])
-            return stacked.tocsr(), np.concatenate([scale * self._target, np.zeros(2)])
+            return stacked.tocsr(), np.concatenate(
+                [scale * self._target, np.zeros(len(_CAMERA_HOLD))]
+            )
         return matrix.tocsr(), scale * self._target
 
     def reweigh(self, positions: NDArray[np.float64]) -> None:
