@@ -88,7 +88,7 @@ def _common_box(first: PlacedDetail, second: PlacedDetail) -> tuple[int, int, in
         if abs(placed.matrix[0, 1]) > abs(placed.matrix[0, 0]):
             inner = np.abs(np.array([placed.matrix[0, 1], placed.matrix[1, 0]])) * half[::-1]
         outer = np.abs(placed.matrix) @ half
-        reach = inner - 0.25 * (outer - inner)
+        reach = inner - 0.25 * (outer - inner) - _RIM_PX
         lows.append(placed.position - reach)
         highs.append(placed.position + reach)
     low = np.ceil(np.maximum(*lows)).astype(int)
@@ -97,6 +97,11 @@ def _common_box(first: PlacedDetail, second: PlacedDetail) -> tuple[int, int, in
     return (
         None if rows < 12 or columns < 24 else (int(low[0]), int(low[1]), int(rows), int(columns))
     )
+
+
+_RIM_PX = np.array([3.0, 9.0])
+"""(y, x) left out all round: beyond the field there is nothing, which would pull a match inward;
+along x a peak is as wide as the motion blur."""
 
 
 def _patches(rows: int, columns: int, settings: PatchSettings) -> list[tuple[int, int, int, int]]:
