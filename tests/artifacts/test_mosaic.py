@@ -173,15 +173,6 @@ def test_chunks_that_no_frame_covered_take_no_space(tmp_path: Path) -> None:
     assert (folder / "0" / "0" / "0" / "1").exists()
 
 
-@pytest.mark.parametrize(
-    ("wanted_um", "level"), [(0.1, 0), (0.72, 0), (1.5, 1), (2.88, 2), (99, 2)]
-)
-def test_the_level_is_the_coarsest_that_is_fine_enough(
-    tmp_path: Path, picture: Rgb, wanted_um: float, level: int
-) -> None:
-    assert _write(tmp_path / "mosaic.ome.zarr", picture).level_for_pixel_size(wanted_um) == level
-
-
 @pytest.mark.parametrize("row_count", [1100, 1102])
 def test_rows_that_are_too_few_or_too_many_are_refused_and_the_old_mosaic_stays(
     tmp_path: Path, picture: Rgb, row_count: int

@@ -53,15 +53,6 @@ def test_the_steps_of_the_authors_device_give_its_step_and_read_out_ratio() -> N
     assert np.rad2deg(camera.scan_angle_rad) == pytest.approx(-86, abs=0.5)
 
 
-@given(angles_rad, readouts_s)
-def test_half_a_turn_of_the_mosaic_turns_every_offset_round(
-    angle_rad: float, readout_s: float
-) -> None:
-    camera = CameraModel(scan_angle_rad=angle_rad, readout_s_per_row=readout_s)
-    assert camera.turned_half().turn == pytest.approx(-camera.turn, abs=1e-12)
-    assert camera.turned_half().readout_s_per_row == readout_s
-
-
 def test_the_turn_is_a_rotation_and_its_rate_the_slope() -> None:
     step = 1e-6
     before, after = (

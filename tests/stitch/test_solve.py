@@ -139,9 +139,12 @@ def test_a_jerk_over_blank_glass_moves_only_what_comes_after_it() -> None:
     assert _distances(solution.trajectory, zigzag.truth)[shows].max() < 4.0
 
 
+@pytest.mark.parametrize("wrong_fraction", [0.0, 0.05])
 @pytest.mark.parametrize("camera", [TURNED, ACROSS])
-def test_lanes_in_both_directions_tell_the_camera_angle_and_read_out(camera: CameraModel) -> None:
-    zigzag = _zigzag(camera)
+def test_lanes_in_both_directions_tell_the_camera_angle_and_read_out(
+    camera: CameraModel, wrong_fraction: float
+) -> None:
+    zigzag = _zigzag(camera, wrong_fraction=wrong_fraction)
     wrong = CameraModel(
         scan_angle_rad=camera.scan_angle_rad + np.deg2rad(0.4),
         readout_s_per_row=camera.readout_s_per_row * 0.9,

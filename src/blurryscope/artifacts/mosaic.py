@@ -269,16 +269,6 @@ class Mosaic:
         """Read a whole level."""
         return self.read(0, 0, self._level_size_px(level), level)
 
-    def level_for_pixel_size(self, pixel_size_um: float) -> int:
-        """The coarsest level whose pixels are not larger than `pixel_size_um`."""
-        level = 0
-        while (
-            level + 1 < self.level_count
-            and self.pixel_size_um * 2 ** (level + 1) <= pixel_size_um * 1.001
-        ):
-            level += 1
-        return level
-
     def _level_size_px(self, level: int) -> tuple[int, int]:
         _, rows, columns = self._arrays[level].shape
         return int(rows), int(columns)

@@ -12,7 +12,7 @@ read; it takes up one that was turned before it was stored. One pass stretches o
 the pass back does the opposite.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,10 +50,6 @@ class CameraModel:
         matrices[:, :, 0] += velocities * self.readout_s_per_row
         matrices[:, :, 1] += velocities * self.readout_s_per_column
         return matrices
-
-    def turned_half(self) -> "CameraModel":
-        """The same camera for a mosaic turned by 180 degrees."""
-        return replace(self, scan_angle_rad=_wrapped(self.scan_angle_rad + np.pi))
 
 
 def camera_from_steps(
@@ -94,7 +90,3 @@ def camera_from_steps(
 def is_readout_along(direction: NDArray[np.float64]) -> bool:
     """Whether rows follow one another along the scan rather than across it."""
     return bool(abs(direction[0]) > np.sqrt(0.5))
-
-
-def _wrapped(angle_rad: float) -> float:
-    return float((angle_rad + np.pi) % (2 * np.pi) - np.pi)
