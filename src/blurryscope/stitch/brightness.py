@@ -21,6 +21,8 @@ _GLASS_PERCENTILE = 90
 _BLANK_SPREAD = 0.02
 """Log distance of the bright to the middle level from which a frame holds more than glass."""
 _ROUNDS = 6
+_LEAST_JUMP = 0.012
+"""Natural log; a change of this size is half evened out, twice this nearly all."""
 
 
 class Brightness:
@@ -61,11 +63,14 @@ class Brightness:
         count = len(self._trajectory.frames)
         blank = self._blankness > 0.5
         glass = np.median(self._levels[blank] if blank.any() else self._levels, axis=0)
-        factors = np.empty((count, 3), np.float32)
+        change = np.empty((count, 3))
         for channel in range(3):
-            wanted = glass[channel] - self._levels[:, channel]
-            factors[:, channel] = np.exp(self._one_channel(wanted, channel))
-        return factors
+            change[:, channel] = self._one_channel(
+                glass[channel] - self._levels[:, channel], channel
+            )
+        # Tissue itself pulls the estimate by some 0.5 %, which shifts pale stain: only jumps count.
+        jump = (np.abs(change).max(axis=1, keepdims=True) / _LEAST_JUMP) ** 4
+        return np.asarray(np.exp(change * jump / (1 + jump)), np.float32)
 
     def _ratio_to_last(self, row: int, even: NDArray[np.float32]) -> NDArray[np.float64] | None:
         """Median log ratio of this frame to the last where both show the same, per channel."""
