@@ -1,0 +1,106 @@
+"""Options that several commands share, and what they become."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from blurryscope.basics.errors import InputError
+
+if TYPE_CHECKING:
+    from blurryscope.pipeline import RunSettings
+    from blurryscope.tma import Orientation
+
+Quiet = Annotated[bool, typer.Option("--quiet", help="Show no progress.")]
+Map = Annotated[Path | None, typer.Option("--map", help="The lab's map of the slide, CSV or XLSX.")]
+Out = Annotated[Path, typer.Option("--out", help="Folder for the results.")]
+Orient = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--orientation",
+        metavar="TURN",
+        help="How the array lies in the scan, if known. Give it once for the first film, or once "
+        "per film; repeats that are not told are recognised.",
+    ),
+]
+LayoutFile = Annotated[
+    Path | None, typer.Option("--layout", help="Blocks of the array, if it has gaps: layout.toml.")
+]
+Place = Annotated[
+    str | None,
+    typer.Option(
+        "--place",
+        metavar="ROWS,COLUMNS",
+        help="Your answer: names move so many ROWS,COLUMNS; 0,0 confirms them.",
+    ),
+]
+Model = Annotated[str, typer.Option("--model", help="Shipped model, or a .safetensors file.")]
+PixelSize = Annotated[
+    float | None,
+    typer.Option("--pixel-size-um", help="Size of a mosaic pixel, if it was calibrated."),
+]
+Damaged = Annotated[
+    bool, typer.Option("--damaged", help="Stitch what is there of a film that breaks off.")
+]
+
+
+def run_settings(
+    model: str | None = None,
+    orientation: Sequence[str] | None = None,
+    pixel_size_um: float | None = None,
+    damaged: bool = False,
+    layout: Path | None = None,
+    place: str | None = None,
+) -> "RunSettings":
+    from blurryscope.pipeline import RunSettings
+    from blurryscope.tma import TmaSettings, read_layout
+
+    if pixel_size_um is not None and not 0 < pixel_size_um < math.inf:
+        raise InputError(
+            "--pixel-size-um", f"{pixel_size_um} is no size", "Give µm per pixel, such as 0.72"
+        )
+    settings = RunSettings(pixel_size_um=pixel_size_um, takes_damaged=damaged)
+    if model is not None:
+        settings = replace(settings, model=model)
+    tma = TmaSettings(
+        layout=None if layout is None else read_layout(layout),
+        place=None if place is None else _place(place),
+    )
+    first, *later = [_orientation(text) for text in orientation or ["as-scanned"]]
+    return replace(settings, tma=replace(tma, orientation=first), repeat_orientations=tuple(later))
+
+
+def _place(text: str) -> tuple[int, int]:
+    try:
+        rows, columns = (int(part) for part in text.split(","))
+    except ValueError as error:
+        raise InputError(
+            "--place", f"{text!r} is not two numbers", "Write rows and columns, such as 1,0 or 0,-1"
+        ) from error
+    return rows, columns
+
+
+def _orientation(text: str) -> "Orientation | None":
+    from blurryscope.tma import Orientation
+
+    if text == "any":
+        return None
+    try:
+        return Orientation(text)
+    except ValueError as error:
+        known = ", ".join([*Orientation, "any"])
+        raise InputError(
+            "--orientation", f"there is no orientation {text!r}", f"Use one of {known}"
+        ) from error
+
+
+def refuse_too_many_orientations(orientations: Sequence[str] | None, film_count: int) -> None:
+    if orientations and len(orientations) > film_count:
+        raise InputError(
+            "--orientation",
+            f"is given {len(orientations)} times for {film_count} film{'s'[: film_count - 1]}",
+            "Give it once, or once per film in the order of the films",
+        )

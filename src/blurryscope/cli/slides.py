@@ -1,0 +1,222 @@
+"""The commands that a slide goes through: from its film to its report."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from blurryscope.basics.errors import InputError
+from blurryscope.basics.her2 import RESEARCH_USE_ONLY
+from blurryscope.cli.app import app
+from blurryscope.cli.options import (
+    Damaged,
+    LayoutFile,
+    Map,
+    Model,
+    Orient,
+    Out,
+    PixelSize,
+    Place,
+    Quiet,
+    refuse_too_many_orientations,
+    run_settings,
+)
+from blurryscope.cli.progress import shown_progress
+
+# Stages are imported inside the commands, so that `--help` does not wait for torch.
+
+
+@app.command()
+def demo(
+    out: Out = Path("demo"),
+    quiet: Quiet = False,
+) -> None:
+    """Go the whole way on a simulated slide: film, mosaic, cores, scores, report.
+
+    Example: blurryscope demo --out demo
+    """
+    from blurryscope.demo import run_demo
+
+    with shown_progress(quiet) as progress:
+        report = run_demo(out, progress)
+    print(f"report: {report}")
+    print(RESEARCH_USE_ONLY)
+
+
+@app.command()
+def run(
+    videos: Annotated[
+        list[Path],
+        typer.Argument(metavar="FILM", help="Film of the slide; several are repeats."),
+    ],
+    out: Out,
+    map_path: Map = None,
+    slide: Annotated[str | None, typer.Option(help="Slide, if the map lists several.")] = None,
+    model: Model = "corenet-1",
+    orientation: Orient = None,
+    layout: LayoutFile = None,
+    place: Place = None,
+    pixel_size_um: PixelSize = None,
+    damaged: Damaged = False,
+    quiet: Quiet = False,
+) -> None:
+    """From the film, or the films, of one slide to its report.
+
+    Example: blurryscope run scan.mp4 --map map.csv --out slide-1
+    """
+    from blurryscope import pipeline
+
+    refuse_too_many_orientations(orientation, len(videos))
+    settings = run_settings(model, orientation, pixel_size_um, damaged, layout, place)
+    with shown_progress(quiet) as progress:
+        report = pipeline.run(
+            videos, out, map_path=map_path, slide=slide, settings=settings, progress=progress
+        )
+    _say_doubts(pipeline.repeat_folders(out, len(videos)))
+    print(f"report: {report}")
+    print(RESEARCH_USE_ONLY)
+
+
+@app.command()
+def stitch(
+    video: Annotated[Path, typer.Argument(metavar="FILM", help="Film of one scan.")],
+    out: Out,
+    pixel_size_um: PixelSize = None,
+    damaged: Damaged = False,
+    quiet: Quiet = False,
+) -> None:
+    """Make the mosaic of one film and tell where every frame lay.
+
+    Example: blurryscope stitch scan.mp4 --out slide-1
+    """
+    from blurryscope import pipeline
+
+    settings = run_settings(pixel_size_um=pixel_size_um, damaged=damaged)
+    with shown_progress(quiet) as progress:
+        pipeline.stitch_into(video, out, settings=settings, progress=progress)
+    print(f"mosaic: {out / 'mosaic.ome.zarr'}")
+
+
+@app.command()
+def cores(
+    slide_dir: Annotated[
+        Path,
+        typer.Argument(metavar="DIR|PICTURE", help="Stitched folder, or a picture of a slide."),
+    ],
+    map_path: Map = None,
+    slide: Annotated[str | None, typer.Option(help="Slide, if the map lists several.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Another folder for the results.")
+    ] = None,
+    orientation: Orient = None,
+    layout: LayoutFile = None,
+    place: Place = None,
+    pixel_size_um: PixelSize = None,
+    quiet: Quiet = False,
+) -> None:
+    """Find the tissue cores of a slide, name them, and cut them out.
+
+    Example: blurryscope cores slide-1 --map map.csv
+    """
+    from blurryscope import pipeline
+
+    settings = run_settings(
+        orientation=orientation, pixel_size_um=pixel_size_um, layout=layout, place=place
+    )
+    with shown_progress(quiet) as progress:
+        folders = pipeline.find_and_write_cores(slide_dir, out, map_path, slide, settings, progress)
+    _say_doubts(folders)
+    for folder in folders:
+        print(f"cores: {folder / 'cores.csv'}")
+
+
+@app.command()
+def score(
+    inputs: Annotated[
+        list[Path], typer.Argument(metavar="INPUT", help="A slide's folder, or stacks (.tif).")
+    ],
+    model: Model = "corenet-1",
+    bgr: Annotated[
+        bool, typer.Option("--bgr", help="Stacks store blue first, as the authors' do.")
+    ] = False,
+    out: Annotated[Path | None, typer.Option("--out", help="Table to write.")] = None,
+    quiet: Quiet = False,
+) -> None:
+    """Score the cores of a slide's folder, or single stacks.
+
+    Example: blurryscope score BR1503f_1_F5_3.tif --bgr --out scores.csv
+    """
+    from blurryscope import pipeline
+
+    with shown_progress(quiet) as progress:
+        table = pipeline.score_inputs(inputs, out, model, is_bgr=bgr, progress=progress)
+    print(f"scores: {table}")
+    print(RESEARCH_USE_ONLY)
+
+
+@app.command()
+def report(
+    slide_dir: Annotated[Path, typer.Argument(metavar="DIR", help="The slide's folder.")],
+) -> None:
+    """Write the report of a slide's folder again.
+
+    Example: blurryscope report slide-1
+    """
+    from blurryscope.report import write_report
+
+    print(f"report: {write_report(slide_dir)}")
+    print(RESEARCH_USE_ONLY)
+
+
+@app.command()
+def simulate(
+    out: Out,
+    rows: Annotated[int, typer.Option(min=1)] = 3,
+    columns: Annotated[int, typer.Option(min=1)] = 4,
+    seed: Annotated[int, typer.Option(help="Another seed is another slide.")] = 0,
+    preset: Annotated[str, typer.Option(help="plain or authentic.")] = "authentic",
+    repeats: Annotated[int, typer.Option(min=1, help="Scans of the same slide.")] = 1,
+    quiet: Quiet = False,
+) -> None:
+    """Film a slide that does not exist, and write the truth beside the film.
+
+    Example: blurryscope simulate --out sim --rows 2 --columns 3 --seed 7
+    """
+    from blurryscope.simulator.presets import PRESETS
+    from blurryscope.simulator.scan import simulate_repeats, simulate_scan
+    from blurryscope.simulator.slide import SlideDesign
+
+    if preset not in PRESETS:
+        known = " or ".join(PRESETS)
+        raise InputError("--preset", f"there is no preset {preset!r}", f"Use {known}")
+    design = SlideDesign(name=f"SIM{seed}", rows=rows, columns=columns, seed=seed)
+    with shown_progress(quiet) as progress:
+        if repeats == 1:
+            scans = [
+                simulate_scan(
+                    out, design=design, settings=PRESETS[preset], seed=seed, progress=progress
+                )
+            ]
+        else:
+            scans = simulate_repeats(
+                out,
+                design=design,
+                settings=PRESETS[preset],
+                seed=seed,
+                turned=(False,) * repeats,
+                progress=progress,
+            )
+    for scan in scans:
+        print(f"film: {scan.video}")
+
+
+def _say_doubts(folders: list[Path]) -> None:
+    """Say on the terminal what must not be overlooked."""
+    from blurryscope.artifacts.tissue_cores import read_core_grid
+
+    for folder in folders:
+        grid = read_core_grid(folder / "cores.json")
+        if grid.needs_confirmation:
+            print(f"{folder}: the names of its cores NEED CONFIRMATION:")
+            for reason in grid.reasons:
+                print(f"  {reason}")
