@@ -11,7 +11,7 @@ from blurryscope.basics.image import Rgb, to_uint8
 
 @dataclass(slots=True)
 class FakeClock:
-    """A `Clock` that stands still until told to `advance`."""
+    """A `Clock` that stands still until told to `advance`, or until somebody sleeps."""
 
     start: datetime = datetime(2026, 1, 1, tzinfo=UTC)
     _elapsed_s: float = field(default=0.0, init=False)
@@ -27,6 +27,10 @@ class FakeClock:
 
     def utc_now(self) -> datetime:
         return self.start + timedelta(seconds=self._elapsed_s)
+
+    def sleep(self, for_s: float) -> None:
+        """Let that time pass at once."""
+        self.advance(max(for_s, 0.0))
 
 
 def smooth_picture(rng: np.random.Generator, size_px: tuple[int, int], grain_px: int = 8) -> Rgb:

@@ -16,6 +16,10 @@ class Clock(Protocol):
         """The date and time, in UTC."""
         ...
 
+    def sleep(self, for_s: float) -> None:
+        """Wait, on this clock's own time."""
+        ...
+
 
 class SystemClock:
     """The clock of the machine."""
@@ -25,3 +29,6 @@ class SystemClock:
 
     def utc_now(self) -> datetime:
         return datetime.now(UTC)
+
+    def sleep(self, for_s: float) -> None:
+        time.sleep(max(for_s, 0.0))
