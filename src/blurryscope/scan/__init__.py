@@ -1,0 +1,1 @@
+"""Plan a scan, calibrate the microscope, and drive it over the slide."""
