@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from blurryscope.artifacts.decision_rule import DecisionRule
 from blurryscope.artifacts.predictions import Decision, Prediction, Probabilities
 from blurryscope.basics.core_name import CoreName
 from blurryscope.basics.her2 import Score
@@ -90,20 +91,25 @@ def test_repeats_that_are_equal_fuse_to_themselves(
 
 
 def test_a_withheld_repeat_takes_no_part() -> None:
-    result = fuse_core([_prediction(None, 1), _prediction(_ZERO_SURE, 2)], threshold=0.5)
+    result = fuse_core(
+        [_prediction(None, 1), _prediction(_ZERO_SURE, 2)],
+        decision_rule=DecisionRule(threshold=0.5),
+    )
     assert result.decision is Decision.SCORED
     assert (result.score, result.repeats_used, result.agreement) == (Score.ZERO, 1, 1.0)
 
 
 def test_a_core_whose_repeats_are_all_withheld_is_withheld_with_their_reasons() -> None:
-    result = fuse_core([_prediction(None, 1), _prediction(None, 2)], threshold=0.5)
+    result = fuse_core(
+        [_prediction(None, 1), _prediction(None, 2)], decision_rule=DecisionRule(threshold=0.5)
+    )
     assert result.decision is Decision.WITHHELD
     assert result.reason == "out of focus"
     assert result.repeats_used == 0
 
 
 def test_a_fused_confidence_below_the_threshold_withholds_the_score() -> None:
-    result = fuse_core([_prediction(_TWO_UNSURE, 1)], threshold=0.6)
+    result = fuse_core([_prediction(_TWO_UNSURE, 1)], decision_rule=DecisionRule(threshold=0.6))
     assert result.decision is Decision.INDETERMINATE
     assert result.score is None
     assert result.reason == "confidence 0.40 is below 0.60"
@@ -117,7 +123,7 @@ def test_cores_of_a_slide_are_fused_each_by_itself() -> None:
         for repeat in (1, 2)
         for index, core in enumerate(cores)
     ]
-    results = fuse_slide(predictions, threshold=0.5)
+    results = fuse_slide(predictions, decision_rule=DecisionRule(threshold=0.5))
     assert [(result.core, result.score) for result in results] == [
         (cores[0], Score.ZERO),
         (cores[1], Score.ONE),
@@ -127,7 +133,8 @@ def test_cores_of_a_slide_are_fused_each_by_itself() -> None:
 def test_predictions_of_two_cores_are_not_one_core() -> None:
     with pytest.raises(ValueError, match="one core, got 2"):
         fuse_core(
-            [_prediction(_ZERO_SURE, 1), _prediction(_ZERO_SURE, 1, CoreName(5, 5))], threshold=0.5
+            [_prediction(_ZERO_SURE, 1), _prediction(_ZERO_SURE, 1, CoreName(5, 5))],
+            decision_rule=DecisionRule(threshold=0.5),
         )
 
 

@@ -25,7 +25,11 @@ class Decision(StrEnum):
 
     SCORED = "scored"
     INDETERMINATE = "indeterminate"
-    """The confidence is below the threshold; the probabilities are kept, the score is withheld."""
+    """The confidence is below the threshold, or negative and positive cannot be told apart; the
+    probabilities are kept, the score is withheld."""
+    REFER = "refer"
+    """The core is unlike those that the network learnt from, so its answer counts for nothing: it
+    takes no part in fusing repeats, and its probabilities are kept for the record only."""
     WITHHELD = "withheld"
     """The picture is not fit to be scored, so nothing was computed."""
 

@@ -49,6 +49,7 @@ class LoadedModel:
     """A network ready to score."""
 
     name: str
+    path: Path
     network: nn.Module
     settings: ModelSettings
     sha256: str
@@ -76,7 +77,7 @@ def read_model(name_or_path: str | Path) -> LoadedModel:
     _fill(path, network, weights)
     network.eval()
     return LoadedModel(
-        name=path.stem, network=network, settings=settings, sha256=sha256_of_file(path)
+        name=path.stem, path=path, network=network, settings=settings, sha256=sha256_of_file(path)
     )
 
 

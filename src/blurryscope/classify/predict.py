@@ -2,31 +2,45 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from blurryscope.artifacts.decision_rule import DecisionRule
 from blurryscope.artifacts.predictions import Decision, Prediction, Probabilities, most_probable
 from blurryscope.artifacts.samples import Sample
 from blurryscope.artifacts.training_set import reduced_views
 from blurryscope.basics.image import Rgb
 from blurryscope.classify.gate import objection, stack_quality
+from blurryscope.classify.limits import Limits, limits_path, read_limits
 from blurryscope.classify.model_file import SHIPPED, LoadedModel, ModelSettings, read_model
 from blurryscope.classify.networks import class_probabilities
 
 _STACKS_AT_ONCE = {"corenet": 16, "efin": 1}
 
 
-class Classifier:
-    """A trained network and the settings that were fixed with it."""
+class Answers(NamedTuple):
+    """What a network says of some cores."""
 
-    def __init__(self, model: LoadedModel) -> None:
+    probabilities: NDArray[np.float64]
+    """(core, 4) of 0, 1+, 2+, 3+; rows sum to 1."""
+    features: NDArray[np.float32]
+    """(core, feature), which tell how familiar a core is; of `efin` its logits."""
+
+
+class Classifier:
+    """A trained network, the settings that were fixed with it, and its limits where it has any."""
+
+    def __init__(self, model: LoadedModel, limits: Limits | None = None) -> None:
         self.name = model.name
         self.sha256 = model.sha256
         self.settings = model.settings
+        self.limits = limits
         self._network = model.network
 
     def predict(self, stacks: Rgb) -> NDArray[np.float64]:
@@ -35,6 +49,10 @@ class Classifier:
         `stacks` is (core, view, row, col, rgb) uint8 as `make_stack` makes them. Two-class
         answers follow: the probability of 2+/3+ is the sum of the last two columns.
         """
+        return self.answers(stacks).probabilities
+
+    def answers(self, stacks: Rgb) -> Answers:
+        """Calibrated probabilities, as `predict` gives them, and features, from one pass."""
         if stacks.ndim != 5 or stacks.shape[-1] != 3 or stacks.dtype != np.uint8:
             raise ValueError(
                 f"stacks must be (core, view, row, col, rgb) uint8, "
@@ -44,41 +62,60 @@ class Classifier:
         forward = _FORWARD[self.settings.network]
         batches = [stacks[start : start + size] for start in range(0, len(stacks), size)]
         with torch.inference_mode():
-            rows = [forward(self._network, batch, self.settings).numpy() for batch in batches]
-        joined = np.concatenate(rows) if rows else np.empty((0, 4))
+            parts = [forward(self._network, batch, self.settings) for batch in batches]
+        if not parts:
+            return Answers(np.empty((0, 4)), np.empty((0, 0), np.float32))
+        joined = torch.cat([probabilities for probabilities, _ in parts]).numpy()
         normed: NDArray[np.float64] = joined / joined.sum(axis=1, keepdims=True)
-        return normed
+        return Answers(
+            normed if self.limits is None else self.limits.tempered(normed),
+            torch.cat([features for _, features in parts]).float().numpy(),
+        )
+
+    def decision_rule(self, threshold: float | None = None) -> DecisionRule:
+        """When this model gives a score; its own threshold if None."""
+        own = DecisionRule(threshold=self.settings.threshold)
+        rule = own if self.limits is None else self.limits.rule
+        return rule if threshold is None else replace(rule, threshold=threshold)
 
     def score(self, sample: Sample, stack: Rgb, threshold: float | None = None) -> Prediction:
         """Score one stack, or say why not; `threshold` is the model's own if None."""
         unfit = objection(stack_quality(stack))
         if unfit is not None:
             return withheld(sample, unfit)
-        row = self.predict(stack[None])[0]
-        return prediction_of(
-            sample, row, self.settings.threshold if threshold is None else threshold
-        )
+        row, features = self.answers(stack[None])
+        strange = None if self.limits is None else self.limits.strangeness(features)
+        return prediction_of(sample, row[0], self.decision_rule(threshold), strange)
 
 
 def load_model(name_or_path: str | Path = SHIPPED) -> Classifier:
-    """Load a shipped model by name, or any safetensors file; an `InputError` says what is wrong."""
-    return Classifier(read_model(name_or_path))
+    """Load a shipped model by name, or any safetensors file; an `InputError` says what is wrong.
+
+    Limits that lie beside the weights are loaded with them.
+    """
+    model = read_model(name_or_path)
+    limits = limits_path(model.path)
+    return Classifier(model, read_limits(limits, model.network) if limits.is_file() else None)
 
 
-def prediction_of(sample: Sample, row: NDArray[np.float64], threshold: float) -> Prediction:
-    """Probabilities, (4,), to a score where the confidence reaches `threshold`."""
+def prediction_of(
+    sample: Sample, row: NDArray[np.float64], rule: DecisionRule, strange: str | None = None
+) -> Prediction:
+    """Probabilities, (4,), to a score where `rule` allows it and nothing is `strange`."""
     probabilities: Probabilities = (float(row[0]), float(row[1]), float(row[2]), float(row[3]))
-    confidence = max(probabilities)
-    is_sure = confidence >= threshold
+    if strange is not None:
+        decision, reason = Decision.REFER, strange
+    else:
+        decision, reason = rule.decide(probabilities, max(probabilities))
     return Prediction(
         slide=sample.slide,
         repeat=sample.repeat,
         core=sample.core,
-        score=most_probable(probabilities) if is_sure else None,
+        score=most_probable(probabilities) if decision is Decision.SCORED else None,
         probabilities=probabilities,
         p_positive=min(probabilities[2] + probabilities[3], 1.0),
-        decision=Decision.SCORED if is_sure else Decision.INDETERMINATE,
-        reason="" if is_sure else f"confidence {confidence:.2f} is below {threshold:.2f}",
+        decision=decision,
+        reason=reason,
     )
 
 
@@ -101,10 +138,13 @@ def as_core_net_input(reduced: NDArray[np.uint8]) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(reduced)).permute(0, 1, 4, 2, 3).float()
 
 
-def _core_net_forward(network: nn.Module, stacks: Rgb, settings: ModelSettings) -> Tensor:
+def _core_net_forward(
+    network: nn.Module, stacks: Rgb, settings: ModelSettings
+) -> tuple[Tensor, Tensor]:
     with _one_thread():
-        logits = network(as_core_net_input(reduced_views(stacks))).cumulative_logits
-    return class_probabilities(logits.double() / settings.temperature)
+        output = network(as_core_net_input(reduced_views(stacks)))
+    logits = output.cumulative_logits.double() / settings.temperature
+    return class_probabilities(logits), output.features
 
 
 @contextmanager
@@ -121,17 +161,19 @@ def _one_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _efin_forward(network: nn.Module, stacks: Rgb, settings: ModelSettings) -> Tensor:
+def _efin_forward(
+    network: nn.Module, stacks: Rgb, settings: ModelSettings
+) -> tuple[Tensor, Tensor]:
     ordered = stacks[..., ::-1] if settings.bgr else stacks
     views = torch.from_numpy(np.ascontiguousarray(ordered)).permute(0, 1, 4, 2, 3).float() / 255
-    logits = network(views.flatten(1, 2)).double() / settings.temperature
-    probabilities = torch.softmax(logits, dim=1)
+    logits = network(views.flatten(1, 2))
+    probabilities = torch.softmax(logits.double() / settings.temperature, dim=1)
     if settings.classes == 2:  # nothing is known within the two; each gets half
         probabilities = probabilities.repeat_interleave(2, dim=1) / 2
-    return probabilities
+    return probabilities, logits
 
 
-_FORWARD: dict[str, Callable[[nn.Module, Rgb, ModelSettings], Tensor]] = {
+_FORWARD: dict[str, Callable[[nn.Module, Rgb, ModelSettings], tuple[Tensor, Tensor]]] = {
     "corenet": _core_net_forward,
     "efin": _efin_forward,
 }

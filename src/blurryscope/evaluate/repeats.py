@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from blurryscope.artifacts.decision_rule import DecisionRule
 from blurryscope.artifacts.predictions import (
     CoreResult,
     Decision,
@@ -59,49 +60,73 @@ def fuse(repeats: Sequence[Probabilities], rule: FusionRule = FusionRule.LOG_AVE
 def fuse_core(
     predictions: Sequence[Prediction],
     *,
-    threshold: float,
+    decision_rule: DecisionRule,
     rule: FusionRule = FusionRule.LOG_AVERAGE,
 ) -> CoreResult:
     """Fuse what was predicted for one core of one slide.
 
-    Repeats that were withheld take no part; if all were, so is the core, with their reasons.
-    Below `threshold` of the fused confidence the core is indeterminate.
+    Repeats that were withheld or referred take no part; if all were, so is the core, with their
+    reasons. Else `decision_rule` judges the fused answer.
     """
     slide, core = _one_core(predictions)
-    fit = [p.probabilities for p in predictions if p.probabilities is not None]
+    fit = [p.probabilities for p in predictions if p.probabilities and not _is_referred(p)]
     if not fit:
-        reasons = "; ".join(dict.fromkeys(prediction.reason for prediction in predictions))
-        return CoreResult(
-            slide=slide, core=core, score=None, probabilities=None, p_positive=None,
-            confidence=None, decision=Decision.WITHHELD, reason=reasons,
-        )  # fmt: skip
+        return _not_answered(slide, core, predictions, rule)
     fused = fuse(fit, rule)
-    is_sure = fused.confidence >= threshold
+    decision, reason = decision_rule.decide(fused.probabilities, fused.confidence)
     return CoreResult(
         slide=slide,
         core=core,
-        score=fused.score if is_sure else None,
+        score=fused.score if decision is Decision.SCORED else None,
         probabilities=fused.probabilities,
-        p_positive=min(fused.probabilities[2] + fused.probabilities[3], 1.0),
+        p_positive=_positive(fused.probabilities),
         confidence=fused.confidence,
-        decision=Decision.SCORED if is_sure else Decision.INDETERMINATE,
-        reason="" if is_sure else f"confidence {fused.confidence:.2f} is below {threshold:.2f}",
+        decision=decision,
+        reason=reason,
         repeats_used=len(fit),
         agreement=agreement([_top(probabilities) for probabilities in fit]),
     )
 
 
+def _not_answered(
+    slide: str, core: CoreName, predictions: Sequence[Prediction], rule: FusionRule
+) -> CoreResult:
+    """No repeat counts. What the network said of referred ones is kept for the record."""
+    told = [p.probabilities for p in predictions if p.probabilities]
+    fused = fuse(told, rule) if told else None
+    return CoreResult(
+        slide=slide,
+        core=core,
+        score=None,
+        probabilities=None if fused is None else fused.probabilities,
+        p_positive=None if fused is None else _positive(fused.probabilities),
+        confidence=None if fused is None else fused.confidence,
+        decision=Decision.WITHHELD if fused is None else Decision.REFER,
+        reason="; ".join(dict.fromkeys(prediction.reason for prediction in predictions)),
+    )
+
+
+def _is_referred(prediction: Prediction) -> bool:
+    return prediction.decision is Decision.REFER
+
+
+def _positive(probabilities: Probabilities) -> float:
+    return min(probabilities[2] + probabilities[3], 1.0)
+
+
 def fuse_slide(
     predictions: Sequence[Prediction],
     *,
-    threshold: float,
+    decision_rule: DecisionRule,
     rule: FusionRule = FusionRule.LOG_AVERAGE,
 ) -> list[CoreResult]:
     """Fuse all cores, each by itself, in the order in which they first come."""
     cores: dict[tuple[str, CoreName], list[Prediction]] = {}
     for prediction in predictions:
         cores.setdefault((prediction.slide, prediction.core), []).append(prediction)
-    return [fuse_core(repeats, threshold=threshold, rule=rule) for repeats in cores.values()]
+    return [
+        fuse_core(repeats, decision_rule=decision_rule, rule=rule) for repeats in cores.values()
+    ]
 
 
 def agreement(scores: Sequence[Score]) -> float:

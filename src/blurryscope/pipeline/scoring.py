@@ -1,6 +1,7 @@
 """From cores to scores: each repeat by itself, then the repeats of a slide together."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import cv2
@@ -45,7 +46,8 @@ def score(
         [_cores_fingerprint(folder) for folder in folders],
         slide,
         classifier.sha256,
-        settings.threshold,
+        asdict(classifier.decision_rule(settings.threshold)),
+        None if classifier.limits is None else classifier.limits.farthest,
         settings.fusion,
     )
     if not is_done(out, "score", fingerprint, SCORE_FILES):
@@ -66,9 +68,11 @@ def _scoring(
         predictions: list[Prediction] = []
         for repeat, folder in enumerate(folders, start=1):
             predictions += score_cores(folder, slide, repeat, classifier, settings, progress)
-        own = classifier.settings.threshold
-        threshold = own if settings.threshold is None else settings.threshold
-        results = fuse_slide(predictions, threshold=threshold, rule=settings.fusion)
+        results = fuse_slide(
+            predictions,
+            decision_rule=classifier.decision_rule(settings.threshold),
+            rule=settings.fusion,
+        )
         write_predictions(out / "scores.csv", predictions)
         write_results(out / "results.csv", results)
 

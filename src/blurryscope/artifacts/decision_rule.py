@@ -1,0 +1,52 @@
+"""When a score is given: the rule that a model brings along, the same for scans and for cores."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from blurryscope.artifacts.predictions import Decision, Probabilities
+from blurryscope.basics.conformal import score_sets
+from blurryscope.basics.her2 import Score
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DecisionRule:
+    """Fixed on calibration cores; a score needs confidence and a set that takes one side.
+
+    Sets that hold two scores of one side, such as 0 and 1+, do not withhold the score: the call
+    that sends a core to a second test, negative against positive, is not touched by it.
+    """
+
+    threshold: float = 0.0
+    """Confidence from which a score is given, 0 to 1."""
+    cutoffs: Probabilities | None = None
+    """`class_cutoffs` for the four scores; None where nothing was calibrated."""
+    coverage: float = 0.9
+    """What the cutoffs promise: share of cores whose set holds the true score."""
+
+    def __post_init__(self) -> None:
+        for name, value in (("threshold", self.threshold), ("coverage", self.coverage)):
+            if not 0.0 <= value <= 1.0:
+                raise ValueError(f"{name} must be 0 to 1, got {value}")
+
+    def decide(self, probabilities: Probabilities, confidence: float) -> tuple[Decision, str]:
+        """`SCORED` with no reason, or `INDETERMINATE` with what is wrong in words."""
+        possible = self.possible(probabilities)
+        if {score.is_positive for score in possible} == {True, False}:
+            labels = " or ".join(score.label for score in possible)
+            return Decision.INDETERMINATE, (
+                f"negative and positive cannot be told apart: it may be {labels} "
+                f"(such sets hold the true score in {self.coverage:.0%} of cores)"
+            )
+        if confidence < self.threshold:
+            return Decision.INDETERMINATE, (
+                f"confidence {confidence:.2f} is below {self.threshold:.2f}"
+            )
+        return Decision.SCORED, ""
+
+    def possible(self, probabilities: Probabilities) -> tuple[Score, ...]:
+        """The conformal set, lowest first; empty where there are no cutoffs, or nothing fits."""
+        if self.cutoffs is None:
+            return ()
+        row = score_sets(np.array([probabilities]), np.array(self.cutoffs))[0]
+        return tuple(score for score in Score if row[score])
