@@ -3,6 +3,7 @@
 import csv
 import json
 import math
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from blurryscope.classify.efin import EFIN, SpectralFilter
+from blurryscope.classify.efin import EFIN, PAPER, SpectralFilter, Variant
+from tests.classify.plain_efin import plain_logits
 
 _SHARED = Path(__file__).parents[2].parent / "shared" / "data"
 _REFERENCE = _SHARED / "efin-reference.json"
@@ -47,15 +49,74 @@ def test_the_published_logits_come_out(case: int) -> None:
     np.testing.assert_allclose(logits.numpy(), wanted["logits"], atol=1e-4)
 
 
-def test_the_summed_spectrum_equals_filtering_every_pair_of_channels() -> None:
+@pytest.mark.parametrize("classes", [2, 4])
+def test_logits_and_all_gradients_are_those_of_a_plain_implementation(classes: int) -> None:
     torch.manual_seed(1)
+    # In float32 rounding alone moves single gradients by more than 1e-5.
+    network = EFIN(classes, size_px=32, width=3, checkpointing=True).double()
+    plain = {name: value.clone().requires_grad_() for name, value in network.state_dict().items()}
+    views, weights = torch.rand(2, 15, 32, 32).double(), torch.randn(2, classes).double()
+    logits, wanted = network(views), plain_logits(plain, views)
+    torch.testing.assert_close(logits, wanted, rtol=1e-5, atol=0)
+    ours = torch.autograd.grad((weights * logits).sum(), list(network.parameters()))
+    theirs = torch.autograd.grad((weights * wanted).sum(), list(plain.values()))
+    for one, other in zip(ours, theirs, strict=True):
+        assert _distance(one, other) < 1e-5
+
+
+def test_logits_are_those_of_a_plain_implementation_in_float32_too() -> None:
+    torch.manual_seed(1)
+    network = EFIN(4, size_px=32, width=3)
+    views = torch.rand(2, 15, 32, 32)
+    assert _distance(network(views), plain_logits(network.state_dict(), views)) < 1e-5
+
+
+@pytest.mark.parametrize(
+    "variant",
+    [
+        PAPER,
+        Variant(depthwise=True, log_magnitude=True),
+        Variant(orthonormal=True, learnable_scale=True),
+    ],
+    ids=str,
+)
+def test_going_over_the_picture_in_pieces_changes_nothing(variant: Variant) -> None:
+    torch.manual_seed(3)
+    network = EFIN(4, size_px=32, width=3, variant=variant)
+    views = torch.rand(2, 15, 32, 48)
+    whole = network(views)
+    with torch.inference_mode():
+        by_pieces = network(views)
+    assert _distance(by_pieces, whole) < 1e-5
+
+
+def test_each_variant_is_another_network() -> None:
+    views = torch.rand(1, 15, 32, 32)
+    variants = [
+        PAPER, Variant(depthwise=True), Variant(log_magnitude=True), Variant(orthonormal=True),
+    ]  # fmt: skip
+    said = []
+    for variant in variants:
+        torch.manual_seed(4)
+        said.append(EFIN(4, size_px=32, width=2, variant=variant)(views))
+    assert min(_distance(a, b) for a, b in combinations(said, 2)) > 1e-5
+
+
+def test_a_learnable_scale_starts_as_the_paper_and_is_learnt() -> None:
+    layer = SpectralFilter(3, 8, Variant(learnable_scale=True))
+    loss = layer(torch.rand(1, 3, 16, 16)).square().sum()
+    (gradient,) = torch.autograd.grad(loss, layer.learnt_scale)
+    assert float(layer.learnt_scale.detach()) == pytest.approx(1 / 9)
+    assert gradient != 0
+
+
+def test_under_autocast_the_filters_stay_in_full_precision() -> None:
+    torch.manual_seed(5)
     layer = SpectralFilter(3, 8)
-    features = torch.randn(2, 3, 24, 20, requires_grad=True)
-    plain = _plain_filter(layer, features)
-    (plain_gradient,) = torch.autograd.grad(plain.square().sum(), features)
-    (gradient,) = torch.autograd.grad(layer(features).square().sum(), features)
-    torch.testing.assert_close(layer(features), plain, rtol=1e-5, atol=1e-6)
-    torch.testing.assert_close(gradient, plain_gradient, rtol=1e-4, atol=1e-5)
+    features = torch.randn(1, 3, 16, 16).bfloat16()
+    with torch.autocast("cpu", torch.bfloat16):
+        filtered = layer(features)
+    torch.testing.assert_close(filtered, layer(features.float()))
 
 
 def test_checkpointing_changes_no_gradient() -> None:
@@ -81,22 +142,9 @@ def test_a_size_that_halves_unevenly_is_refused() -> None:
         EFIN(4, size_px=100)
 
 
-def _plain_filter(layer: SpectralFilter, features: Tensor) -> Tensor:
-    """The layer as the paper's code spells it: a weight per pair of channels, full spectra."""
-    channels, modes = layer.channels, layer.modes
-    spectrum = torch.fft.rfft2(features)
-    rows = torch.cat(
-        [torch.arange(modes), torch.arange(features.shape[-2] - modes, features.shape[-2])]
-    )
-    kept = spectrum[:, :, rows, :modes]
-    parts = layer.unet(kept.abs())
-    kernel = torch.complex(parts[:, :channels], parts[:, channels:]) / channels**2
-    pairs = kernel[:, None].expand(-1, channels, -1, -1, -1)  # (batch, in, out, row, col)
-    filtered = torch.einsum("bixy,bioxy->boxy", kept, pairs)
-    whole = torch.zeros_like(spectrum)
-    whole[:, :, rows, :modes] = filtered
-    picture: Tensor = torch.fft.irfft2(whole, s=features.shape[-2:])
-    return picture
+def _distance(one: Tensor, other: Tensor) -> float:
+    """Of two results, relative to their size."""
+    return float(((one - other).norm() / other.norm()).detach())
 
 
 def _fill_by_formula(network: EFIN) -> None:

@@ -6,13 +6,18 @@
 
 Each Block filters in the frequency domain, and a small U-Net makes the filter from the spectrum it
 is going to filter. The parameter names are those of the published checkpoint, so that its weights
-load; the structure follows the
-paper (arXiv 2410.17557) and the published behaviour, in our own words.
+load; the structure follows the paper (arXiv 2410.17557) and the published behaviour, in our own
+words.
 """
+
+import math
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
+
+from blurryscope.classify.efin_by_pieces import logits_by_pieces
 
 _VIEW_CHANNELS = 15
 _STEM_HIDDEN = 12
@@ -20,6 +25,23 @@ _MODE_DIVISORS = (1, 1, 1, 2, 2, 2)
 """Groups 4 to 6 keep only the lower half of the spectrum."""
 _SHARED_GROUPS = (False, False, True, False, True, True)
 """Whether the two Blocks of a group are the same one, applied twice."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Variant:
+    """Departures from the paper; as it stands there is none."""
+
+    depthwise: bool = False
+    """Each channel's filter works on that channel. The published layer filters the sum of all."""
+    log_magnitude: bool = False
+    """The filter is made from log(1 + |Z|), which the mean brightness does not dominate."""
+    orthonormal: bool = False
+    """Transforms keep the energy, so that spectra are as large as pictures."""
+    learnable_scale: bool = False
+    """The factor 1/C² on each filter, which lets late groups start almost without, is learnt."""
+
+
+PAPER = Variant()
 
 
 class EFIN(nn.Module):
@@ -36,10 +58,18 @@ class EFIN(nn.Module):
     checkpointing
         Recompute each Block in the backward pass: the same gradients from a fraction of the
         8.2 GiB that one stack of 512 px otherwise saves.
+    variant
+        What to do otherwise than the paper.
     """
 
     def __init__(
-        self, classes: int = 4, *, size_px: int = 512, width: int = 7, checkpointing: bool = False
+        self,
+        classes: int = 4,
+        *,
+        size_px: int = 512,
+        width: int = 7,
+        variant: Variant = PAPER,
+        checkpointing: bool = False,
     ) -> None:
         super().__init__()
         if size_px % 16 != 0 or size_px <= 0:
@@ -47,6 +77,7 @@ class EFIN(nn.Module):
         self.checkpointing = checkpointing
         modes = size_px // 2
         group_channels = [width * 2**group for group in range(len(_MODE_DIVISORS))]
+        self.group_channels = group_channels
         blocks = [
             (channels, modes // divisor)
             for channels, divisor, shared in zip(
@@ -60,7 +91,7 @@ class EFIN(nn.Module):
         self.prelu_begin = nn.PReLU(_STEM_HIDDEN)
         self.conv_begin_1 = nn.Conv2d(_STEM_HIDDEN, width, 1)
         self.conv_list = nn.ModuleList(nn.Conv2d(c, c, 1) for c, _ in blocks)
-        self.SConv2d_list = nn.ModuleList(SpectralFilter(c, m) for c, m in blocks)
+        self.SConv2d_list = nn.ModuleList(SpectralFilter(c, m, variant) for c, m in blocks)
         self.w_list = nn.ModuleList(nn.Conv2d(c, c, 1) for c, _ in blocks)
         self.prelu_list = nn.ModuleList(nn.PReLU(c) for c, _ in blocks)
         self.ssc_list = nn.ModuleList(nn.Conv2d(c, c, 1) for c in group_channels)
@@ -73,19 +104,32 @@ class EFIN(nn.Module):
 
         Channel 3 * view + colour, view 4 being the overview; the published weights expect BGR.
         """
-        first = self.conv_begin_1(self.prelu_begin(self.conv_begin_0(with_grid(views))))
-        features: list[Tensor] = [first]
-        block = 0
-        for shared, widen in zip(_SHARED_GROUPS, self.ssc_list, strict=True):
+        if not torch.is_grad_enabled() and views.device.type == "cpu":
+            return logits_by_pieces(self, views)
+        features: list[Tensor] = [self.stem(views)]
+        blocks = iter(self.block_order)
+        for widen in self.ssc_list:
             joined = torch.cat(features, dim=1)
-            once = self._run_block(block, joined)
-            block += 0 if shared else 1
-            twice = self._run_block(block, once)
-            block += 1
+            once = self._run_block(next(blocks), joined)
+            twice = self._run_block(next(blocks), once)
             features.append(joined + widen(twice))
         joined = torch.cat(features, dim=1)
         scores = self.conv_end2(self.prelu_end(self.conv_end1(joined)))
         return torch.mean(scores, dim=(2, 3))
+
+    @property
+    def block_order(self) -> list[int]:
+        """Which Block comes when, two a group; a shared one comes twice in sequence."""
+        order: list[int] = []
+        for shared in _SHARED_GROUPS:
+            first = order[-1] + 1 if order else 0
+            order += [first, first if shared else first + 1]
+        return order
+
+    def stem(self, views: Tensor) -> Tensor:
+        """The first feature maps, (batch, width, row, col)."""
+        first: Tensor = self.conv_begin_1(self.prelu_begin(self.conv_begin_0(with_grid(views))))
+        return first
 
     def _run_block(self, index: int, features: Tensor) -> Tensor:
         if self.checkpointing and torch.is_grad_enabled():
@@ -106,41 +150,75 @@ class SpectralFilter(nn.Module):
     Summing once and multiplying once is the same result without the product of all pairs.
     """
 
-    def __init__(self, channels: int, modes: int) -> None:
+    def __init__(self, channels: int, modes: int, variant: Variant = PAPER) -> None:
         super().__init__()
         self.channels = channels
         self.modes = modes
+        self.variant = variant
         self.unet = FilterGenerator(channels, 2 * channels)
+        if variant.learnable_scale:
+            self.learnt_scale = nn.Parameter(torch.tensor(1.0 / channels**2))
 
     def forward(self, features: Tensor) -> Tensor:
         """Filter (batch, channel, row, col); rows and columns must be at least twice the modes."""
         rows, columns = features.shape[-2:]
-        if min(rows, columns) < 2 * self.modes:
-            raise ValueError(
-                f"pictures of {rows} x {columns} px are too small for {self.modes} modes; "
-                f"at least {2 * self.modes} px are needed"
-            )
         # bfloat16 has no complex form and float16 overflows: the largest value is about 2.4e5.
         with torch.autocast(features.device.type, enabled=False):
-            kept = self._low_modes(torch.fft.rfft2(features.float()))
-            real, imaginary = self.unet(kept.abs()).chunk(2, dim=1)
-            kernel = torch.complex(real, imaginary) / self.channels**2
-            filtered = kernel * kept.sum(dim=1, keepdim=True)
-            return self._to_picture(filtered, rows, columns)
+            kept = self.low_modes(_at_least_float32(features))
+            real, imaginary = self.unet(self.magnitude(kept)).chunk(2, dim=1)
+            kernel = torch.complex(real, imaginary) * self.scale()
+            return self.to_picture(kernel * self.filtered_spectrum(kept), rows, columns)
 
-    def _low_modes(self, spectrum: Tensor) -> Tensor:
-        columns = spectrum[..., : self.modes]
-        return torch.cat([columns[..., : self.modes, :], columns[..., -self.modes :, :]], dim=-2)
+    def scale(self) -> Tensor | float:
+        """The factor on the filter, 1/C² in the paper."""
+        return self.learnt_scale if self.variant.learnable_scale else 1.0 / self.channels**2
 
-    def _to_picture(self, kept: Tensor, rows: int, columns: int) -> Tensor:
+    def magnitude(self, kept: Tensor) -> Tensor:
+        """What the generator sees of a spectrum."""
+        return kept.abs().log1p() if self.variant.log_magnitude else kept.abs()
+
+    def filtered_spectrum(self, kept: Tensor) -> Tensor:
+        """What the filters work on, with one channel for all where they share the sum."""
+        return kept if self.variant.depthwise else kept.sum(dim=1, keepdim=True)
+
+    def low_modes(self, features: Tensor) -> Tensor:
+        """Rows [0, m) and [-m, 0) and columns [0, m) of the spectrum, (batch, channel, 2 m, m)."""
+        if min(features.shape[-2:]) < 2 * self.modes:
+            raise ValueError(
+                f"pictures of {features.shape[-2]} x {features.shape[-1]} px are too small for "
+                f"{self.modes} modes; at least {2 * self.modes} px are needed"
+            )
+        # Columns that are not kept are never transformed along the rows.
+        columns = torch.fft.rfft(features, norm=self._norm)[..., : self.modes]
+        spectrum: Tensor = torch.fft.fft(columns, dim=-2, norm=self._norm)
+        if features.shape[-2] == 2 * self.modes:
+            return spectrum
+        return torch.cat([spectrum[..., : self.modes, :], spectrum[..., -self.modes :, :]], dim=-2)
+
+    def to_picture(self, kept: Tensor, rows: int, columns: int) -> Tensor:
+        """The picture, (batch, channel, row, col), whose spectrum is `kept` and zero elsewhere."""
         missing = rows - 2 * self.modes
         if missing:
             top, bottom = kept.chunk(2, dim=-2)
             gap = kept.new_zeros(*kept.shape[:-2], missing, self.modes)
             kept = torch.cat([top, gap, bottom], dim=-2)
         # The columns that were cut are zero; irfft appends them.
-        picture: Tensor = torch.fft.irfft(torch.fft.ifft(kept, dim=-2), n=columns, dim=-1)
+        filtered = torch.fft.ifft(kept, dim=-2, norm=self._norm)
+        picture: Tensor = torch.fft.irfft(filtered, n=columns, dim=-1, norm=self._norm)
         return picture
+
+    def zero_mode_of_ones(self, rows: int, columns: int) -> float:
+        """Where a picture of nothing but ones shows: its spectrum at frequency zero."""
+        pixels = float(rows * columns)
+        return math.sqrt(pixels) if self.variant.orthonormal else pixels
+
+    @property
+    def _norm(self) -> str:
+        return "ortho" if self.variant.orthonormal else "backward"
+
+
+def _at_least_float32(features: Tensor) -> Tensor:
+    return features if features.dtype == torch.float64 else features.float()
 
 
 class FilterGenerator(nn.Module):
