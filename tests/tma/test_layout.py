@@ -4,10 +4,13 @@ import cv2
 import numpy as np
 import pytest
 
+from blurryscope.artifacts.array_layout import PlaceKind
 from blurryscope.artifacts.tissue_cores import CoreStatus
 from blurryscope.basics.core_name import CoreName
 from blurryscope.basics.errors import InputError
+from blurryscope.basics.her2 import Score
 from blurryscope.tma import Orientation, PlainPicture, TmaSettings, find_cores, read_layout
+from blurryscope.tma.layout import inferred_layout, whole_map
 from blurryscope.tma.toy_slides import ToySlide, map_of
 
 TWO_BLOCKS = """
@@ -93,9 +96,69 @@ def test_a_map_with_a_core_that_no_block_holds_is_refused(tmp_path: Path) -> Non
         find_cores(picture, map_of(["A1", "A9"]), settings)
 
 
-def test_a_turned_array_of_blocks_is_refused(tmp_path: Path) -> None:
-    picture, _ = two_blocks(25)
+def turned_picture(picture: PlainPicture, quarter_turns: int) -> PlainPicture:
+    turned = np.rot90(picture.read_level(0), -quarter_turns)
+    return PlainPicture(np.ascontiguousarray(turned), picture.pixel_size_um)
+
+
+@pytest.mark.parametrize("turn", [Orientation.TURNED_90, Orientation.TURNED_180])
+def test_blocks_that_lie_turned_keep_their_names(tmp_path: Path, turn: Orientation) -> None:
+    upright, _ = two_blocks(25, frozenset({"A1", "B3"}))
     layout = read_layout(layout_file(tmp_path, TWO_BLOCKS))
-    settings = TmaSettings(layout=layout, orientation=Orientation.TURNED_180)
-    with pytest.raises(InputError, match="several blocks"):
-        find_cores(picture, None, settings)
+    picture = turned_picture(upright, turn.quarter_turns)
+    found = find_cores(picture, None, TmaSettings(layout=layout, orientation=turn))
+    lost = {str(core.name) for core in found.cores if core.status is CoreStatus.MISSING}
+    assert lost == {"A1", "B3"}
+    assert found.grid.orientation == turn
+
+
+def test_the_turn_of_blocks_is_found_where_their_sizes_prove_it(tmp_path: Path) -> None:
+    upright, _ = two_blocks(25, frozenset({"A1"}))
+    layout = read_layout(layout_file(tmp_path, TWO_BLOCKS))
+    found = find_cores(
+        turned_picture(upright, 2), None, TmaSettings(layout=layout, orientation=None)
+    )
+    assert found.grid.orientation == Orientation.TURNED_180
+    assert {str(c.name) for c in found.cores if c.status is CoreStatus.MISSING} == {"A1"}
+
+
+def test_letters_may_name_the_columns(tmp_path: Path) -> None:
+    text = '[[block]]\nrows = "1-3"\ncolumns = "A-D"\n'
+    layout = read_layout(layout_file(tmp_path, text))
+    slide = ToySlide(rows=3, columns=4, missing=frozenset({"A2", "B4"}))
+    found = find_cores(slide.picture(), None, TmaSettings(layout=layout))
+    lost = {str(core.name) for core in found.cores if core.status is CoreStatus.MISSING}
+    assert lost == {"B1", "D2"}
+
+
+def test_what_the_layout_calls_empty_places_the_names(tmp_path: Path) -> None:
+    free = ("A1", "A2", "D5")
+    text = f'empty = {list(free)}\n[[block]]\nrows = "A-D"\ncolumns = "1-5"\n'
+    layout = read_layout(layout_file(tmp_path, text))
+    slide = ToySlide(rows=4, columns=5, missing=frozenset(free))
+    picture = turned_picture(slide.picture(), 2)
+    found = find_cores(picture, None, TmaSettings(layout=layout, orientation=None))
+    assert found.grid.orientation == Orientation.TURNED_180
+    assert not {str(core.name) for core in found.cores} & set(free)
+
+
+def test_a_core_where_the_layout_has_none_is_refused(tmp_path: Path) -> None:
+    text = 'empty = ["A2"]\n[[block]]\nrows = "A-B"\ncolumns = "1-2"\n'
+    layout = read_layout(layout_file(tmp_path, text))
+    with pytest.raises(InputError, match="A2, which the layout calls empty"):
+        whole_map(layout, map_of(["A1", "A2"]))
+
+
+def test_a_control_that_map_and_layout_score_differently_is_refused(tmp_path: Path) -> None:
+    text = 'control = { A1 = "3+" }\n[[block]]\nrows = "A-B"\ncolumns = "1-2"\n'
+    layout = read_layout(layout_file(tmp_path, text))
+    with pytest.raises(InputError, match=r"score 1\+, but it is a control"):
+        whole_map(layout, map_of(["A1"], A1=Score.ONE))
+    control = whole_map(layout, map_of(["B1"])).entries[CoreName(0, 0)]
+    assert (control.score, control.kind) == (Score.THREE, PlaceKind.CONTROL)
+
+
+def test_the_layout_of_a_list_leaves_free_what_it_does_not_list() -> None:
+    layout = inferred_layout(map_of(["A1", "A3", "C1"]))
+    free = {str(place.name) for place in layout.special}
+    assert free == {"A2", "B1", "B2", "B3", "C2", "C3"}

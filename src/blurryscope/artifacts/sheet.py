@@ -8,12 +8,13 @@ one patient the score of another.
 import csv
 import datetime
 import zipfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import openpyxl
 from openpyxl.cell.cell import Cell
 from openpyxl.utils import get_column_letter
+from openpyxl.workbook import Workbook
 from openpyxl.worksheet.worksheet import Worksheet
 
 from blurryscope.basics.errors import InputError, MissingInputError
@@ -31,6 +32,8 @@ class Sheet:
     source: str
     """The file, and the tab if it has several: what an error names."""
     rows: tuple[tuple[str, ...], ...]
+    tab: str | None = None
+    """Title of the tab in an XLSX file."""
 
     def cell_name(self, row: int, column: int) -> str:
         """Where a cell is, for an error: ``map.xlsx, cell B3``."""
@@ -52,7 +55,7 @@ def read_sheet(path: Path, tab: str | None = None) -> Sheet:
             "is password-protected, or an old .xls file",
             "Save it as .xlsx without a password, or as CSV",
         )
-    if start.startswith(b"PK") or path.suffix.lower() in {".xlsx", ".xlsm"}:
+    if is_xlsx(path):
         return _read_xlsx(path, tab)
     return _read_csv(path)
 
@@ -86,16 +89,21 @@ def _decoded(path: Path) -> str:
 
 
 def _read_xlsx(path: Path, tab: str | None) -> Sheet:
-    _refuse_dangerous_zip(path)
-    try:
-        book = openpyxl.load_workbook(path, keep_links=False)
-    except (KeyError, ValueError, TypeError, OSError, zipfile.BadZipFile, SyntaxError) as error:
-        # SyntaxError: XML's ParseError is one
-        raise InputError(path, f"cannot be read as XLSX ({error})", _SAVE_AGAIN) from error
+    book = _open_book(path)
     try:
         return _sheet_of_tab(path, _chosen_tab(path, book.worksheets, tab))
     finally:
         book.close()
+
+
+def _open_book(path: Path) -> Workbook:
+    """Open after a look at the sizes; openpyxl parses with defusedxml, which is installed."""
+    _refuse_dangerous_zip(path)
+    try:
+        return openpyxl.load_workbook(path, keep_links=False)
+    except (KeyError, ValueError, TypeError, OSError, zipfile.BadZipFile, SyntaxError) as error:
+        # SyntaxError: XML's ParseError is one; ValueError: so are defusedxml's refusals
+        raise InputError(path, f"cannot be read as XLSX ({error})", _SAVE_AGAIN) from error
 
 
 def _refuse_dangerous_zip(path: Path) -> None:
@@ -118,7 +126,7 @@ def _refuse_dangerous_zip(path: Path) -> None:
 
 
 def _chosen_tab(path: Path, tabs: list[Worksheet], wanted: str | None) -> Worksheet:
-    filled = [tab for tab in tabs if tab.sheet_state == "visible" and _has_content(tab)]
+    filled = _filled_tabs(tabs)
     named = [tab for tab in filled if wanted is not None and tab.title == wanted]
     if named:
         return named[0]
@@ -128,6 +136,10 @@ def _chosen_tab(path: Path, tabs: list[Worksheet], wanted: str | None) -> Worksh
         raise InputError(path, "has no cell with content", "Give a map with cores and scores")
     titles = ", ".join(tab.title for tab in filled)
     raise InputError(path, f"has several filled tabs ({titles})", "Name one with --slide")
+
+
+def _filled_tabs(tabs: list[Worksheet]) -> list[Worksheet]:
+    return [tab for tab in tabs if tab.sheet_state == "visible" and _has_content(tab)]
 
 
 def _has_content(tab: Worksheet) -> bool:
@@ -144,7 +156,34 @@ def _sheet_of_tab(path: Path, tab: Worksheet) -> Sheet:
     hidden = sorted(number for number, row in tab.row_dimensions.items() if row.hidden)
     if hidden:
         raise InputError(source, f"has hidden rows ({hidden})", "Show or delete the hidden rows")
-    return _sheet(source, [[_text(source, cell) for cell in row] for row in tab.iter_rows()])
+    hidden_columns = sorted(
+        letter for letter, column in tab.column_dimensions.items() if column.hidden
+    )
+    if hidden_columns:
+        raise InputError(
+            source,
+            f"has hidden columns (from {', '.join(hidden_columns)})",
+            "Show or delete the hidden columns",
+        )
+    rows = [[_text(source, cell) for cell in row] for row in tab.iter_rows()]
+    return replace(_sheet(source, rows), tab=str(tab.title))
+
+
+def tabs_of(path: Path) -> tuple[str, ...]:
+    """Titles of the visible, filled tabs of an XLSX file; none for a text file."""
+    if not is_xlsx(path):
+        return ()
+    book = _open_book(path)
+    try:
+        return tuple(str(tab.title) for tab in _filled_tabs(book.worksheets))
+    finally:
+        book.close()
+
+
+def is_xlsx(path: Path) -> bool:
+    """Whether a file is a spreadsheet by its first bytes, or says so by its name."""
+    with path.open("rb") as file:
+        return file.read(2) == b"PK" or path.suffix.lower() in {".xlsx", ".xlsm"}
 
 
 def _text(source: str, cell: Cell) -> str:

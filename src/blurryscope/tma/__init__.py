@@ -1,7 +1,8 @@
 """Finding the cores of a tissue microarray and naming them."""
 
+from blurryscope.artifacts.array_layout import Layout
+from blurryscope.artifacts.layout_file import read_layout
 from blurryscope.tma.find import Dearrayed, find_cores
-from blurryscope.tma.layout import Layout, read_layout
 from blurryscope.tma.picture import PlainPicture, SlidePicture, open_slide
 from blurryscope.tma.placement import Orientation
 from blurryscope.tma.settings import TmaSettings

@@ -6,10 +6,10 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from blurryscope.artifacts.array_layout import Layout
 from blurryscope.basics.errors import InputError
 from blurryscope.tma.doubts import seams
 from blurryscope.tma.lattice import Lattice
-from blurryscope.tma.layout import Layout
 from blurryscope.tma.tissue import Spots
 
 Ints = NDArray[np.int64]

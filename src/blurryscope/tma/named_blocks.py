@@ -6,14 +6,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from blurryscope.artifacts.slide_map import SlideMap
+from blurryscope.artifacts.array_layout import Layout, LayoutBlock
+from blurryscope.artifacts.slide_map import SlideMap, layout_or_none
 from blurryscope.artifacts.tissue_cores import PlaceSource
 from blurryscope.basics.core_name import CoreName
 from blurryscope.basics.errors import InputError
 from blurryscope.tma.blocks import block_of_spots
 from blurryscope.tma.doubts import doubts_about
 from blurryscope.tma.lattice import Lattice, fit_lattice
-from blurryscope.tma.layout import Layout, LayoutBlock
+from blurryscope.tma.layout import own_map, whole_map
 from blurryscope.tma.measure import NamedNode
 from blurryscope.tma.naming import Naming, named_by_grid, named_by_map
 from blurryscope.tma.nodes import NodeTable, look_at_nodes, with_brown_stain
@@ -21,6 +22,18 @@ from blurryscope.tma.placement import Orientation
 from blurryscope.tma.settings import TmaSettings
 from blurryscope.tma.sight import SlideSight
 from blurryscope.tma.tissue import Spots
+
+_UPRIGHT = Orientation.AS_SCANNED
+_TURNS = tuple(turn for turn in Orientation if not turn.is_mirrored)
+_HALF_TURN: dict[Orientation | None, tuple[Orientation, ...]] = {
+    Orientation.AS_SCANNED: (Orientation.TURNED_180,),
+    Orientation.TURNED_180: (Orientation.AS_SCANNED,),
+    Orientation.TURNED_90: (Orientation.TURNED_270,),
+    Orientation.TURNED_270: (Orientation.TURNED_90,),
+}
+"""What a slide put in the wrong way round looks like: tried too where a person said how it lies."""
+_ALARM = 3.0
+"""Nats by which it must fit better to doubt that person."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,17 +56,14 @@ def named_blocks(
     """Fit and name each block; see `find_cores` for what is refused."""
     spots = sight.spots
     lattice = fit_lattice(spots.xy_px, spots.response, sight.diameter_px)
-    if settings.layout is None:
+    layout = layout_or_none(settings.layout, slide_map)
+    if layout is None:
         return [_plain_block(sight, lattice, slide_map, settings)]
-    _refuse_turned(settings)
-    listed = settings.layout.full_map() if slide_map is None else slide_map
-    _refuse_unknown_places(settings.layout, listed)
-    numbers = block_of_spots(settings.layout, lattice, spots)
-    named = [
-        _layout_block(sight, numbers, number, listed, settings)
-        for number in range(len(settings.layout.blocks))
-    ]
-    return [block for block in named if block is not None]
+    listed = whole_map(layout, slide_map)
+    if len(layout.blocks) == 1:
+        return [_only_block(sight, lattice, layout.blocks[0], listed, settings)]
+    _refuse_moved(settings)
+    return _blocks_in_best_turn(sight, lattice, layout, listed, settings)
 
 
 def _plain_block(
@@ -76,72 +86,141 @@ def _plain_block(
     )
 
 
+def _only_block(
+    sight: SlideSight,
+    lattice: Lattice,
+    block: LayoutBlock,
+    slide_map: SlideMap,
+    settings: TmaSettings,
+) -> NamedBlock:
+    """An array of one block, which may lie in any orientation, as one without a layout."""
+    listed = own_map(block, slide_map)
+    if listed is None:
+        raise InputError("the map", "lists no core of the layout", "Check --map and --layout")
+    nodes = _nodes_of(sight, lattice, sight.spots, max(listed.rows, listed.columns))
+    doubts = doubts_about(lattice, sight.spots)
+    naming = named_by_map(nodes, listed, settings, doubts, block.name_at)
+    named = _named_nodes(nodes, naming, listed, lattice, sight)
+    return _in_labs_names(block, lattice, naming, named, naming.reasons)
+
+
+def _blocks_in_best_turn(
+    sight: SlideSight,
+    lattice: Lattice,
+    layout: Layout,
+    slide_map: SlideMap,
+    settings: TmaSettings,
+) -> list[NamedBlock]:
+    """The blocks in the orientation told, or in the likeliest; asks where another is as likely."""
+    told = settings.orientation
+    allowed = _TURNS if told is None else (told,)
+    tried: dict[Orientation, list[NamedBlock]] = {}
+    refused: list[InputError] = []
+    for turn in dict.fromkeys((*allowed, *_HALF_TURN.get(told, ()))):
+        turned = layout.turned(turn.quarter_turns, is_mirrored=turn.is_mirrored)
+        try:
+            tried[turn] = _layout_blocks(sight, lattice, turned, slide_map, settings)
+        except InputError as error:
+            if turn in allowed:
+                refused.append(error)
+    evidence = {
+        turn: sum(block.naming.evidence for block in blocks) for turn, blocks in tried.items()
+    }
+    fitting = [turn for turn in allowed if turn in tried]
+    if not fitting:
+        raise refused[0]
+    best = max(fitting, key=lambda turn: evidence[turn])
+    lead = evidence[best] - max(
+        (evidence[turn] for turn in tried if turn is not best), default=-np.inf
+    )
+    if told is not None:
+        lead += settings.least_margin + _ALARM  # a person's word: only much better ones count
+    return [_judged(block, best, lead, settings) for block in tried[best]]
+
+
+def _judged(block: NamedBlock, turn: Orientation, lead: float, settings: TmaSettings) -> NamedBlock:
+    """A block as it lies, and how far its orientation leads; a small lead is a reason to ask."""
+    reasons = block.reasons
+    if lead < settings.least_margin and settings.place is None:
+        reasons = (
+            *reasons,
+            f"The blocks fit nearly as well, or better, turned otherwise than {turn} "
+            "(say how the slide lies with --orientation)",
+        )
+    naming = replace(block.naming, orientation=turn, margin=min(block.naming.margin, float(lead)))
+    return replace(block, naming=naming, reasons=reasons)
+
+
+def _layout_blocks(
+    sight: SlideSight,
+    lattice: Lattice,
+    layout: Layout,
+    slide_map: SlideMap,
+    settings: TmaSettings,
+) -> list[NamedBlock]:
+    """All blocks of a layout that is stated as the scan shows it."""
+    numbers = block_of_spots(layout, lattice, sight.spots)
+    upright = replace(settings, orientation=_UPRIGHT)
+    named = [
+        _layout_block(sight, numbers == number, (layout, number), slide_map, upright)
+        for number in range(len(layout.blocks))
+    ]
+    return [block for block in named if block is not None]
+
+
 def _layout_block(
     sight: SlideSight,
-    numbers: NDArray[np.int64],
-    number: int,
+    own: NDArray[np.bool_],
+    at: tuple[Layout, int],
     slide_map: SlideMap,
     settings: TmaSettings,
 ) -> NamedBlock | None:
     """Fit one block to its own spots; None where the map lists none of its cores."""
-    block = _blocks_of(settings)[number]
-    own_map = block.own_map(slide_map)
-    if own_map is None:
+    layout, number = at
+    block = layout.blocks[number]
+    listed = own_map(block, slide_map)
+    if listed is None:
         return None
     title = f"Block {number + 1}"
-    own = numbers == number
     if not own.any():
         raise InputError(
             "the slide", f"shows no core of {title.lower()}", "Check map, layout and scan"
         )
     spots = Spots(xy_px=sight.spots.xy_px[own], response=sight.spots.response[own])
     lattice = fit_lattice(spots.xy_px, spots.response, sight.diameter_px)
-    nodes = _nodes_of(sight, lattice, spots, max(own_map.rows, own_map.columns))
+    nodes = _nodes_of(sight, lattice, spots, max(listed.rows, listed.columns))
     nodes = _without_other_blocks(nodes, sight.spots, own)
-    doubts = doubts_about(lattice, spots)
-    naming = named_by_map(nodes, own_map, settings, doubts, block.name_at)
-    named = _named_nodes(nodes, naming, own_map, lattice, sight)
+    naming = named_by_map(nodes, listed, settings, doubts_about(lattice, spots), block.name_at)
+    reasons = tuple(f"{title}: {reason}" for reason in naming.reasons)
+    named = _named_nodes(nodes, naming, listed, lattice, sight)
+    return _in_labs_names(block, lattice, naming, named, reasons)
+
+
+def _in_labs_names(
+    block: LayoutBlock,
+    lattice: Lattice,
+    naming: Naming,
+    named: Sequence[NamedNode],
+    reasons: tuple[str, ...],
+) -> NamedBlock:
+    """A block whose names were counted within it, under the names that the lab gives."""
+    names = block.names()
     return NamedBlock(
         lattice=lattice,
         naming=naming,
         nodes=tuple(replace(node, name=block.name_at(node.name)) for node in named),
-        first=CoreName(min(block.rows), min(block.columns)),
-        last=CoreName(max(block.rows), max(block.columns)),
-        reasons=tuple(f"{title}: {reason}" for reason in naming.reasons),
+        first=CoreName(min(name.row for name in names), min(name.column for name in names)),
+        last=CoreName(max(name.row for name in names), max(name.column for name in names)),
+        reasons=reasons,
     )
 
 
-def _blocks_of(settings: TmaSettings) -> tuple[LayoutBlock, ...]:
-    return () if settings.layout is None else settings.layout.blocks
-
-
-def _refuse_turned(settings: TmaSettings) -> None:
-    if settings.orientation is not Orientation.AS_SCANNED:
-        raise InputError(
-            "--orientation",
-            "cannot be changed for an array of several blocks",
-            "Write the layout as the scan shows it: ranges may run backwards",
-        )
+def _refuse_moved(settings: TmaSettings) -> None:
     if settings.place not in {None, (0, 0)}:
         raise InputError(
             "--place",
             "can only confirm (0,0) an array of several blocks",
             "Change the rows and columns of the layout instead",
-        )
-
-
-def _refuse_unknown_places(layout: Layout, slide_map: SlideMap) -> None:
-    unknown = sorted(
-        name
-        for name, entry in slide_map.entries.items()
-        if entry.presence.expects_tissue and name not in set(layout.names())
-    )
-    if unknown:
-        listed = ", ".join(str(name) for name in unknown[:8])
-        raise InputError(
-            "the map",
-            f"lists cores that no block of the layout holds ({listed})",
-            "Check that map and layout belong together",
         )
 
 

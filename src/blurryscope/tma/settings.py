@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from blurryscope.tma.layout import Layout
+from blurryscope.artifacts.array_layout import Layout
 from blurryscope.tma.placement import Orientation
 
 
