@@ -31,7 +31,7 @@ def _table(
         start_s=start_s,
         end_s=end_s,
         ramp_s=stage.ramp_s,
-        speed_px_per_s=stage.speed_px_per_s,
+        speed_px_per_s=np.full(len(start_s), stage.speed_px_per_s),
         width_px=WIDTH_PX,
         is_seen=np.ones(len(start_s), np.bool_),
     )
@@ -41,7 +41,7 @@ def _table(
 def test_the_way_to_a_stop_takes_as_long_as_the_timetable_says(way_px: float) -> None:
     table = _table(np.array([0.0]), np.array([2.0]))
     whole_px = table.travelled_px(0, np.array([2.0]))
-    before_s = STAGE.time_to_stop_s(way_px)
+    before_s = STAGE.time_to_stop_s(way_px, STAGE.speed_px_per_s)
     assert whole_px - table.travelled_px(0, np.array([2.0 - before_s])) == pytest.approx(
         way_px, abs=1e-6
     )

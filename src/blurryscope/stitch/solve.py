@@ -122,6 +122,8 @@ _CAMERA_HOLD = np.array([1e2, 1e4, 1e5])
 """Inverse of how far one round may move the angle (rad) and the read-out (s per row, column)
 without any evidence. Read-out along columns is unusual, so it is held ten times as tightly."""
 _FIRST_DOUBT_PX = 400.0
+_AXIS_SIGMA_RAD = 1e-6
+"""A definition rather than a measurement."""
 
 
 def _one_round(
@@ -227,6 +229,7 @@ class _PriorSystem:
         self._sigmas: list[float] = []
         self._add_steps(start)
         self._add_pitch(start)
+        self._add_axis(start)
         self._add_row([(0, 1.0)], float(start.positions[0, 0]), 1.0)
         if expected.ends_px is None:
             self._add_meetings(start)
@@ -282,6 +285,18 @@ class _PriorSystem:
             entries = [(int(r), -1.0 / len(upper)) for r in upper]
             entries += [(int(r), 1.0 / len(lower)) for r in lower]
             self._add_row(entries, self._expected.pitch_px, self._expected.pitch_sigma_px)
+
+    def _add_axis(self, start: Trajectory) -> None:
+        """The mosaic's x axis is the lanes' mean direction: else the whole slide may turn."""
+        ends = [(rows[0], rows[-1]) for rows in lane_rows(start) if len(rows) > 1]
+        ways = [start.positions[last, 1] - start.positions[first, 1] for first, last in ends]
+        length = float(np.abs(ways).sum())
+        if length == 0:
+            return
+        entries = []
+        for (first, last), way in zip(ends, ways, strict=True):
+            entries += [(int(last), np.sign(way) / length), (int(first), -np.sign(way) / length)]
+        self._add_row(entries, 0.0, _AXIS_SIGMA_RAD)
 
     def _add_meetings(self, start: Trajectory) -> None:
         for upper, lower in pairwise(lane_rows(start)):

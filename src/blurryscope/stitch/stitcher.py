@@ -152,7 +152,7 @@ class Stitcher:
             solution=solution,
             links=links,
             pitch_px=layout.expected.pitch_px,
-            speed_px_per_s=table.speed_px_per_s,
+            speed_px_per_s=float(np.median(table.speed_px_per_s)),
             is_lane_linked=layout.is_linked,
             gain=gain_of(shading),
             brightness=brightness,

@@ -25,17 +25,18 @@ class StageHabits:
     """What the stage does at its turns."""
 
     speed_px_per_s: float
+    """Usual speed; lanes differ from it by about a percent."""
     rest_s: float
     """Standing still between two lanes, the step across included."""
     ramp_s: float
     """Time to gain full speed."""
 
-    def time_to_stop_s(self, way_px: float) -> float:
+    def time_to_stop_s(self, way_px: float, speed_px_per_s: float) -> float:
         """Time from a point at this distance before the turn to the stop; 0 beyond it."""
-        braking_px = self.speed_px_per_s * self.ramp_s / 2
+        braking_px = speed_px_per_s * self.ramp_s / 2
         if way_px >= braking_px:
-            return self.ramp_s + (way_px - braking_px) / self.speed_px_per_s
-        return float(np.sqrt(2 * max(way_px, 0.0) * self.ramp_s / self.speed_px_per_s))
+            return self.ramp_s + (way_px - braking_px) / speed_px_per_s
+        return float(np.sqrt(2 * max(way_px, 0.0) * self.ramp_s / speed_px_per_s))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +47,8 @@ class Timetable:
     end_s: NDArray[np.float64]
     ramp_s: float
     """Time to gain full speed."""
-    speed_px_per_s: float
+    speed_px_per_s: NDArray[np.float64]
+    """Of each lane that was seen; the usual speed of the others."""
     width_px: float
     """Way between the turning points."""
     is_seen: NDArray[np.bool_]
@@ -66,7 +68,7 @@ class Timetable:
         cruise = np.clip(since, ramp_s, lasted - ramp_s) - ramp_s
         way_s = np.asarray(gained + cruise + (ramp_s / 2 - lost), np.float64)
         if self.is_seen[lane]:
-            return np.asarray(self.speed_px_per_s * way_s)
+            return np.asarray(self.speed_px_per_s[lane] * way_s)
         return np.asarray(self.width_px / max(lasted - ramp_s, 1e-6) * way_s)
 
 
@@ -79,6 +81,8 @@ class _Seen:
     last_s: float
     last_px: float
     direction: int
+    speed_px_per_s: float
+    """Of this lane; half a percent on a blank way as long as a field is some pixels."""
 
 
 def timetable(
@@ -99,7 +103,10 @@ def timetable(
     is_seen
         Whether each frame of the trajectory was seen to move, (n,).
     """
-    seen = [_seen_part(trajectory, n, lane, is_seen) for n, lane in enumerate(lanes)]
+    seen = [
+        _seen_part(trajectory, n, lane, is_seen, stage.speed_px_per_s)
+        for n, lane in enumerate(lanes)
+    ]
     groups = np.concatenate([[0], np.cumsum(~is_linked)])
     width_px = _usual_width(seen, is_linked, stage)
     if width_px is None:
@@ -119,14 +126,20 @@ def timetable(
         start_s=start_s,
         end_s=end_s,
         ramp_s=stage.ramp_s,
-        speed_px_per_s=stage.speed_px_per_s,
+        speed_px_per_s=np.array(
+            [stage.speed_px_per_s if part is None else part.speed_px_per_s for part in seen]
+        ),
         width_px=width_px,
         is_seen=is_timed,
     )
 
 
 def _seen_part(
-    trajectory: Trajectory, number: int, lane: Lane, is_seen: NDArray[np.bool_]
+    trajectory: Trajectory,
+    number: int,
+    lane: Lane,
+    is_seen: NDArray[np.bool_],
+    usual_speed: float,
 ) -> _Seen | None:
     rows = np.flatnonzero((trajectory.lanes == number) & is_seen)
     if len(rows) < 3:
@@ -137,7 +150,25 @@ def _seen_part(
         last_s=float(trajectory.times_s[rows[-1]]),
         last_px=float(trajectory.positions[rows[-1], 1]),
         direction=lane.direction,
+        speed_px_per_s=_speed_of(trajectory, rows, usual_speed),
     )
+
+
+def _speed_of(trajectory: Trajectory, rows: NDArray[np.int64], usual_speed: float) -> float:
+    """Median speed over neighbouring frames of one lane that were seen; else the usual one.
+
+    Jerks and lost frames make steps that no steady stage makes; they are left out.
+    """
+    pairs = rows[:-1][np.diff(rows) == 1]
+    way = np.abs(trajectory.positions[pairs + 1, 1] - trajectory.positions[pairs, 1])
+    lasted = trajectory.times_s[pairs + 1] - trajectory.times_s[pairs]
+    speeds = way[lasted > 0] / lasted[lasted > 0]
+    steady = speeds[np.abs(speeds / usual_speed - 1) < _STEADY_FRACTION]
+    return float(np.median(steady)) if len(steady) >= _STEADY_COUNT else usual_speed
+
+
+_STEADY_FRACTION = 0.05
+_STEADY_COUNT = 8
 
 
 def _turning_point(before: _Seen, after: _Seen, stage: StageHabits) -> float:
@@ -150,8 +181,12 @@ def _turning_point(before: _Seen, after: _Seen, stage: StageHabits) -> float:
     near, far = outermost, outermost + stage.speed_px_per_s * gap_s
     for _ in range(40):
         middle = (near + far) / 2
-        way_there = stage.time_to_stop_s(middle - before.direction * before.last_px)
-        way_back = stage.time_to_stop_s(middle - before.direction * after.first_px)
+        way_there = stage.time_to_stop_s(
+            middle - before.direction * before.last_px, before.speed_px_per_s
+        )
+        way_back = stage.time_to_stop_s(
+            middle - before.direction * after.first_px, after.speed_px_per_s
+        )
         if gap_s - way_there - way_back > stage.rest_s:
             near = middle
         else:
@@ -202,8 +237,9 @@ def _begin_and_end(
     part: _Seen, left_px: float, right_px: float, stage: StageHabits
 ) -> tuple[float, float]:
     begin_px, end_px = (left_px, right_px) if part.direction > 0 else (right_px, left_px)
-    before_s = stage.time_to_stop_s(part.direction * (part.first_px - begin_px))
-    after_s = stage.time_to_stop_s(part.direction * (end_px - part.last_px))
+    speed = part.speed_px_per_s
+    before_s = stage.time_to_stop_s(part.direction * (part.first_px - begin_px), speed)
+    after_s = stage.time_to_stop_s(part.direction * (end_px - part.last_px), speed)
     return part.first_s - before_s, part.last_s + after_s
 
 

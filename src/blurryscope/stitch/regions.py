@@ -1,0 +1,244 @@
+"""A stitched slide looked at stretch by stretch: what was scanned, how surely, how sharply."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from blurryscope.artifacts.frame_places import FramePlace, read_frame_places
+from blurryscope.artifacts.mosaic import Mosaic
+from blurryscope.artifacts.scan_quality import Region
+from blurryscope.basics.image import is_unscanned, optical_density
+from blurryscope.stitch.focus import focus_across, tissue_of
+
+REGION_UM = 500.0
+"""Length of a stretch: three frames of the authors' device."""
+SATURATED_FROM = 250
+"""Grey level; shading correction takes a little off what the camera gave as 255."""
+LEAST_TISSUE_FRACTION = 0.1
+"""A stretch with less is glass, whose registration and focus nobody can tell or needs."""
+_PIXEL_LEVEL = 2
+"""Of the pyramid, for tissue and brightness; only focus needs full resolution."""
+_FOCUS_SIDE_PX = 384
+_GLASS_PERCENTILE = 90
+_NEAREST = 3
+"""Frames that tell what holds at a place of their lane."""
+_LONG_STEP = 1.6
+"""In usual steps; from here on a frame is missing between two that were seen."""
+_SEEN_CONFIDENCE = 0.5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LaneTrack:
+    """The placed frames of one lane in order of time; (n,) each, mosaic pixels."""
+
+    lane: int
+    x_px: NDArray[np.float64]
+    y_px: NDArray[np.float64]
+    time_s: NDArray[np.float64]
+    confidence: NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScanSurvey:
+    """All stretches of a scan, and what they have in common."""
+
+    regions: tuple[Region, ...]
+    tracks: tuple[LaneTrack, ...]
+    pixel_size_um: float
+    size_px: tuple[int, int]
+    """(rows, columns) of the mosaic."""
+    field_px: tuple[float, float]
+    """Across the lanes and along them, as far as rectified frames reach."""
+    white: tuple[float, float, float]
+    """What empty glass gives."""
+
+
+def survey_scan(slide_dir: Path) -> ScanSurvey:
+    """Look at a stitched slide's folder: `frames.csv` and `mosaic.ome.zarr`."""
+    mosaic = Mosaic(slide_dir / "mosaic.ome.zarr")
+    tracks = lane_tracks(read_frame_places(slide_dir / "frames.csv"))
+    field_px = _field_of(tracks, mosaic.size_px)
+    white = _white_of(mosaic)
+    regions = [
+        _region(mosaic, white, tracks, number, edges, field_px)
+        for number in range(len(tracks))
+        for edges in _stretches(tracks[number], mosaic, field_px[1])
+    ]
+    return ScanSurvey(
+        regions=tuple(regions),
+        tracks=tuple(tracks),
+        pixel_size_um=mosaic.pixel_size_um,
+        size_px=mosaic.size_px,
+        field_px=field_px,
+        white=white,
+    )
+
+
+def lane_tracks(places: Sequence[FramePlace]) -> list[LaneTrack]:
+    """Sort placed frames into their lanes, in the lanes' order."""
+    rows: dict[int, list[tuple[float, float, float, float]]] = {}
+    for place in places:
+        if place.lane >= 0 and place.x_px is not None and place.y_px is not None:
+            row = (place.x_px, place.y_px, place.time_s, place.confidence)
+            rows.setdefault(place.lane, []).append(row)
+    tracks = []
+    for lane in sorted(rows):
+        x_px, y_px, time_s, confidence = np.array(rows[lane]).T
+        tracks.append(
+            LaneTrack(lane=lane, x_px=x_px, y_px=y_px, time_s=time_s, confidence=confidence)
+        )
+    return tracks
+
+
+def _field_of(tracks: Sequence[LaneTrack], size_px: tuple[int, int]) -> tuple[float, float]:
+    """The mosaic reaches half a field beyond the outermost centres."""
+    if not tracks:
+        return float(size_px[0]), float(size_px[1])
+    y_px = np.concatenate([track.y_px for track in tracks])
+    x_px = np.concatenate([track.x_px for track in tracks])
+    return (
+        max(size_px[0] - 1 - float(np.ptp(y_px)), 1.0),
+        max(size_px[1] - 1 - float(np.ptp(x_px)), 1.0),
+    )
+
+
+def _white_of(mosaic: Mosaic) -> tuple[float, float, float]:
+    overview = mosaic.read_level(mosaic.level_count - 1)
+    scanned = overview[~is_unscanned(overview)]
+    if not len(scanned):
+        return 255.0, 255.0, 255.0
+    red, green, blue = np.percentile(scanned, _GLASS_PERCENTILE, axis=0).tolist()
+    return red, green, blue
+
+
+def _stretches(track: LaneTrack, mosaic: Mosaic, along_px: float) -> list[tuple[int, int]]:
+    """Ends along x, on a grid that all lanes share, as far as the lane reaches."""
+    length_px = max(round(REGION_UM / mosaic.pixel_size_um), 1)
+    low = max(int(track.x_px.min() - along_px / 2), 0)
+    high = min(int(track.x_px.max() + along_px / 2), mosaic.size_px[1] - 1)
+    numbers = range(low // length_px, high // length_px + 1)
+    return [
+        (max(n * length_px, low), min((n + 1) * length_px, mosaic.size_px[1], high + 1))
+        for n in numbers
+    ]
+
+
+def _region(
+    mosaic: Mosaic,
+    white: tuple[float, float, float],
+    tracks: Sequence[LaneTrack],
+    number: int,
+    edges: tuple[int, int],
+    field_px: tuple[float, float],
+) -> Region:
+    track = tracks[number]
+    middle_px = (edges[0] + edges[1]) / 2
+    y_px = _y_at(track, middle_px)
+    above = _y_at(tracks[number - 1], middle_px) if number > 0 else None
+    below = _y_at(tracks[number + 1], middle_px) if number + 1 < len(tracks) else None
+    top = y_px - field_px[0] / 2 if above is None else (above + y_px) / 2
+    bottom = y_px + field_px[0] / 2 if below is None else (below + y_px) / 2
+    rows = (max(int(top), 0), min(int(bottom) + 1, mosaic.size_px[0]))
+    inside = (track.x_px >= edges[0]) & (track.x_px < edges[1])
+    seen = _look(mosaic, white, edges, rows)
+    return Region(
+        lane=track.lane,
+        x_from_px=edges[0],
+        x_to_px=edges[1],
+        y_from_px=rows[0],
+        y_to_px=rows[1],
+        frame_count=int(inside.sum()),
+        dropped_frame_count=_dropped(track, edges),
+        confidence=_confidence_at(track, seen.tissue_x_px, edges),
+        overlap_fraction=None if above is None else float(1 - (y_px - above) / field_px[0]),
+        tissue_fraction=seen.tissue_fraction,
+        unscanned_fraction=seen.unscanned_fraction,
+        saturated_fraction=seen.saturated_fraction,
+        focus=seen.focus,
+    )
+
+
+def _confidence_at(
+    track: LaneTrack, tissue_x_px: float | None, edges: tuple[int, int]
+) -> float | None:
+    """Median over the frames nearest to the tissue; where there is none, over the stretch's own.
+
+    At the end of a lane the tissue of a stretch may lie in the fields of frames outside it.
+    """
+    if tissue_x_px is not None:
+        nearest = np.argsort(np.abs(track.x_px - tissue_x_px))[:_NEAREST]
+        return float(np.median(track.confidence[nearest]))
+    inside = (track.x_px >= edges[0]) & (track.x_px < edges[1])
+    return float(np.median(track.confidence[inside])) if inside.any() else None
+
+
+def _y_at(track: LaneTrack, x_px: float) -> float:
+    """Where the lane runs at this x; the nearest frames tell."""
+    nearest = np.argsort(np.abs(track.x_px - x_px))[:_NEAREST]
+    return float(np.median(track.y_px[nearest]))
+
+
+def _dropped(track: LaneTrack, edges: tuple[int, int]) -> int:
+    """Frames missing between neighbours whose middle lies in the stretch."""
+    if len(track.x_px) < 3:
+        return 0
+    middle = (track.x_px[1:] + track.x_px[:-1]) / 2
+    here = (middle >= edges[0]) & (middle < edges[1])
+    lasted, steps = np.diff(track.time_s), np.abs(np.diff(track.x_px))
+    by_time = np.rint(lasted / np.median(lasted)) - 1
+    seen = np.minimum(track.confidence[1:], track.confidence[:-1]) > _SEEN_CONFIDENCE
+    usual_px = max(float(np.median(steps)), 1e-6)
+    by_step = np.where(seen & (steps > _LONG_STEP * usual_px), np.rint(steps / usual_px) - 1, 0)
+    return int(np.maximum(np.maximum(by_time, by_step), 0)[here].sum())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Seen:
+    """What the pixels of a stretch show; fractions as in `Region`."""
+
+    tissue_fraction: float = 0.0
+    tissue_x_px: float | None = None
+    """Where the middle of the tissue lies; None where there is too little."""
+    unscanned_fraction: float = 1.0
+    saturated_fraction: float = 0.0
+    focus: float | None = None
+
+
+def _look(
+    mosaic: Mosaic,
+    white: tuple[float, float, float],
+    columns: tuple[int, int],
+    rows: tuple[int, int],
+) -> _Seen:
+    level = min(_PIXEL_LEVEL, mosaic.level_count - 1)
+    shrink = 2**level
+    height = max((rows[1] - rows[0]) // shrink, 1)
+    width = max((columns[1] - columns[0]) // shrink, 1)
+    rgb = mosaic.read(rows[0] // shrink, columns[0] // shrink, (height, width), level)
+    scanned = ~is_unscanned(rgb)
+    count = int(scanned.sum())
+    if not count:
+        return _Seen()
+    tissue = tissue_of(optical_density(rgb, np.array(white)).mean(axis=2), ~scanned)
+    saturated = (rgb.max(axis=2) >= SATURATED_FROM) & scanned
+    seen = _Seen(
+        tissue_fraction=float(tissue.sum() / count),
+        unscanned_fraction=1 - count / scanned.size,
+        saturated_fraction=float(saturated.sum() / count),
+    )
+    if seen.tissue_fraction < LEAST_TISSUE_FRACTION:
+        return seen
+    y_px, x_px = np.median(np.argwhere(tissue), axis=0) * shrink + (rows[0], columns[0])
+    focus = _focus(mosaic, white, (float(y_px), float(x_px)))
+    return replace(seen, tissue_x_px=float(x_px), focus=focus)
+
+
+def _focus(
+    mosaic: Mosaic, white: tuple[float, float, float], middle_px: tuple[float, float]
+) -> float | None:
+    """Focus of a square of full-resolution pixels around the (y, x) of the tissue."""
+    top, left = (round(value) - _FOCUS_SIDE_PX // 2 for value in middle_px)
+    return focus_across(mosaic.read(top, left, (_FOCUS_SIDE_PX, _FOCUS_SIDE_PX)), white)
