@@ -7,6 +7,7 @@ one patient the score of another.
 
 import csv
 import datetime
+import re
 import zipfile
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,6 +23,7 @@ from blurryscope.basics.errors import InputError, MissingInputError
 _MOST_UNPACKED_BYTES = 50_000_000
 _MOST_PACKING_RATIO = 100
 _MOST_CELLS = 500_000
+_LOOKED_AT_LINES = 200
 _OLE_MAGIC = bytes.fromhex("d0cf11e0a1b11ae1")  # old .xls, and every password-protected .xlsx
 
 
@@ -62,13 +64,19 @@ def read_sheet(path: Path, tab: str | None = None) -> Sheet:
 
 def _read_csv(path: Path) -> Sheet:
     text = _decoded(path)
-    first_line = text.lstrip("\r\n").split("\n", 1)[0]
-    delimiter = max(",;\t", key=first_line.count)
+    lines = text.splitlines()
     try:
-        rows = list(csv.reader(text.splitlines(), delimiter=delimiter, strict=True))
+        rows = list(csv.reader(lines, delimiter=_delimiter(lines), strict=True))
     except csv.Error as error:
         raise InputError(path, f"is not a readable CSV file ({error})", _SAVE_AGAIN) from error
     return _sheet(str(path), rows)
+
+
+def _delimiter(lines: list[str]) -> str:
+    """What most of the first lines have; titles above the headings have none."""
+    unquoted = [re.sub(r'"[^"]*"', "", line) for line in lines[:_LOOKED_AT_LINES]]
+    first = next((line for line in unquoted if line.strip()), "")
+    return max(",;\t", key=lambda sign: (sum(sign in line for line in unquoted), first.count(sign)))
 
 
 _SAVE_AGAIN = "Save it again as CSV (UTF-8) or XLSX"
