@@ -184,6 +184,8 @@ class Candidate(BaseModel):
     """The part that stems from where the array lies in the scan."""
     stain: float
     """The part that stems from brown stain against the map's scores; 0 where not used."""
+    answer: str = ""
+    """What to add to the command line to choose this one."""
 
 
 class CoreGrid(BaseModel):

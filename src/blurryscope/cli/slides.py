@@ -220,3 +220,6 @@ def _say_doubts(folders: list[Path]) -> None:
             print(f"{folder}: the names of its cores NEED CONFIRMATION:")
             for reason in grid.reasons:
                 print(f"  {reason}")
+            choice = folder / "cores" / "candidates.png"
+            if choice.is_file():
+                print(f"  {choice} shows what there is to choose from, and what to answer")

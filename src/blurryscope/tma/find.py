@@ -10,6 +10,7 @@ from blurryscope.artifacts.tissue_cores import Block, CoreGrid, TissueCore
 from blurryscope.basics.her2 import RESEARCH_USE_ONLY
 from blurryscope.tma.measure import measured_cores
 from blurryscope.tma.named_blocks import NamedBlock, named_blocks
+from blurryscope.tma.naming import Alternative, Naming
 from blurryscope.tma.picture import SlidePicture
 from blurryscope.tma.settings import TmaSettings
 from blurryscope.tma.sight import SlideSight, look_at_slide
@@ -23,6 +24,8 @@ class Dearrayed:
     cores: tuple[TissueCore, ...]
     grid: CoreGrid
     white: WhiteBalance
+    alternatives: tuple[Alternative, ...] = ()
+    """Ways to place the names, or those of the least sure block; the one taken comes first."""
 
 
 def find_cores(
@@ -40,7 +43,16 @@ def find_cores(
     cores = measured_cores(picture, sight.white, nodes, diameter_px)
     grid = _core_grid(picture, sight, blocks, cores)
     grid = grid.model_copy(update={"confirmed_by_hand": settings.place is not None})
-    return Dearrayed(cores=tuple(cores), grid=grid, white=sight.white)
+    return Dearrayed(
+        cores=tuple(cores),
+        grid=grid,
+        white=sight.white,
+        alternatives=_least_sure(blocks).alternatives,
+    )
+
+
+def _least_sure(blocks: Sequence[NamedBlock]) -> Naming:
+    return min((block.naming for block in blocks), key=lambda naming: naming.margin)
 
 
 def _core_grid(
@@ -49,7 +61,7 @@ def _core_grid(
     blocks: Sequence[NamedBlock],
     cores: Sequence[TissueCore],
 ) -> CoreGrid:
-    least_sure = min((block.naming for block in blocks), key=lambda naming: naming.margin)
+    least_sure = _least_sure(blocks)
     reasons = tuple(reason for block in blocks for reason in block.reasons)
     vectors = [block.lattice.nodes.vectors for block in blocks]
     rows, columns = (

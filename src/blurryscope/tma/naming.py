@@ -1,7 +1,7 @@
 """Which core has which name, how sure that is, and what a person should be asked."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,17 +12,40 @@ from blurryscope.basics.core_name import CoreName
 from blurryscope.basics.errors import InputError
 from blurryscope.tma.nodes import NodeTable
 from blurryscope.tma.placement import Orientation, Placement, all_placements, names_of_nodes
+from blurryscope.tma.reasons import (
+    better_turns,
+    reasons_of_map,
+    reasons_of_margin,
+    reasons_of_places,
+    reasons_of_turns,
+)
 from blurryscope.tma.settings import TmaSettings
 
 _TURNS = tuple(turn for turn in Orientation if not turn.is_mirrored)
 _MOST_MARGIN = 999.0
 """Stands for: no other placement is possible."""
-_ALARM = 3.0
-"""Nats by which another orientation must fit better to raise an alarm."""
 _CANDIDATE_COUNT = 5
-_LEAST_FOUND_FRACTION = 0.5
-_SURE = 2.5
-"""Nats from which on a single place is called surely full or surely empty."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlaceSeen:
+    """A place of the map as one candidate puts it on the slide."""
+
+    xy: tuple[float, float]
+    """In the picture that the nodes were looked for in."""
+    is_expected: bool
+    """Whether the map lists a core there."""
+    has_tissue: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alternative:
+    """A candidate with the places that it gives, for a person to choose from."""
+
+    candidate: Candidate
+    places: Mapping[CoreName, PlaceSeen]
+    unnamed_count: int
+    """Pieces of tissue on the lattice that get no name of a core in the map."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,9 +58,16 @@ class Naming:
     columns: int
     orientation: Orientation
     margin: float
+    evidence: float
+    """Nats by which this explains the tissue better than calling all of it debris."""
     reasons: tuple[str, ...]
-    candidates: tuple[Candidate, ...]
+    alternatives: tuple[Alternative, ...]
+    """The likeliest placements; the one taken comes first."""
     is_by_map: bool
+
+    @property
+    def candidates(self) -> tuple[Candidate, ...]:
+        return tuple(alternative.candidate for alternative in self.alternatives)
 
 
 def named_by_grid(nodes: NodeTable) -> Naming:
@@ -55,8 +85,9 @@ def named_by_grid(nodes: NodeTable) -> Naming:
         columns=len(columns),
         orientation=Orientation.AS_SCANNED,
         margin=0.0,
+        evidence=0.0,
         reasons=("There was no map: names count the rows and columns seen, they are no lab's",),
-        candidates=(),
+        alternatives=(),
         is_by_map=False,
     )
 
@@ -79,37 +110,56 @@ def named_by_map(
     `doubts` are reasons to ask that are known already; `lab_name` turns a name of `slide_map`
     into what a person should read.
     """
-    allowed = _allowed_orientations(settings)
-    fitting = _fitting_orientations(nodes, slide_map, allowed)
-    placements = all_placements(nodes, slide_map, fitting)
-    if not settings.uses_stain:
-        placements.sort(key=lambda placement: -placement.score_without_stain)
+    fitting = _fitting_orientations(nodes, slide_map, _allowed_orientations(settings))
+    every = _weighed(nodes, slide_map, tuple(Orientation), settings)
+    placements = [placement for placement in every if placement.orientation in fitting]
     best = _placed_by_hand(placements, settings.place)
-    margin = _margin(best, [other for other in placements if other is not best])
+    rivals = [placement for placement in placements if placement is not best]
+    better = better_turns(best, [other for other in every if other.orientation not in fitting])
+    margin = _margin(best, rivals)
     places = names_of_nodes(best, slide_map.rows, slide_map.columns)
-    others = [turn for turn in _TURNS if turn not in fitting]
-    turned = all_placements(nodes, slide_map, tuple(others)) if settings.uses_stain else []
     reasons = (
         []
         if settings.place is not None
         else [
             *doubts,
-            *_reasons_of_margin(best, placements, margin, settings.least_margin),
-            *_reasons_of_turns(best, turned),
-            *_reasons_of_map(slide_map),
-            *_reasons_of_places(nodes, slide_map, places, lab_name),
+            *reasons_of_margin(best, rivals, margin, settings.least_margin),
+            *reasons_of_turns(best, better),
+            *reasons_of_map(slide_map),
+            *reasons_of_places(nodes, slide_map, places, lab_name),
         ]
     )
+    shown = [best, *better[:1], *rivals][:_CANDIDATE_COUNT]
     return Naming(
         places=places,
         rows=slide_map.rows,
         columns=slide_map.columns,
         orientation=best.orientation,
         margin=margin,
+        evidence=best.score,
         reasons=tuple(reasons),
-        candidates=tuple(_candidate(p, best) for p in placements[:_CANDIDATE_COUNT]),
+        alternatives=tuple(
+            _alternative(nodes, slide_map, placement, _candidate(placement, best, every), lab_name)
+            for placement in shown
+        ),
         is_by_map=True,
     )
+
+
+def _weighed(
+    nodes: NodeTable,
+    slide_map: SlideMap,
+    orientations: tuple[Orientation, ...],
+    settings: TmaSettings,
+) -> list[Placement]:
+    """Best first."""
+    placements = all_placements(nodes, slide_map, orientations)
+    if settings.uses_stain:
+        return placements
+    return [
+        replace(placement, stain=0.0)
+        for placement in sorted(placements, key=lambda p: -p.score_without_stain)
+    ]
 
 
 def _allowed_orientations(settings: TmaSettings) -> tuple[Orientation, ...]:
@@ -166,99 +216,9 @@ def _margin(best: Placement, others: list[Placement]) -> float:
     return min([_MOST_MARGIN, *leads])
 
 
-def _reasons_of_margin(
-    best: Placement, placements: list[Placement], margin: float, least: float
-) -> list[str]:
-    if margin >= least:
-        return []
-    others = [placement for placement in placements if placement is not best]
-    rival = max(others, key=lambda placement: placement.score_without_stain)
-    by_stain = (
-        ", and what decides between them is only the brown stain against the map's scores"
-        if best.stain - rival.stain > max(margin, 0.0) + 0.5
-        else ""
-    )
-    return [
-        f"The cores fit the map nearly as well {_move(best, rival)} "
-        f"(margin {margin:.1f}, wanted {least:.1f}){by_stain}"
-    ]
-
-
-def _move(best: Placement, rival: Placement) -> str:
-    down, right = rival.top - best.top, rival.left - best.left
-    moves = [
-        f"{abs(steps)} {line}{'s' if abs(steps) > 1 else ''} {ahead if steps > 0 else back}"
-        for steps, line, ahead, back in (
-            (down, "row", "down", "up"),
-            (right, "column", "right", "left"),
-        )
-        if steps
-    ]
-    if rival.orientation is not best.orientation:
-        return f"with the array {rival.orientation}"
-    return f"with all names moved {' and '.join(moves)}"
-
-
-def _reasons_of_turns(best: Placement, turned: list[Placement]) -> list[str]:
-    better = [other for other in turned if other.score > best.score + _ALARM]
-    if not better:
-        return []
-    return [
-        f"The cores and their stain fit the map better with the array {better[0].orientation} "
-        f"(by {better[0].score - best.score:.1f}); was the slide put in turned?"
-    ]
-
-
-def _reasons_of_map(slide_map: SlideMap) -> list[str]:
-    """A list that starts at row B fits as well one row off: nothing on a slide tells rows' names.
-
-    Places that the map itself calls empty are listed, and tell.
-    """
-    lines = (
-        ("row A", min(name.row for name in slide_map.entries)),
-        ("column 1", min(name.column for name in slide_map.entries)),
-    )
-    return [
-        f"The map says nothing of {line}: was a line added to it or taken from it?"
-        for line, first in lines
-        if first > 0
-    ]
-
-
-def _reasons_of_places(
-    nodes: NodeTable,
-    slide_map: SlideMap,
-    places: Mapping[CoreName, tuple[int, int]],
-    lab_name: Callable[[CoreName], CoreName],
-) -> list[str]:
-    wanted = [name for name in places if slide_map.expects_tissue(name)]
-    found = [name for name in wanted if nodes.tissue[places[name]] > 0]
-    outside = [name for name in wanted if not nodes.in_scan[places[name]]]
-    extra = [
-        name
-        for name in places
-        if not slide_map.expects_tissue(name) and nodes.tissue[places[name]] > _SURE
-    ]
-    reasons = []
-    if len(found) < _LEAST_FOUND_FRACTION * len(wanted):
-        reasons.append(f"Only {len(found)} of {len(wanted)} cores of the map were found")
-    if outside:
-        reasons.append(f"The scan has no room for {_listed(map(lab_name, outside))}")
-    if extra:
-        reasons.append(
-            f"Tissue lies where the map has no core ({_listed(map(lab_name, extra))}): "
-            "is it the map of this slide?"
-        )
-    return reasons
-
-
-def _listed(names: Iterable[CoreName]) -> str:
-    every = [str(name) for name in sorted(names)]
-    first = ", ".join(every[:8])
-    return first if len(every) <= 8 else f"{first} and {len(every) - 8} more"
-
-
-def _candidate(placement: Placement, best: Placement) -> Candidate:
+def _candidate(placement: Placement, best: Placement, every: Sequence[Placement]) -> Candidate:
+    """`every` is best first."""
+    of_its_turn = next(other for other in every if other.orientation is placement.orientation)
     return Candidate(
         orientation=placement.orientation,
         row_shift=placement.top - best.top,
@@ -267,4 +227,31 @@ def _candidate(placement: Placement, best: Placement) -> Candidate:
         presence=placement.presence,
         scan=placement.scan,
         stain=placement.stain,
+        answer=(
+            f"--orientation {placement.orientation} "
+            f"--place {placement.top - of_its_turn.top},{placement.left - of_its_turn.left}"
+        ),
+    )
+
+
+def _alternative(
+    nodes: NodeTable,
+    slide_map: SlideMap,
+    placement: Placement,
+    candidate: Candidate,
+    lab_name: Callable[[CoreName], CoreName],
+) -> Alternative:
+    places = {}
+    named_count = 0
+    for name, at in names_of_nodes(placement, slide_map.rows, slide_map.columns).items():
+        is_expected, has_tissue = slide_map.expects_tissue(name), bool(nodes.tissue[at] > 0)
+        named_count += is_expected and has_tissue
+        x, y = nodes.found[at] if has_tissue else nodes.predicted[at]
+        places[lab_name(name)] = PlaceSeen(
+            xy=(float(x), float(y)), is_expected=is_expected, has_tissue=has_tissue
+        )
+    return Alternative(
+        candidate=candidate,
+        places=places,
+        unnamed_count=int(np.count_nonzero(nodes.tissue > 0)) - named_count,
     )

@@ -12,6 +12,7 @@ from enum import StrEnum
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.signal import fftconvolve
 
 from blurryscope.artifacts.slide_map import Presence, SlideMap
 from blurryscope.basics.core_name import CoreName
@@ -157,52 +158,73 @@ class _LaidMap:
 
 
 def _placements_of(seen: NodeTable, laid: _LaidMap) -> Iterator[Placement]:
-    rows, columns = laid.expected.shape
-    outside = _log_likelihood(_OUTSIDE, seen.tissue)
+    """Every offset at once: sums over windows are correlations of tables."""
+    if np.any(np.array(laid.expected.shape) > seen.tissue.shape):
+        return
     cores = np.maximum(seen.tissue, 0.0)
-    for top in range(seen.tissue.shape[0] - rows + 1):
-        for left in range(seen.tissue.shape[1] - columns + 1):
-            window = np.s_[top : top + rows, left : left + columns]
-            if cores[window].sum() < _LEAST_COVERED * cores.sum():
-                continue
-            inside = _log_likelihood(laid.expected, seen.tissue[window])
-            yield Placement(
-                orientation=laid.orientation,
-                top=top,
-                left=left,
-                presence=float((inside - outside[window]).sum() + outside.sum()),
-                scan=_scan_evidence(seen, laid, window, (top, left)),
-                stain=_stain_evidence(seen.brown[window], laid.stain),
-            )
+    covered = _window_sums(cores, np.ones(laid.expected.shape))
+    presence = _presence_evidence(seen.tissue, laid.expected)
+    scan = _scan_evidence(seen, laid)
+    stain = _stain_evidence(seen.brown, laid.stain)
+    for top, left in zip(*np.nonzero(covered >= _LEAST_COVERED * cores.sum()), strict=True):
+        yield Placement(
+            orientation=laid.orientation,
+            top=int(top),
+            left=int(left),
+            presence=float(presence[top, left]),
+            scan=float(scan[top, left]),
+            stain=float(stain[top, left]),
+        )
 
 
-def _log_likelihood(probability: Floats | float, ratio: Floats) -> Floats:
+def _window_sums(table: Floats, weights: Floats) -> Floats:
+    """At every offset of `weights` within `table` the sum of their products.
+
+    Rounded far below what matters, so that placements that are equally likely come out equal.
+    """
+    sums = np.asarray(fftconvolve(table, weights[::-1, ::-1], mode="valid"), np.float64)
+    return np.asarray(np.round(sums, 7))
+
+
+def _presence_evidence(tissue: Floats, expected: Floats) -> Floats:
+    """At every offset, against calling everything seen debris."""
+    outside = _log_likelihood(_OUTSIDE, tissue)
+    gains = [
+        _window_sums(_log_likelihood(level, tissue) - outside, (expected == level).astype(float))
+        for level in np.unique(expected)
+    ]
+    return np.asarray(np.sum(gains, axis=0))
+
+
+def _log_likelihood(probability: float, ratio: Floats) -> Floats:
     """Of what was seen, against no tissue, if tissue has this probability."""
     return np.asarray(np.log(probability * np.exp(ratio) + 1.0 - probability))
 
 
-def _scan_evidence(
-    seen: NodeTable,
-    laid: _LaidMap,
-    window: tuple[slice, slice],
-    corner: tuple[int, int],
-) -> float:
-    cut_off = np.count_nonzero(laid.is_wanted & ~seen.in_scan[window])
-    middle = np.add(corner, (np.array(laid.expected.shape) - 1) / 2)
-    away = (middle - np.array(seen.middle_of_scan)) / _CENTRE_SPREAD_PITCHES
-    return float(_OUT_OF_SCAN * cut_off - 0.5 * (away @ away))
+def _scan_evidence(seen: NodeTable, laid: _LaidMap) -> Floats:
+    cut_off = _window_sums((~seen.in_scan).astype(float), laid.is_wanted.astype(float))
+    shape = np.array(laid.expected.shape)
+    corners = np.moveaxis(np.indices(cut_off.shape), 0, -1)
+    away = corners + (shape - 1) / 2 - np.array(seen.middle_of_scan)
+    return np.asarray(
+        _OUT_OF_SCAN * cut_off - 0.5 * ((away / _CENTRE_SPREAD_PITCHES) ** 2).sum(axis=-1)
+    )
 
 
-def _stain_evidence(brown: Floats, wanted: Floats) -> float:
+def _stain_evidence(brown: Floats, wanted: Floats) -> Floats:
     """Profile likelihood of a straight line from score to stain, against no relation.
 
     Halved and capped, since stain differs within a score and the line is a guess.
     """
-    both = np.isfinite(brown) & np.isfinite(wanted)
-    if np.count_nonzero(both) < 4 or np.ptp(wanted[both]) == 0 or np.ptp(brown[both]) == 0:
-        return 0.0
-    correlation = float(np.corrcoef(brown[both], wanted[both])[0, 1])
-    if correlation <= 0:
-        return 0.0
-    gain = -0.5 * np.count_nonzero(both) * np.log(1.0 - min(correlation, 0.999) ** 2)
-    return float(min(0.5 * gain, _MOST_STAIN))
+    is_seen, is_wanted = np.isfinite(brown).astype(float), np.isfinite(wanted).astype(float)
+    seen, level = np.nan_to_num(brown), np.nan_to_num(wanted)
+    count = np.rint(_window_sums(is_seen, is_wanted))
+    seen_sum, level_sum = _window_sums(seen, is_wanted), _window_sums(is_seen, level)
+    covariance = count * _window_sums(seen, level) - seen_sum * level_sum
+    spread = (count * _window_sums(seen**2, is_wanted) - seen_sum**2) * (
+        count * _window_sums(is_seen, level**2) - level_sum**2
+    )
+    tells = (count >= 4) & (spread > 1e-6) & (covariance > 0)
+    correlation = np.where(tells, covariance / np.sqrt(np.where(tells, spread, 1.0)), 0.0)
+    gain = -0.5 * count * np.log(1.0 - np.minimum(correlation, 0.999) ** 2)
+    return np.asarray(np.minimum(0.5 * gain, _MOST_STAIN))

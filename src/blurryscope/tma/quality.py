@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from blurryscope.artifacts.tissue_cores import CoreStatus
-from blurryscope.basics.image import Grey, Mask, Rgb, is_unscanned, optical_density
+from blurryscope.basics.image import Grey, Mask, Rgb, is_unscanned, optical_density, to_uint8
 from blurryscope.tma.tissue import tissue_density
 
 _WORKING_DIAMETER_PX = 300
@@ -83,10 +83,12 @@ def measure_core(rgb: Rgb, white: NDArray[np.float64], diameter_px: float) -> Co
 
 def status_of(measures: CoreMeasures, tissue_ratio: float, *, is_expected: bool) -> CoreStatus:
     """What to call it; `tissue_ratio` is the log-likelihood ratio of a core against none."""
+    is_cut = measures.unscanned_fraction > 0.04
+    shows_none = measures.tissue_fraction < _MISSING_BELOW * (1.0 - measures.unscanned_fraction)
     checks = (
-        (measures.unscanned_fraction > 0.04 and measures.is_hole, CoreStatus.HOLED),
-        (measures.unscanned_fraction > 0.04, CoreStatus.EDGE_CUT),
-        (tissue_ratio < 0 and measures.tissue_fraction < _MISSING_BELOW, CoreStatus.MISSING),
+        (tissue_ratio < 0 and shows_none, CoreStatus.MISSING),
+        (is_cut and measures.is_hole, CoreStatus.HOLED),
+        (is_cut, CoreStatus.EDGE_CUT),
         (tissue_ratio < -1.5, CoreStatus.MISSING),
         (tissue_ratio < 1.0, CoreStatus.UNSURE),
         (not is_expected, CoreStatus.EXTRA),
@@ -110,7 +112,9 @@ def _is_hole(unscanned: Mask, usual: Mask) -> bool:
 
 
 def _density(rgb: Rgb, white: NDArray[np.float64], scanned: Mask, diameter_px: float) -> Grey:
-    smooth = np.asarray(cv2.GaussianBlur(rgb, (0, 0), max(0.012 * diameter_px, 0.5)), np.uint8)
+    glass = to_uint8(white)  # black that was never scanned must not bleed into what was
+    filled = np.where(scanned[..., None], rgb, glass)
+    smooth = np.asarray(cv2.GaussianBlur(filled, (0, 0), max(0.012 * diameter_px, 0.5)), np.uint8)
     return np.where(scanned, tissue_density(smooth, white), np.float32(0))
 
 

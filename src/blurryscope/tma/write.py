@@ -11,8 +11,9 @@ from blurryscope.artifacts.tissue_cores import (
     write_core_grid,
     write_tissue_cores,
 )
-from blurryscope.artifacts.whole import whole_file, whole_folder
+from blurryscope.artifacts.whole import whole_folder
 from blurryscope.basics.image import Rgb
+from blurryscope.tma.candidates import draw_candidates
 from blurryscope.tma.find import Dearrayed
 from blurryscope.tma.overview import draw_overview
 from blurryscope.tma.picture import SlidePicture, working_picture
@@ -25,13 +26,20 @@ _CROP_DIAMETERS = 1.2
 def write_cores(dearrayed: Dearrayed, picture: SlidePicture, out_dir: Path) -> None:
     """Write `cores/` (pictures, `overview.png`), `cores.json`, and last `cores.csv`.
 
+    Where a person must choose a placement, `cores/candidates.png` shows what there is to choose.
+
     Each is there whole or not at all, so a `cores.csv` says that all the rest is there too.
     """
     with whole_folder(out_dir / "cores") as folder:
         for core in dearrayed.cores:
             if core.status is not CoreStatus.MISSING:
-                write_png(folder / f"{core.name}.png", core_picture(picture, core, dearrayed.white))
-        write_png(folder / "overview.png", draw_overview(dearrayed, working_picture(picture)))
+                crop = core_picture(picture, core, dearrayed.white)
+                _store_png(folder / f"{core.name}.png", crop)
+        working = working_picture(picture)
+        _store_png(folder / "overview.png", draw_overview(dearrayed, working))
+        choice = draw_candidates(dearrayed, working) if dearrayed.grid.needs_confirmation else None
+        if choice is not None:
+            _store_png(folder / "candidates.png", choice)
     write_core_grid(out_dir / "cores.json", dearrayed.grid)
     write_tissue_cores(out_dir / "cores.csv", dearrayed.cores)
 
@@ -43,8 +51,7 @@ def core_picture(picture: SlidePicture, core: TissueCore, white: WhiteBalance) -
     return white.apply(picture.read(top, left, (side, side)))
 
 
-def write_png(path: Path, rgb: Rgb) -> None:
-    """Write a picture as PNG, whole or not at all."""
+def _store_png(path: Path, rgb: Rgb) -> None:
+    """Not by cv2.imwrite, which cannot write to all Windows paths."""
     encoded = cv2.imencode(".png", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR))[1]
-    with whole_file(path) as partial:  # not cv2.imwrite: it cannot write to all Windows paths
-        partial.write_bytes(np.asarray(encoded).tobytes())
+    path.write_bytes(np.asarray(encoded).tobytes())
