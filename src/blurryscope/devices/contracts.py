@@ -146,7 +146,8 @@ class Stage(Protocol):
         """Wait for the end of all moves; at once if none runs.
 
         Raises `StageHeldError` when it stands before it is there, `LimitHitError`,
-        `StageStalledError` (told to move, does not; it is stopped then) or `StageRestartedError`.
+        `StageStalledError` (told to move, does not; it is stopped then), `StageRestartedError`,
+        or `StageAstrayError` when it rests elsewhere.
         """
         ...
 
@@ -155,11 +156,29 @@ class Stage(Protocol):
         ...
 
     def resume(self) -> None:
-        """Go on with what `hold` or the watchdog interrupted; nothing if nothing was."""
+        """Go on with what `hold` interrupted; nothing if nothing was.
+
+        After its watchdog the stage has forgotten the move: `StageHeldError`, `stop` frees it.
+        """
         ...
 
     def stop(self) -> None:
-        """Slow down in good order and forget all moves; the position stays known. No waiting."""
+        """Slow down in good order, forget all moves, and wait until it stands; a ramp's time.
+
+        The position stays known. Also takes back a hold and the watchdog's stop.
+        """
+        ...
+
+
+class Lamp(Protocol):
+    """The light under the slide, where the stage's controller switches it."""
+
+    def light(self, level_fraction: float) -> None:
+        """From 0, dark, to 1; after all moves that were started before."""
+        ...
+
+    def mark(self, dark_s: float) -> None:
+        """Dark for a moment, then as before, as a mark in the film; after all moves before."""
         ...
 
 

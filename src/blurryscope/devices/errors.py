@@ -14,7 +14,8 @@ BlurryScopeError
     │   ├── LimitHitError           ran into a switch; does not know where it is
     │   ├── StageStalledError       was told to move and does not
     │   ├── StageRestartedError     restarted by itself; does not know where it is
-    │   └── StageHeldError          stands before its target: held by a person or its watchdog
+    │   ├── StageHeldError          stands before its target: held by a person or its watchdog
+    │   └── StageAstrayError        stands elsewhere than it was sent
     └── CameraError
         └── CameraFrozenError       sends no pictures, or the same one again and again
 """
@@ -66,7 +67,7 @@ class SettingsRefusedError(DeviceError):
 
 
 class StageError(DeviceError):
-    """The stage; what is its position worth afterwards? `position_is_known` says."""
+    """The stage; `position_is_known` says whether a new homing is needed first."""
 
     position_is_known = False
 
@@ -99,6 +100,12 @@ class StageRestartedError(StageError):
 
 class StageHeldError(StageError):
     """The stage stopped in good order before it was there: feed hold, stop, or its watchdog."""
+
+    position_is_known = True
+
+
+class StageAstrayError(StageError):
+    """The stage rests where it was not sent: a command was damaged on its way."""
 
     position_is_known = True
 

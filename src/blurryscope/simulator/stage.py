@@ -78,7 +78,7 @@ class StagePath:
         self._lane_y_um += rng.normal(0.0, s.step_jitter_um, zigzag.lane_count)
         self._clock = _clock_with_jerks(self._period_s, lane_s, zigzag.lane_count, s, rng)
         self._screw_phase = rng.uniform(0, 2 * math.pi)
-        self._drift = tuple(_Drift(s.wander_um, self.duration_s, rng) for _ in range(2))
+        self._drift = tuple(Drift(s.wander_um, self.duration_s, rng) for _ in range(2))
         self._shake_phase = rng.uniform(0, 2 * math.pi, 2)
 
     @property
@@ -179,7 +179,7 @@ def _clock_with_jerks(
     return np.array(real), np.array(steady)
 
 
-class _Drift:
+class Drift:
     """A slow wander: a sum of a few waves with periods of ten seconds to three minutes."""
 
     def __init__(self, deviation_um: float, duration_s: float, rng: np.random.Generator) -> None:

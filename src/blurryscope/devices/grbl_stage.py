@@ -1,0 +1,435 @@
+"""A stage on a GRBL 1.1 controller: our firmware, GRBL, grblHAL, FluidNC."""
+
+import contextlib
+import logging
+import math
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Self
+
+from blurryscope.basics.clock import Clock, SystemClock
+from blurryscope.devices.contracts import StageLimits, StageMode, StagePoint, StageStatus
+from blurryscope.devices.errors import (
+    DeviceError,
+    GarbledLinkError,
+    HomingFailedError,
+    LimitHitError,
+    NotHomedError,
+    OutsideLimitsError,
+    SettingsRefusedError,
+    StageAstrayError,
+    StageError,
+    StageHeldError,
+    StageRestartedError,
+    StageStalledError,
+)
+from blurryscope.devices.grbl_link import AlarmError, GrblLink, RefusedLineError
+from blurryscope.devices.grbl_words import ALARMS, ERRORS, Report, read_settings
+from blurryscope.devices.serial_port import SerialPort
+
+logger = logging.getLogger(__name__)
+
+_ARRIVED_UM = 3.0
+"""Reports round to a micrometre, steps of a coarse screw to 2.5."""
+_STALLED_S = 1.0
+_HOMING_S = 180.0
+_LOOK_S = 0.05
+_HOMING_ALARMS = frozenset({6, 7, 8, 9})
+_HOME_AGAIN = "Home the stage, then begin the lane again"
+
+
+class GrblStage:
+    """Drives a stage by the page `firmware/protocol.md`; see `Stage` for what each method does.
+
+    Parameters
+    ----------
+    url
+        The serial port: `/dev/ttyACM0`, `COM3`.
+    clock
+        What it waits on.
+    profile
+        What the instrument was measured with: settings of the controller by number. Other
+        values there are told and refused, and never written over.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        clock: Clock | None = None,
+        profile: Mapping[int, float] | None = None,
+    ) -> None:
+        self._url = url
+        self._clock = clock or SystemClock()
+        self._profile = dict(profile or {})
+        self._link = GrblLink(SerialPort(url), self._clock)
+        self._limits: StageLimits | None = None
+        self._target: StagePoint | None = None
+        self._due_s = 0.0
+        self._stop_count = 0
+        self._resets_seen = 0
+        self._known_boot: str | None = None
+        self._uptime_ms = 0
+        self._has_homed = False
+
+    def __enter__(self) -> Self:
+        self._link.open()
+        try:
+            self._limits = self._read_limits()
+            report = self._link.report()
+            self._remember_boot(report)
+            self._resets_seen = self._link.reset_count
+            # Plain GRBL cannot say whether it was homed or only unlocked: it has to home again.
+            self._has_homed = bool(report.is_homed)
+        except (RefusedLineError, AlarmError) as error:
+            self._link.close()
+            raise self._explained(error) from error
+        except BaseException:
+            self._link.close()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            with contextlib.suppress(DeviceError):  # its watchdog stops it all the same
+                self.stop()
+        finally:
+            self._link.close()
+
+    @property
+    def name(self) -> str:
+        firmware = self._link.identity.get("FIRMWARE") or self._link.identity.get("VER", "GRBL")
+        return f"{firmware} on {self._url}"
+
+    @property
+    def limits(self) -> StageLimits:
+        if self._limits is None:
+            raise NotHomedError(self._url, "is not open", "Open the stage in `with`")
+        return self._limits
+
+    def status(self) -> StageStatus:
+        return self._status(self._link.report())
+
+    def home(self) -> StageStatus:
+        with self._link.lock:
+            self._free()
+            try:
+                self._link.ask("$H", _HOMING_S)
+            except AlarmError as error:
+                raise self._homing_failed(error.number) from error
+            except RefusedLineError as error:
+                raise self._homing_failed(self._link.alarm, error.number) from error
+            report = self._link.report()
+            if report.state == "Alarm" or report.is_homed is False:
+                raise self._homing_failed(self._link.alarm)
+            self._remember_boot(report)
+            self._resets_seen = self._link.reset_count
+            self._has_homed = True
+            self._forget_moves()
+            return self._status(report)
+
+    def move_to(self, target: StagePoint, speed_um_per_s: float | None = None) -> None:
+        if not self.limits.contain(target):
+            raise OutsideLimitsError(
+                self._url,
+                f"cannot go to {_place(target)}, outside {_place(self.limits.lowest)} to "
+                f"{_place(self.limits.highest)}",
+                "Plan within the limits, or lay the slide elsewhere",
+            )
+        if speed_um_per_s is not None and speed_um_per_s <= 0:
+            raise ValueError(f"speed_um_per_s must be positive, got {speed_um_per_s}")
+        with self._link.lock, self._told_in_words():
+            report = self._link.report()
+            self._refuse_unless_ready(report)
+            start = self._target or _point(report)
+            self._link.ask(_move_line(target, speed_um_per_s))
+            speed = min(speed_um_per_s or math.inf, self.limits.speed_um_per_s)
+            lasts_s = start.distance_um(target) / speed
+            lasts_s += 2 * speed / self.limits.acceleration_um_per_s2
+            # z may be several times slower than x: the limit is there for what hangs, not to pace.
+            self._due_s = max(self._due_s, self._clock.monotonic_s()) + 2 * lasts_s + 5.0
+            self._target = target
+
+    def wait_until_rest(self) -> StageStatus:
+        stops = self._stop_count
+        watch = _StallWatch(self._clock)
+        while True:
+            with self._link.lock, self._told_in_words():
+                report = self._link.report()
+                self._refuse_lost(report)
+                if self._stop_count != stops:
+                    raise self._held("was stopped")
+                if report.state == "Hold" and report.is_at_rest:
+                    raise self._held(
+                        "was stopped by its watchdog: it heard nothing from this computer"
+                        if report.is_stopped_by_watchdog
+                        else "was held"
+                    )
+                if report.state not in {"Run", "Jog", "Home", "Hold"}:
+                    return self._arrived(report)
+                is_hanging = watch.sees_standing(report)
+                if is_hanging or self._clock.monotonic_s() > self._due_s:
+                    self.stop()
+                    raise StageStalledError(
+                        self._url,
+                        f"says that it moves, and stands at {_place(_point(report))}",
+                        "Check motor, screw and power, then home the stage",
+                    )
+            self._clock.sleep(_LOOK_S)
+
+    def hold(self) -> None:
+        self._link.signal(b"!")
+
+    def resume(self) -> None:
+        with self._link.lock:
+            report = self._link.report()
+            self._refuse_lost(report)
+            if report.is_stopped_by_watchdog:
+                raise self._held("was stopped by its watchdog")
+            if report.state == "Hold":
+                self._link.signal(b"~")
+                self._due_s += 3600.0  # how long it was held is nobody's fault
+
+    def stop(self) -> None:
+        self._link.signal(b"!")
+        self._stop_count += 1
+        with self._link.lock:
+            self._free()
+            self._forget_moves()
+
+    def light(self, level_fraction: float) -> None:
+        """Light the lamp, from 0, dark, to 1; after all moves that were started before."""
+        if not 0 <= level_fraction <= 1:
+            raise ValueError(f"level_fraction must lie in 0..1, got {level_fraction}")
+        line = f"M3 S{level_fraction * 1000:.0f}" if level_fraction else "M5"
+        with self._told_in_words():
+            self._link.ask(line, self._patience_s())
+
+    def mark(self, dark_s: float) -> None:
+        """Make the lamp dark for a moment, then as before: a mark in the film."""
+        if not 0 <= dark_s <= 60:
+            raise ValueError(f"dark_s must lie in 0..60, got {dark_s}")
+        if "MARK" not in self._link.identity.get("NEWOPT", ""):
+            raise SettingsRefusedError(
+                self._url, "cannot make marks with its lamp", "Use this project's firmware"
+            )
+        with self._told_in_words():
+            self._link.ask(f"M100 P{dark_s:.3f}", self._patience_s() + dark_s)
+
+    # What the controller says
+
+    def _status(self, report: Report) -> StageStatus:
+        is_homed = self._is_homed(report)
+        return StageStatus(
+            mode=_mode(report, is_homed=is_homed, has_alarm=self._link.alarm is not None),
+            position=_point(report),
+            is_homed=is_homed,
+            time_s=self._clock.monotonic_s(),
+            boot_id=report.boot_id,
+            note=self._link.note,
+        )
+
+    def _is_homed(self, report: Report) -> bool:
+        if report.is_homed is not None:
+            return report.is_homed
+        return self._has_homed and report.state != "Alarm" and not self._has_restarted(report)
+
+    def _has_restarted(self, report: Report) -> bool:
+        if report.boot_id is None:
+            return self._link.reset_count != self._resets_seen
+        went_back = report.uptime_ms is not None and report.uptime_ms < self._uptime_ms
+        return report.boot_id != self._known_boot or went_back
+
+    def _remember_boot(self, report: Report) -> None:
+        self._known_boot = report.boot_id
+        self._uptime_ms = report.uptime_ms or 0
+
+    def _refuse_lost(self, report: Report) -> None:
+        """Raise when its position is worth nothing."""
+        if self._has_restarted(report):
+            raise StageRestartedError(
+                self._url, "has restarted by itself and does not know where it is", _HOME_AGAIN
+            )
+        self._uptime_ms = report.uptime_ms or 0
+        if self._link.alarm is not None or (self._has_homed and report.state == "Alarm"):
+            raise self._alarmed(self._link.alarm)
+
+    def _refuse_unless_ready(self, report: Report) -> None:
+        self._refuse_lost(report)
+        if not self._is_homed(report):
+            raise NotHomedError(
+                self._url, "does not know where it is and did not move", "Home the stage first"
+            )
+        if report.state == "Hold":
+            raise self._held("is held")
+
+    def _arrived(self, report: Report) -> StageStatus:
+        """Make sure that it rests where it was sent: a report may be old, a line damaged."""
+        target = self._target
+        for _ in range(3):
+            is_there = target is None or _point(report).distance_um(target) <= _ARRIVED_UM
+            if is_there and report.is_at_rest:
+                self._forget_moves()
+                return self._status(report)
+            self._clock.sleep(_LOOK_S)
+            report = self._link.report()
+            self._refuse_lost(report)
+            if not report.is_at_rest:
+                return self.wait_until_rest()
+        self._forget_moves()
+        raise StageAstrayError(
+            self._url,
+            f"rests at {_place(_point(report))} instead of {_place(target or _point(report))}",
+            "Check the USB cable, then begin the lane again",
+        )
+
+    # What the host does
+
+    def _free(self) -> None:
+        """Bring it to rest and take back holds and alarms; at rest the position stays known."""
+        report = self._link.report()
+        if not report.is_at_rest:
+            self._link.signal(b"!")
+            self._link.wait_for_report(lambda told: told.is_at_rest, 10.0)
+        self._link.reset()
+
+    def _forget_moves(self) -> None:
+        self._target, self._due_s = None, 0.0
+
+    def _patience_s(self) -> float:
+        return max(self._due_s - self._clock.monotonic_s(), 0.0) + 10.0
+
+    def _read_limits(self) -> StageLimits:
+        for _ in range(3):
+            values = read_settings(self._link.ask("$$"))
+            if {20, 22, 23, 110, 111, 120, 130, 131} <= values.keys():
+                self._compare(values)
+                return _limits(values, is_ours="FIRMWARE" in self._link.identity)
+        raise GarbledLinkError(
+            self._url, "does not tell its settings completely", "Check the USB cable"
+        )
+
+    def _compare(self, values: dict[int, float]) -> None:
+        safe = {20: 1.0, 22: 1.0}  # without soft limits and homing no move is safe
+        wrong = [
+            f"${number} is {values.get(number, math.nan):g} instead of {wanted:g}"
+            for number, wanted in sorted({**safe, **self._profile}.items())
+            if not math.isclose(values.get(number, math.nan), wanted, rel_tol=1e-6, abs_tol=1e-4)
+        ]
+        if wrong:
+            raise SettingsRefusedError(
+                self._url,
+                f"is set otherwise than its profile says: {', '.join(wrong)}",
+                "Correct the controller or the profile, and calibrate again if you change steps",
+            )
+
+    # What went wrong
+
+    @contextmanager
+    def _told_in_words(self) -> Iterator[None]:
+        try:
+            yield
+        except (AlarmError, RefusedLineError) as error:
+            raise self._explained(error) from error
+
+    def _explained(self, error: AlarmError | RefusedLineError) -> DeviceError:
+        if isinstance(error, AlarmError):
+            return self._alarmed(error.number)
+        why = ERRORS.get(error.number, f"error {error.number}")
+        if error.number == 9:
+            report = self._link.report()
+            if report.is_stopped_by_watchdog:
+                return self._held("was stopped by its watchdog")
+            return NotHomedError(self._url, f"did not move: {why}", "Home the stage first")
+        if error.number == 15:
+            return OutsideLimitsError(self._url, f"did not move: {why}", "Plan within its limits")
+        return GarbledLinkError(self._url, f"refused a command: {why}", "Check the USB cable")
+
+    def _alarmed(self, number: int | None) -> StageError:
+        why = ALARMS.get(number or 0, "it is in an alarm" if number is None else f"alarm {number}")
+        kind = LimitHitError if number == 1 else StageError
+        return kind(self._url, f"stopped at once: {why}", _HOME_AGAIN)
+
+    def _homing_failed(self, alarm: int | None, error: int | None = None) -> HomingFailedError:
+        why = ALARMS.get(alarm or 0) or ERRORS.get(error or 0) or "the reason is not known"
+        remedy = "Check the limit switches and their wires, and home again"
+        return HomingFailedError(self._url, f"could not be homed: {why}", remedy)
+
+    def _held(self, what: str) -> StageHeldError:
+        remedy = "Resume, or stop and send it again"
+        return StageHeldError(self._url, f"{what} before it was there", remedy)
+
+
+class _StallWatch:
+    """Tells when a stage that says it moves stays where it is."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._place: StagePoint | None = None
+        self._since_s = clock.monotonic_s()
+
+    def sees_standing(self, report: Report) -> bool:
+        place, now_s = _point(report), self._clock.monotonic_s()
+        if report.state != "Run" or self._place is None or place != self._place:
+            self._place, self._since_s = place, now_s
+        return now_s - self._since_s > _STALLED_S
+
+
+def _mode(report: Report, *, is_homed: bool, has_alarm: bool) -> StageMode:
+    modes = {
+        "Home": StageMode.HOMING,
+        "Run": StageMode.MOVING,
+        "Jog": StageMode.MOVING,
+        "Hold": StageMode.HELD,
+        "Door": StageMode.HELD,
+    }
+    if report.state in modes:
+        return modes[report.state]
+    if is_homed:
+        return StageMode.RESTING
+    return StageMode.ALARMED if has_alarm else StageMode.UNHOMED
+
+
+def _point(report: Report) -> StagePoint:
+    x, y, z = report.position_um
+    return StagePoint(x_um=x, y_um=y, z_um=z)
+
+
+def _place(point: StagePoint) -> str:
+    return f"({point.x_um / 1000:.3f}, {point.y_um / 1000:.3f}, {point.z_um / 1000:.3f}) mm"
+
+
+def _move_line(target: StagePoint, speed_um_per_s: float | None) -> str:
+    words = "".join(
+        f" {axis}{value / 1000:.4f}"
+        for axis, value in zip("XYZ", (target.x_um, target.y_um, target.z_um), strict=True)
+    )
+    if speed_um_per_s is None:
+        return f"G21 G90 G0{words}"
+    return f"G21 G90 G1{words} F{speed_um_per_s * 60 / 1000:.3f}"
+
+
+def _limits(values: dict[int, float], *, is_ours: bool) -> StageLimits:
+    """Where it may go, from its settings; plain GRBL counts from -travel to 0 whatever $23 says."""
+    mask, pull_off_um = int(values[23]), values.get(27, 0.0) * 1000
+    low, high = [], []
+    for axis in range(3):
+        travel_um = values.get(130 + axis, 0.0) * 1000
+        if is_ours:
+            low.append(0.0 if mask >> axis & 1 else -travel_um)
+            high.append(low[-1] + travel_um)
+        else:  # a switch sits at one end, and closes before the travel is over
+            low.append(-travel_um + (pull_off_um if mask >> axis & 1 else 0.0))
+            high.append(0.0 if mask >> axis & 1 else -pull_off_um)
+    return StageLimits(
+        lowest=StagePoint(x_um=low[0], y_um=low[1], z_um=low[2]),
+        highest=StagePoint(x_um=high[0], y_um=high[1], z_um=max(high[2], low[2])),
+        speed_um_per_s=values[110] * 1000 / 60,
+        acceleration_um_per_s2=values[120] * 1000,
+    )

@@ -1,0 +1,66 @@
+"""A serial port, by pyserial: bytes in and out without waiting, and one error when it is gone."""
+
+import contextlib
+import sys
+
+import serial
+
+from blurryscope.devices.errors import DeviceGoneError, DeviceMissingError
+
+_WRITE_PATIENCE_S = 1.0
+_REPLUG = "Plug the USB cable in again and reconnect; the stage stops by itself"
+
+
+class SerialPort:
+    """Bytes to and from a controller; `url` is a device, `COM3`, or what pyserial else opens."""
+
+    def __init__(self, url: str, baud_rate: int = 115_200) -> None:
+        self.url = url
+        self._baud_rate = baud_rate
+        self._port: serial.SerialBase | None = None
+
+    def open(self) -> None:
+        """Open it with DTR low, so that an Arduino does not restart."""
+        try:
+            port = serial.serial_for_url(self.url, do_not_open=True, baudrate=self._baud_rate)
+            port.timeout, port.write_timeout = 0, _WRITE_PATIENCE_S
+            port.dtr = port.rts = False
+            if sys.platform != "win32" and "://" not in self.url:
+                port.exclusive = True  # a second program would steal every other reply
+            port.open()
+        except (OSError, ValueError) as error:  # SerialException is an OSError
+            raise DeviceMissingError(
+                self.url,
+                f"cannot be opened ({error})",
+                "Check the cable and the name of the port, and close other programs that use it",
+            ) from error
+        self._port = port
+
+    def raise_dtr(self) -> None:
+        """Say that somebody listens: boards with USB of their own are silent before."""
+        if self._port is not None:
+            with contextlib.suppress(OSError):  # not every port has the line
+                self._port.dtr = True
+
+    def read(self) -> bytes:
+        """What has come since; may be nothing."""
+        try:
+            return b"" if self._port is None else bytes(self._port.read(4096))
+        except (OSError, TypeError) as error:  # TypeError: pyserial, when closed meanwhile
+            raise DeviceGoneError(self.url, f"is gone ({error})", _REPLUG) from error
+
+    def write(self, sent: bytes) -> None:
+        """Send all of it; a port that takes nothing for a second is gone."""
+        if self._port is None:
+            raise DeviceGoneError(self.url, "is not open", "Open the stage in `with`")
+        try:
+            self._port.write(sent)
+        except (OSError, TypeError) as error:
+            raise DeviceGoneError(self.url, f"is gone ({error})", _REPLUG) from error
+
+    def close(self) -> None:
+        """Close it; never fails."""
+        port, self._port = self._port, None
+        if port is not None:
+            with contextlib.suppress(OSError, TypeError):
+                port.close()

@@ -1,0 +1,104 @@
+"""A clock that runs faster than the world, and waits for those who cannot keep up."""
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from types import TracebackType
+from typing import Self
+
+_BEAT_S = 0.0002
+"""Of real time between two steps: what a pseudo-terminal takes to hand a line over."""
+
+
+class FastClock:
+    """Time for a simulated microscope, `speed` times as fast as real time at most.
+
+    It runs between `with` and its end, in a thread of its own, from sleeper to sleeper: nobody
+    wakes late. It runs only as far as the machine keeps up: a busy machine makes it slower, and
+    does not make its hours pass unseen. Who needs time to stand still while it computes asks for
+    `held`; who must not be overtaken says how far time may go, with `hold_at`.
+    """
+
+    def __init__(
+        self, speed: float = 50.0, start: datetime = datetime(2026, 1, 1, tzinfo=UTC)
+    ) -> None:
+        if speed <= 0:
+            raise ValueError(f"speed must be positive, got {speed}")
+        self._speed = speed
+        self._start = start
+        self._now_s = 0.0
+        self._changed = threading.Condition()
+        self._wakes_s: list[float] = []
+        self._bounds_s: dict[object, float] = {}
+        self._is_over = False
+
+    def __enter__(self) -> Self:
+        self._is_over = False
+        self._runner = threading.Thread(target=self._run, name="fast clock", daemon=True)
+        self._runner.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        with self._changed:
+            self._is_over = True
+            self._changed.notify_all()
+        self._runner.join()
+
+    def monotonic_s(self) -> float:
+        return self._now_s
+
+    def utc_now(self) -> datetime:
+        return self._start + timedelta(seconds=self._now_s)
+
+    def sleep(self, for_s: float) -> None:
+        """Wait until that much of this clock's time has passed; at once when it does not run."""
+        with self._changed:
+            wake_s = self._now_s + max(for_s, 0.0)
+            self._wakes_s.append(wake_s)
+            self._changed.wait_for(lambda: self._now_s >= wake_s or self._is_over)
+            self._wakes_s.remove(wake_s)
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Time stands still inside."""
+        owner = object()
+        self.hold_at(owner, self._now_s)
+        try:
+            yield
+        finally:
+            self.let_go(owner)
+
+    def hold_at(self, owner: object, limit_s: float) -> None:
+        """Time does not pass `limit_s` until the owner says another limit, or lets go."""
+        with self._changed:
+            self._bounds_s[owner] = limit_s
+
+    def let_go(self, owner: object) -> None:
+        """The owner sets no limit any more."""
+        with self._changed:
+            self._bounds_s.pop(owner, None)
+
+    def _run(self) -> None:
+        before_s = time.monotonic()
+        while not self._is_over:
+            time.sleep(_BEAT_S)
+            real_s = time.monotonic()
+            # No more than a few beats at once: what a busy machine overslept is not made up for.
+            step_s = min(real_s - before_s, 4 * _BEAT_S) * self._speed
+            before_s = real_s
+            with self._changed:
+                self._advance(step_s)
+
+    def _advance(self, step_s: float) -> None:
+        goal_s = min((self._now_s + step_s, *self._wakes_s, *self._bounds_s.values()))
+        if goal_s > self._now_s:
+            self._now_s = goal_s
+        if any(wake_s <= self._now_s for wake_s in self._wakes_s):
+            self._changed.notify_all()
