@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import cv2
@@ -48,9 +49,10 @@ class SlideByHand:
 
 def good_slide() -> SlideByHand:
     """A slide without faults: tissue in the middle, glass around it."""
-    return SlideByHand(picture=_tissue(), places=_frames())
+    return SlideByHand(picture=_tissue().copy(), places=_frames())
 
 
+@cache
 def _tissue() -> Rgb:
     """Tissue as motion leaves it: fine across the lanes, blurred along them."""
     rng = np.random.default_rng(1)

@@ -84,7 +84,7 @@ def test_focus_is_blind_to_motion_blur_stain_and_noise_but_not_to_defocus() -> N
     noise = np.random.default_rng(0).normal(0, 4, sharp.shape)
     noisy = np.clip(sharp + noise, 1, 255).round().astype(np.uint8)
     for same in (moved, paler, noisy):
-        assert focus_across(same, GLASS) == pytest.approx(usual, rel=0.2)
+        assert focus_across(np.asarray(same, np.uint8), GLASS) == pytest.approx(usual, rel=0.2)
     defocused = np.asarray(cv2.GaussianBlur(sharp, (0, 0), 2), np.uint8)
     assert (focus_across(defocused, GLASS) or 1) < 0.7 * usual
 
