@@ -16,10 +16,10 @@ from torch import nn
 
 from blurryscope.artifacts.decision_rule import DecisionRule
 from blurryscope.artifacts.whole import whole_file
+from blurryscope.basics.calibration import tempered
 from blurryscope.basics.errors import InputError
 from blurryscope.classify.familiarity import Familiarity
 
-_SMALLEST_PROBABILITY = 1e-12
 _REMEDY = "Fit them again: blurryscope calibrate"
 
 
@@ -37,10 +37,7 @@ class Limits:
 
     def tempered(self, probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
         """(row, class), the sharpness put right; rows sum to 1."""
-        logs = np.log(np.maximum(probabilities, _SMALLEST_PROBABILITY)) / self.temperature
-        weights = np.exp(logs - logs.max(axis=1, keepdims=True))
-        normed: NDArray[np.float64] = weights / weights.sum(axis=1, keepdims=True)
-        return normed
+        return tempered(probabilities, self.temperature)
 
     def strangeness(self, features: NDArray[np.float32]) -> str | None:
         """Why the network's answer on one core, features (1, feature), counts for nothing."""

@@ -1,0 +1,307 @@
+"""Predictions beside the labels they should have met: what is evaluated, ours or not.
+
+A row is one scan of one core. Columns are found by their names, of which the usual ones are known;
+`scores.csv` has no labels, so they come from `cores.csv` beside it or from a table that is named.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from blurryscope.artifacts.labelled_columns import (
+    LABEL_FILE_NAMES,
+    QUALITIES,
+    NamedRows,
+    read_named_rows,
+)
+from blurryscope.basics.errors import InputError
+
+CALIBRATE = "calibrate"
+TEST = "test"
+
+_SUM_TOLERANCE = 0.02
+"""Tables are rounded; what is off by less is normed."""
+_ROUNDING = 1e-6
+_FOUR_CLASS_LABELS = {f"{n}{end}": n for n in range(4) for end in ("", "+", ".0")}
+_TWO_CLASS_LABELS = {
+    "0": 0, "1": 1, "0.0": 0, "1.0": 1, "neg": 0, "pos": 1, "negative": 0, "positive": 1,
+    "-": 0, "+": 1,
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabelledTable:
+    """Parallel arrays, one entry a scan."""
+
+    name: str
+    """What it is called in tables and figures."""
+    slides: NDArray[np.str_]
+    patients: NDArray[np.str_]
+    """Empty where unknown."""
+    cores: NDArray[np.str_]
+    """Names a core together with its slide."""
+    repeats: NDArray[np.int64]
+    """Counts from 1."""
+    labels: NDArray[np.int64]
+    """Class indices."""
+    probabilities: NDArray[np.float64]
+    """(row, class), 4 classes (0, 1+, 2+, 3+) or 2 (negative, positive); rows sum to 1."""
+    parts: NDArray[np.str_]
+    """What the row's core is for (`train`, `calibrate`, `test` …); empty where unknown."""
+    quality: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
+    """Figures of the picture, such as `focus`; NaN where unknown."""
+    left_out: Mapping[str, int] = field(default_factory=dict)
+    """Rows that could not be evaluated, by reason."""
+
+    @property
+    def classes(self) -> int:
+        return int(self.probabilities.shape[1])
+
+    @property
+    def core_keys(self) -> NDArray[np.str_]:
+        """(row,): slide and core in one."""
+        return np.char.add(np.char.add(self.slides, "\t"), self.cores)
+
+    @property
+    def knows_patients(self) -> bool:
+        """Whether every row tells its patient."""
+        return bool(len(self.patients)) and bool((self.patients != "").all())
+
+    def rows(self, chosen: NDArray[np.bool_] | NDArray[np.intp]) -> "LabelledTable":
+        """The chosen rows, in the order given."""
+        return replace(
+            self,
+            slides=self.slides[chosen],
+            patients=self.patients[chosen],
+            cores=self.cores[chosen],
+            repeats=self.repeats[chosen],
+            labels=self.labels[chosen],
+            probabilities=self.probabilities[chosen],
+            parts=self.parts[chosen],
+            quality={name: values[chosen] for name, values in self.quality.items()},
+        )
+
+
+def two_class(table: LabelledTable) -> LabelledTable:
+    """Negative (0, 1+) against positive (2+, 3+); probabilities are summed."""
+    if table.classes == 2:
+        return table
+    positive = table.probabilities[:, 2:].sum(axis=1)
+    return replace(
+        table,
+        labels=(table.labels >= 2).astype(np.int64),
+        probabilities=np.stack([1.0 - positive, positive], axis=1),
+    )
+
+
+def read_labelled_tables(
+    paths: Sequence[Path],
+    *,
+    labels: Path | None = None,
+    columns: Mapping[str, str] | None = None,
+    name: str | None = None,
+) -> LabelledTable:
+    """Read tables of predictions and put them together.
+
+    Parameters
+    ----------
+    paths
+        CSV files.
+    labels
+        A table that tells the label, and perhaps patient, part and quality, of each core:
+        `samples.csv`, `cores.csv`, or any list with a core and a label. For `scores.csv` in a
+        slide's folder its `cores.csv` is taken if this is None.
+    columns
+        What a column is called in these tables, where it is not one of the names that are known:
+        `{"label": "consensus"}`.
+    name
+        What to call the whole; the first file's name if None.
+
+    Raises
+    ------
+    InputError
+        Naming file and line: no labels, no probabilities, a label that is no score, a scan that
+        stands there twice, tables that differ in their number of classes.
+    """
+    known = dict(columns or {})
+    named = [_with_labels(read_named_rows(path, known), path, labels, known) for path in paths]
+    tables = [_table_of(rows, name or paths[0].stem) for rows in named]
+    if len({table.classes for table in tables}) > 1:
+        raise InputError(paths[-1], "has another number of classes than the others",
+                         "Evaluate tables of two and of four classes apart")  # fmt: skip
+    whole = _joined(tables)
+    _refuse_twice(whole, paths)
+    return whole
+
+
+def _with_labels(
+    rows: NamedRows, path: Path, labels: Path | None, columns: Mapping[str, str]
+) -> NamedRows:
+    if labels is not None:
+        return rows.joined_with(read_named_rows(labels, columns, is_label_file=True))
+    if "label" in rows.found:
+        return rows
+    for beside in (path.parent / name for name in LABEL_FILE_NAMES):
+        if beside.is_file():
+            return rows.joined_with(read_named_rows(beside, {}, is_label_file=True))
+    raise InputError(
+        path,
+        f"has no column with labels among {', '.join(rows.headings)}",
+        "Name it with --column label=HEADING, or give a table of labels with --labels",
+    )
+
+
+def _table_of(rows: NamedRows, name: str) -> LabelledTable:
+    left_out: dict[str, int] = {}
+    kept: list[int] = []
+    for number, row in enumerate(rows.rows):
+        reason = _why_left_out(row)
+        if reason is None:
+            kept.append(number)
+        else:
+            left_out[reason] = left_out.get(reason, 0) + 1
+    if not kept:
+        told = "; ".join(f"{count} {reason}" for reason, count in left_out.items()) or "no rows"
+        raise InputError(rows.path, f"holds nothing to evaluate ({told})", "Check its columns")
+    probabilities = np.array([_probabilities(rows, number) for number in kept])
+    told_labels = [rows.rows[number]["label"] for number in kept]
+    return LabelledTable(
+        name=name,
+        slides=_texts(rows, kept, "slide"),
+        patients=_texts(rows, kept, "case"),
+        cores=np.array([rows.rows[n].get("core") or f"row {n + 1}" for n in kept]),
+        repeats=_repeats(rows, kept),
+        labels=_label_indices(rows, kept, told_labels, probabilities.shape[1]),
+        probabilities=probabilities,
+        parts=np.char.lower(_texts(rows, kept, "part")),
+        quality={
+            quality: np.array([rows.number(n, quality) for n in kept])
+            for quality in QUALITIES
+            if quality in rows.found
+        },
+        left_out=left_out,
+    )
+
+
+def _why_left_out(row: Mapping[str, str]) -> str | None:
+    if not row.get("label"):
+        return "without a label"
+    if not any(row.get(name) for name in ("p0", "p1", "p_positive")):
+        reason = row.get("reason")
+        return f"without probabilities ({reason})" if reason else "without probabilities"
+    return None
+
+
+def _probabilities(rows: NamedRows, number: int) -> list[float]:
+    row = rows.rows[number]
+    if row.get("p0"):
+        names = ["p0", "p1", "p2", "p3"] if "p2" in rows.found else ["p0", "p1"]
+        values = [rows.number(number, name) for name in names]
+    else:
+        positive = rows.number(number, "p1" if row.get("p1") else "p_positive")
+        values = [1.0 - positive, positive]
+    total = float(np.sum(values))
+    if not (min(values) >= 0.0 and abs(total - 1.0) <= _SUM_TOLERANCE):  # NaN fails too
+        raise InputError(
+            rows.where(number),
+            f"holds no probabilities: {', '.join(f'{value:.4g}' for value in values)} "
+            f"(sum {total:.4g})",
+            "Give what comes out of softmax: not below 0, and 1 together",
+        )
+    return values if abs(total - 1.0) < _ROUNDING else [value / total for value in values]
+
+
+def _label_indices(
+    rows: NamedRows, kept: Sequence[int], told: Sequence[str], classes: int
+) -> NDArray[np.int64]:
+    """Four classes: HER2 scores. Two: 0 and 1, words, or HER2 scores if any is plainly one."""
+    bare = [text.strip().lower() for text in told]
+    are_scores = classes == 4 or not set(bare) <= _TWO_CLASS_LABELS.keys()
+    known = _FOUR_CLASS_LABELS if are_scores else _TWO_CLASS_LABELS
+    for number, text in zip(kept, bare, strict=True):
+        if text not in known:
+            raise InputError(
+                rows.where(number), f"has the label {text!r}, which is no score",
+                "Write 0, 1+, 2+ or 3+; for two classes negative or positive",
+            )  # fmt: skip
+    indices = np.array([known[text] for text in bare], np.int64)
+    return (indices >= 2).astype(np.int64) if are_scores and classes == 2 else indices
+
+
+def _texts(rows: NamedRows, kept: Sequence[int], name: str) -> NDArray[np.str_]:
+    return np.array([rows.rows[number].get(name, "") for number in kept], dtype=np.str_)
+
+
+def _repeats(rows: NamedRows, kept: Sequence[int]) -> NDArray[np.int64]:
+    """As told, or counted by core in the order of the rows."""
+    if "repeat" in rows.found:
+        return np.array([int(rows.number(number, "repeat")) for number in kept], np.int64)
+    seen: dict[tuple[str, str], int] = {}
+    counted = []
+    for number in kept:
+        row = rows.rows[number]
+        core = (row.get("slide", ""), row.get("core") or f"row {number + 1}")
+        seen[core] = seen.get(core, 0) + 1
+        counted.append(seen[core])
+    return np.array(counted, np.int64)
+
+
+def _joined(tables: Sequence[LabelledTable]) -> LabelledTable:
+    first = tables[0]
+    if len(tables) == 1:
+        return first
+    qualities = [name for name in first.quality if all(name in t.quality for t in tables)]
+    left_out: dict[str, int] = {}
+    for table in tables:
+        for reason, count in table.left_out.items():
+            left_out[reason] = left_out.get(reason, 0) + count
+    return LabelledTable(
+        name=first.name,
+        slides=np.concatenate([table.slides for table in tables]),
+        patients=np.concatenate([table.patients for table in tables]),
+        cores=np.concatenate([table.cores for table in tables]),
+        repeats=np.concatenate([table.repeats for table in tables]),
+        labels=np.concatenate([table.labels for table in tables]),
+        probabilities=np.concatenate([table.probabilities for table in tables]),
+        parts=np.concatenate([table.parts for table in tables]),
+        quality={q: np.concatenate([table.quality[q] for table in tables]) for q in qualities},
+        left_out=left_out,
+    )
+
+
+def _refuse_twice(table: LabelledTable, paths: Sequence[Path]) -> None:
+    """One scan counted twice would narrow every interval; a core has one label and one part."""
+    keys = table.core_keys
+    scans = list(zip(keys.tolist(), table.repeats.tolist(), strict=True))
+    if len(set(scans)) < len(scans):
+        core, repeat = next(scan for scan in scans if scans.count(scan) > 1)
+        raise InputError(
+            ", ".join(path.name for path in paths),
+            f"hold repeat {repeat} of core {core.replace(chr(9), ' ').strip()} twice",
+            "Give each scan once; --against compares two models",
+        )
+    for what, values in (("label", table.labels), ("part", table.parts)):
+        told: dict[str, object] = {}
+        for key, value in zip(keys.tolist(), values.tolist(), strict=True):
+            if told.setdefault(key, value) != value:
+                raise InputError(
+                    ", ".join(path.name for path in paths),
+                    f"give core {key.replace(chr(9), ' ').strip()} more than one {what}",
+                    "All repeats of a core share it: put the table right",
+                )
+    if table.knows_patients:
+        _refuse_leak(table, paths)
+
+
+def _refuse_leak(table: LabelledTable, paths: Sequence[Path]) -> None:
+    parts_of: dict[str, str] = {}
+    for patient, part in zip(table.patients.tolist(), table.parts.tolist(), strict=True):
+        if parts_of.setdefault(patient, part) != part:
+            raise InputError(
+                ", ".join(path.name for path in paths),
+                f"has patient {patient} in {parts_of[patient]} and in {part}",
+                "Split by patient, or the figures are too good",
+            )
