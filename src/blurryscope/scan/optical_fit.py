@@ -147,10 +147,13 @@ def fit_speed(moves: Sequence[tuple[float, float, float]]) -> SpeedFit | None:
 class StripFit:
     """What one strip forth and back at speed tells."""
 
-    row_time_s: float
+    row_time_s: float | None
     """From the exposure of one row to that of the next; below 0 it reads from the bottom up."""
-    readout_ratio: float
-    """Rows of motion per row of read-out; above 0 lanes towards greater x are stretched."""
+    readout_ratio: float | None
+    """Rows of motion per row of read-out; above 0 lanes towards greater x are stretched.
+
+    None where content moves along the rows: then nothing is stretched, and nothing tells.
+    """
     pixel_size_um: float
     turn_deg: float
     spread_fraction: float
@@ -163,24 +166,27 @@ def fit_strip(forth: SpeedFit, back: SpeedFit, speed_um_per_s: float) -> StripFi
     Content that moves w rows per second meets the next row's exposure later: it is seen to move
     w / (1 - w t) for a row time t. Forth and back have opposite w and the same t.
     """
-    along = 0.5 * (1 / forth.y_px_per_s - 1 / back.y_px_per_s)
-    row_time_s = -0.5 * (1 / forth.y_px_per_s + 1 / back.y_px_per_s)
-    rows_per_s = 1 / along
-    columns_per_s = 0.5 * (_true_x(forth, row_time_s) - _true_x(back, row_time_s))
-    velocity = np.hypot(columns_per_s, rows_per_s)
+    row_time_s, rows_per_s = _read_out(forth, back)
+    true_x = [
+        speed.x_px_per_s / (1 + (row_time_s or 0.0) * speed.y_px_per_s) for speed in (forth, back)
+    ]
+    columns_per_s = 0.5 * (true_x[0] - true_x[1])
     return StripFit(
         row_time_s=row_time_s,
-        readout_ratio=rows_per_s * row_time_s,
-        pixel_size_um=float(speed_um_per_s / velocity),
+        readout_ratio=None if row_time_s is None else rows_per_s * row_time_s,
+        pixel_size_um=speed_um_per_s / math.hypot(columns_per_s, rows_per_s),
         turn_deg=math.degrees(math.atan2(rows_per_s, -columns_per_s)),
         spread_fraction=max(forth.spread_fraction, back.spread_fraction),
         count=min(forth.count, back.count),
     )
 
 
-def _true_x(seen: SpeedFit, row_time_s: float) -> float:
-    """Speed along the columns: what is seen is lengthened, since content meets later rows."""
-    return seen.x_px_per_s / (1 + row_time_s * seen.y_px_per_s)
+def _read_out(forth: SpeedFit, back: SpeedFit) -> tuple[float | None, float]:
+    """Seconds from row to row, and the true speed of content along the rows' axis, rows/s."""
+    p, q = forth.y_px_per_s, back.y_px_per_s
+    if abs(p) < abs(forth.x_px_per_s):
+        return None, 0.5 * (p - q)
+    return -0.5 * (1 / p + 1 / q), 2 / (1 / p - 1 / q)
 
 
 def peak_of(places: NDArray[np.float64], values: NDArray[np.float64]) -> tuple[float, float]:

@@ -1,0 +1,216 @@
+"""What is known of one microscope, measured, each with its quality: `calibration.json`."""
+
+import math
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pydantic
+
+from blurryscope.artifacts.whole import present_file, whole_file, write_text_whole
+from blurryscope.basics.errors import InputError
+from blurryscope.scan.appearance_fit import FlatField
+from blurryscope.scan.focus import FocusPlane
+from blurryscope.scan.plan import FieldOfView
+
+FILE = "calibration.json"
+FLAT_FILE = "flat-field.npy"
+_REMEDY = "Calibrate again: blurryscope calibrate"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Geometry:
+    """What a calibration was measured with; another of these makes it worthless."""
+
+    stage: str
+    """Its name and version, as it tells."""
+    camera: str
+    rows: int
+    columns: int
+    lowest_um: tuple[float, float, float]
+    highest_um: tuple[float, float, float]
+    """Another travel means other steps per mm, or another stage."""
+
+    def differences(self, other: "Geometry") -> list[str]:
+        """What is not the same, in words; empty if all is."""
+        ours, theirs = asdict(self), asdict(other)
+        return [
+            f"{name} was {ours[name]}, is {theirs[name]}"
+            for name in ours
+            if ours[name] != theirs[name]
+        ]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HomeCheck:
+    """How well the stage finds its switches again."""
+
+    repeatability_um: float
+    """Between two homings, by what the camera sees; 0 where nothing was seen."""
+    was_seen: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepsCheck:
+    """Whether a commanded µm is a µm: both axes against each other, and against a ruler if given.
+
+    Without a ruler all lengths are in the stage's own µm.
+    """
+
+    anisotropy_fraction: float
+    skew_deg: float
+    ruler_error_fraction: float | None = None
+    """Commanded length over true length, less 1."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PixelCheck:
+    """Pixel size and rotation, from moves and stops and from the strip at speed."""
+
+    pixel_size_um: float
+    turn_deg: float
+    residual_px: float
+    """What the moves and stops leave unexplained."""
+    disagreement_fraction: float
+    """Between the pixel size from stops and that from the strip at speed."""
+    count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StripCheck:
+    """What a strip forth and back at scan speed told."""
+
+    speed_um_per_s: float
+    readout_ratio: float | None
+    """At that speed; None where the camera's rows lie along the lanes, which shows no stretch."""
+    row_time_s: float | None
+    frame_rate_hz: float
+    jitter_s: float
+    lost_count: int
+    spread_fraction: float
+    """Deviation of single steps of the content."""
+    count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BacklashCheck:
+    """What is lost when the direction along the lanes turns round."""
+
+    backlash_um: float
+    spread_um: float
+    count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Calibration:
+    """All that was measured, and what it is valid for."""
+
+    made: str
+    """Date and time, UTC, ISO 8601."""
+    rig: str
+    geometry: Geometry
+    exposure_s: float
+    home: HomeCheck
+    steps: StepsCheck
+    pixels: PixelCheck
+    strip: StripCheck
+    backlash: BacklashCheck
+    falloff_fraction: float
+    flat_uncertainty_fraction: float
+    white: tuple[float, float, float]
+    focus: FocusPlane
+    focus_points_um: tuple[tuple[float, float, float], ...]
+
+    def field_of_view(self, speed_um_per_s: float) -> FieldOfView:
+        """What the camera sees; the read-out ratio grows with the speed of the scan."""
+        share = self.strip.readout_ratio or 0.0
+        ratio = share * speed_um_per_s / self.strip.speed_um_per_s
+        return FieldOfView(
+            pixel_size_um=self.pixels.pixel_size_um,
+            rows=self.geometry.rows,
+            columns=self.geometry.columns,
+            turn_deg=self.pixels.turn_deg,
+            frame_rate_hz=self.strip.frame_rate_hz,
+            exposure_s=self.exposure_s,
+            readout_ratio=ratio,
+            is_measured=True,
+        )
+
+    def refuse_other(self, where: object, now: Geometry) -> None:
+        """Raise an `InputError` if the microscope is not the one that was calibrated."""
+        changed = self.geometry.differences(now)
+        if changed:
+            raise InputError(
+                where, f"was measured on another geometry: {'; '.join(changed)}", _REMEDY
+            )
+
+
+def doubts(calibration: Calibration) -> list[str]:
+    """What of a calibration is worse than a scan can take; empty if all is well."""
+    c = calibration
+    limits = (
+        (c.home.repeatability_um, 20.0, "homing comes back to within {:.1f} µm only"),
+        (abs(c.steps.anisotropy_fraction), 0.02, "a µm of x and one of y differ by {:.1%}"),
+        (abs(c.steps.skew_deg), 1.0, "the axes are {:.2f}° off a right angle"),
+        (abs(c.steps.ruler_error_fraction or 0), 0.01, "steps per mm are wrong by {:.1%}"),
+        (c.pixels.residual_px, 2.0, "moves and stops leave {:.1f} px unexplained"),
+        (c.pixels.disagreement_fraction, 0.02, "pixel sizes at rest and at speed differ by {:.1%}"),
+        (c.strip.spread_fraction, 0.06, "steps of the content at speed vary by {:.1%}"),
+        (c.backlash.spread_um, 5.0, "the backlash varies by {:.1f} µm"),
+        (c.flat_uncertainty_fraction, 0.02, "the flat field is uncertain by {:.1%}"),
+        (c.focus.residual_um, 8.0, "focus points lie {:.1f} µm off their plane"),
+    )
+    return [words.format(value) for value, most, words in limits if value > most]
+
+
+class _OnDisk(pydantic.BaseModel):
+    model_config = pydantic.ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    made: str
+    rig: str
+    geometry: Geometry
+    exposure_s: float = pydantic.Field(gt=0)
+    home: HomeCheck
+    steps: StepsCheck
+    pixels: PixelCheck
+    strip: StripCheck
+    backlash: BacklashCheck
+    falloff_fraction: float
+    flat_uncertainty_fraction: float
+    white: tuple[float, float, float]
+    focus: FocusPlane
+    focus_points_um: tuple[tuple[float, float, float], ...]
+
+
+def write_calibration(folder: Path, calibration: Calibration, flat: FlatField) -> Path:
+    """Write `flat-field.npy`, then `calibration.json`, each whole; gives the latter's path."""
+    with whole_file(folder / FLAT_FILE) as partial, partial.open("wb") as file:
+        np.save(file, flat.gain)
+    stored: dict[str, Any] = asdict(calibration)
+    path = folder / FILE
+    write_text_whole(path, _OnDisk(**stored).model_dump_json(indent=2) + "\n")
+    return path
+
+
+def read_calibration(path: Path) -> Calibration:
+    """Read `calibration.json`; an `InputError` names the field that cannot be used."""
+    try:
+        text = present_file(path, "Calibrate first: blurryscope calibrate").read_bytes()
+        stored = _OnDisk.model_validate_json(text)
+    except pydantic.ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"]) or "the file"
+        raise InputError(f"{path}, {place}", first["msg"], _REMEDY) from error
+    found = Calibration(**{name: getattr(stored, name) for name in _OnDisk.model_fields})
+    if not 0 < found.pixels.pixel_size_um < math.inf:
+        raise InputError(f"{path}, pixels.pixel_size_um", "is no size", _REMEDY)
+    return found
+
+
+def read_flat_field(path: Path) -> np.ndarray[Any, np.dtype[np.float32]]:
+    """Read the gain beside a `calibration.json`, (row, col, rgb) float32, mean 1."""
+    gain = np.load(present_file(path.with_name(FLAT_FILE), _REMEDY), allow_pickle=False)
+    if gain.ndim != 3 or gain.shape[2] != 3 or gain.min() <= 0:
+        raise InputError(path.with_name(FLAT_FILE), "is no flat field", _REMEDY)
+    return np.asarray(gain, np.float32)
