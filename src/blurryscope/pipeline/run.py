@@ -36,8 +36,8 @@ from blurryscope.pipeline.steps import (
     scanned_folders,
     stamp,
 )
+from blurryscope.pipeline.stitching import stitch_and_judge
 from blurryscope.report import write_report
-from blurryscope.stitch.film import stitch_film
 from blurryscope.tma import Dearrayed, open_slide, write_cores
 from blurryscope.tma.recognise import NamedScan
 
@@ -101,14 +101,7 @@ def stitch(video: Path, out: Path, *, settings: RunSettings, progress: Progress 
 
     def work() -> None:
         claim(out, video)
-        stitch_film(
-            video,
-            out,
-            recording=recording,
-            settings=settings.stitch,
-            takes_damaged=settings.takes_damaged,
-            progress=progress,
-        )
+        stitch_and_judge(video, out, recording=recording, settings=settings, progress=progress)
 
     redo(out, "stitch", fingerprint, work)
 

@@ -16,7 +16,10 @@ from blurryscope.artifacts.whole import write_text_whole
 from blurryscope.basics.errors import InputError, OutputError
 
 MOSAIC = "mosaic.ome.zarr"
-STITCH_FILES = (MOSAIC, "frames.csv", "recording.json", "stitch.json")
+STITCH_FILES = (
+    MOSAIC, "frames.csv", "recording.json", "stitch.json",
+    "regions.csv", "rescan.csv", "stitch-quality.png",
+)  # fmt: skip
 CORE_FILES = ("cores", "cores.json", "cores.csv")
 SCORE_FILES = ("scores.csv", "results.csv")
 

@@ -24,6 +24,7 @@ from blurryscope.report.triage import (
     TriageSettings,
     Urgency,
     rescan_list,
+    scan_tasks,
     sort_cases,
 )
 from blurryscope.report.words import URGENCY_WORDS, Fact, facts_of
@@ -55,6 +56,8 @@ class _ScanFacts:
 
     title: str
     overview: EmbeddedPicture | None
+    quality: EmbeddedPicture | None
+    """The technician's page: confidence, focus, overlap and holes along the lanes."""
     facts: tuple[Fact, ...]
 
 
@@ -121,6 +124,7 @@ def render_report(folder: SlideFolder, settings: ReportSettings) -> str:
         ),
         confirmations=_confirmations(folder.repeats),
         tasks=rescan_list(folder, cases),
+        scan_tasks=scan_tasks(folder),
         withheld=_withheld(cases),
         agreement=agreement_with_map(cases),
         scans=[_scan_facts(repeat, settings) for repeat in folder.repeats],
@@ -184,16 +188,21 @@ def _withheld(cases: Sequence[CoreCase]) -> list[tuple[str, list[CoreName]]]:
     return sorted(reasons.items(), key=lambda entry: -len(entry[1]))
 
 
+_SHOWN_AS_PICTURE = ("lane_quality", "rescan")
+"""Parts of `stitch.json` that the picture and the list of places show."""
+
+
 def _scan_facts(repeat: RepeatScan, settings: ReportSettings) -> _ScanFacts:
     facts = [
         *_frame_facts(repeat),
-        *facts_of(repeat.stitch),
+        *facts_of({k: v for k, v in repeat.stitch.items() if k not in _SHOWN_AS_PICTURE}),
         *_grid_facts(repeat),
         *_recording_facts(repeat.recording),
     ]
     return _ScanFacts(
         title=f"Repeat {repeat.number}",
         overview=embed_picture(repeat.overview, settings.overview_px // 2),
+        quality=embed_picture(repeat.quality_picture, settings.overview_px),
         facts=tuple(facts),
     )
 

@@ -19,6 +19,7 @@ from blurryscope.artifacts.predictions import (
 )
 from blurryscope.artifacts.provenance import Provenance, read_provenance
 from blurryscope.artifacts.recording import Recording, read_recording
+from blurryscope.artifacts.scan_quality import Rescan, read_rescans
 from blurryscope.artifacts.tissue_cores import (
     CoreGrid,
     TissueCore,
@@ -29,6 +30,9 @@ from blurryscope.basics.core_name import CoreName
 from blurryscope.basics.errors import InputError
 
 T = TypeVar("T")
+
+PICTURE = "stitch-quality.png"
+"""One page for the technician: how well the scan was stitched."""
 
 _REPEAT_FOLDER = re.compile(r"repeat-([1-9][0-9]*)")
 
@@ -60,6 +64,8 @@ class RepeatScan:
     """`stitch.json` as it is; empty where there is none."""
     size_px: tuple[int, int] | None
     """(rows, columns) of the mosaic; None where there is none."""
+    rescans: tuple[Rescan, ...] = ()
+    """Places of the scan that came out badly."""
 
     def picture(self, core: CoreName) -> Path:
         return self.folder / "cores" / f"{core}.png"
@@ -72,6 +78,10 @@ class RepeatScan:
     @property
     def overview(self) -> Path:
         return self.folder / "cores" / "overview.png"
+
+    @property
+    def quality_picture(self) -> Path:
+        return self.folder / PICTURE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,6 +138,7 @@ def _read_repeat(number: int, folder: Path) -> RepeatScan:
         frames=_if_there(folder / "frames.csv", _summarise_frames),
         stitch=_if_there(folder / "stitch.json", _read_stitch) or {},
         size_px=Mosaic(mosaic).size_px if mosaic.is_dir() else None,
+        rescans=tuple(_if_there(folder / "rescan.csv", read_rescans) or ()),
     )
 
 

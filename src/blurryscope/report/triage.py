@@ -200,6 +200,29 @@ def rescan_list(folder: SlideFolder, cases: list[CoreCase]) -> list[Task]:
     return sorted(listed, key=lambda task: task.action in _WITHOUT_SCAN)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScanTask:
+    """One thing to do about the scan itself, and the places that call for it."""
+
+    repeat: int
+    action: str
+    problems: tuple[str, ...]
+    """Each a sentence that names lanes and place, beginning with a capital."""
+
+
+def scan_tasks(folder: SlideFolder) -> list[ScanTask]:
+    """Places of the scan that came out badly, by what to do about them."""
+    tasks: dict[tuple[int, str], list[str]] = {}
+    for repeat in folder.repeats:
+        for entry in repeat.rescans:
+            problem = entry.problem[:1].upper() + entry.problem[1:]
+            tasks.setdefault((repeat.number, entry.action), []).append(problem)
+    return [
+        ScanTask(repeat=number, action=action, problems=tuple(problems))
+        for (number, action), problems in tasks.items()
+    ]
+
+
 def _task_of(case: CoreCase, repeats: Mapping[int, RepeatScan]) -> tuple[str, str] | None:
     best = case.best_repeat
     if case.status is CoreStatus.EDGE_CUT and best is not None:

@@ -5,8 +5,8 @@ import numpy as np
 
 from blurryscope.basics.image import Grey, Mask, Rgb, is_unscanned, optical_density
 
-TISSUE_DENSITY = 0.04
-"""Optical density above which a smoothed pixel counts as tissue; the palest cores reach 0.06."""
+TISSUE_DENSITY = 0.02
+"""Optical density above which a smoothed pixel counts as tissue; pale cores reach 0.04."""
 _LAG_PX = 9
 """Along the scan: far enough for noise to be another, near enough within motion blur to be the
 same tissue."""

@@ -9,6 +9,9 @@ import scipy.ndimage
 from blurryscope.artifacts.scan_quality import Region, Rescan, RescanReason, lanes_in_words
 from blurryscope.stitch.regions import LEAST_TISSUE_FRACTION, LaneTrack, ScanSurvey
 
+_SOME_TISSUE = 0.03
+"""Of a stretch: more than dust."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RescanSettings:
@@ -87,10 +90,18 @@ def _checks(
         RescanReason.FOCUS: lambda r: r.focus is not None and r.focus < least_focus,
         RescanReason.BRIGHT: lambda r: r.saturated_fraction > settings.most_saturated_fraction,
         RescanReason.FRAMES: lambda r: (
-            r.dropped_frame_count > settings.most_dropped_frames
-            or (r.dropped_frame_count > 0 and _is_hole(r, survey, settings))
+            r.dropped_frame_count > 0
+            and (
+                r.dropped_frame_count > settings.most_dropped_frames
+                or _is_hole(r, survey, settings)
+            )
+            and _is_near_tissue(r, survey)
         ),
-        RescanReason.GAP: lambda r: not r.dropped_frame_count and _is_hole(r, survey, settings),
+        RescanReason.GAP: lambda r: (
+            not r.dropped_frame_count
+            and _is_hole(r, survey, settings)
+            and _is_near_tissue(r, survey)
+        ),
     }
 
 
@@ -107,6 +118,17 @@ def _is_hole(region: Region, survey: ScanSurvey, settings: RescanSettings) -> bo
         is_inside
         and region.lane not in edge_lanes
         and region.unscanned_fraction > settings.most_unscanned_fraction
+    )
+
+
+def _is_near_tissue(region: Region, survey: ScanSurvey) -> bool:
+    """Whether it or a stretch that touches it shows tissue: holes in empty glass cost nothing."""
+    return any(
+        other.tissue_fraction >= _SOME_TISSUE
+        and abs(other.lane - region.lane) <= 1
+        and other.x_from_px <= region.x_to_px
+        and other.x_to_px >= region.x_from_px
+        for other in survey.regions
     )
 
 

@@ -1,0 +1,226 @@
+"""One page that shows how well a scan was stitched, and where to scan again: for the technician."""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Colormap, Normalize
+from matplotlib.figure import Figure, SubFigure
+from matplotlib.patches import Rectangle
+
+from blurryscope.artifacts.frame_places import read_frame_places
+from blurryscope.artifacts.mosaic import Mosaic
+from blurryscope.artifacts.scan_quality import Region, Rescan, read_regions, read_rescans
+from blurryscope.artifacts.whole import whole_file
+from blurryscope.basics.image import Rgb, is_unscanned
+from blurryscope.report.slide_folder import PICTURE
+
+_PAGE_INCH, _DPI = (11.7, 8.27), 150
+_OVERVIEW_PX = 1400
+_WARN, _INK, _SOFT, _NOT_JUDGED = "#b3261e", "#1b2126", "#55606a", "#e4e7ea"
+_MOST_LISTED = 8
+_LEAST_TISSUE = 0.1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Map:
+    """A figure of every stretch, drawn where it lies."""
+
+    title: str
+    value: Callable[[Region], float | None]
+    limits: tuple[float, float]
+    colours: str
+    """Bad is always the dark end."""
+
+
+_MAPS = (
+    _Map(
+        title="Confidence of places, where there is tissue",
+        value=lambda r: r.confidence if r.tissue_fraction >= _LEAST_TISSUE else None,
+        limits=(0, 1),
+        colours="cividis",
+    ),
+    _Map(
+        title="Focus across the scan, where there is tissue",
+        value=lambda r: r.focus,
+        limits=(0, 0.45),
+        colours="cividis",
+    ),
+    _Map(
+        title="Overlap with the lane above, part of the field",
+        value=lambda r: r.overlap_fraction,
+        limits=(0, 0.4),
+        colours="cividis",
+    ),
+    _Map(
+        title="Not scanned, or overexposed, part of the area",
+        value=lambda r: max(r.unscanned_fraction, r.saturated_fraction),
+        limits=(0, 0.3),
+        colours="cividis_r",
+    ),
+)
+
+
+def draw_scan_quality(slide_dir: Path, out: Path | None = None) -> Path:
+    """Draw `stitch-quality.png` from what stitching and its judgement left in a slide's folder.
+
+    Returns the path of the picture; an `InputError` names what the folder lacks.
+    """
+    mosaic = Mosaic(slide_dir / "mosaic.ome.zarr")
+    regions = read_regions(slide_dir / "regions.csv")
+    rescans = read_rescans(slide_dir / "rescan.csv")
+    page = Figure(figsize=_PAGE_INCH, dpi=_DPI, facecolor="white")
+    grid = page.add_gridspec(3, 2, height_ratios=(0.09, 0.66, 0.25), width_ratios=(0.52, 0.48))
+    _draw_heading(page.add_subfigure(grid[0, :]), slide_dir, regions, rescans)
+    _draw_overview(page.add_subfigure(grid[1, 0]), mosaic, regions, rescans)
+    _draw_maps(page.add_subfigure(grid[1, 1]), mosaic, regions)
+    _draw_words(page.add_subfigure(grid[2, :]), rescans)
+    target = out or slide_dir / PICTURE
+    with whole_file(target) as partial:
+        page.savefig(partial, format="png", metadata={"Software": ""})
+    return target
+
+
+def _draw_heading(
+    part: SubFigure, slide_dir: Path, regions: Sequence[Region], rescans: Sequence[Rescan]
+) -> None:
+    frames = read_frame_places(slide_dir / "frames.csv")
+    placed = sum(place.x_px is not None for place in frames)
+    lanes = len({region.lane for region in regions})
+    lost = sum(region.dropped_frame_count for region in regions)
+    facts = json.loads((slide_dir / "stitch.json").read_text(encoding="utf-8"))
+    scale = facts.get("pixel_size_um")
+    told = [
+        f"{lanes} lanes",
+        f"{placed} of {len(frames)} frames placed",
+        f"{lost} frame{'s' * (lost != 1)} lost",
+    ]
+    if isinstance(scale, float):
+        told.append(f"{scale:.3g} µm per pixel")
+    count = len(rescans)
+    verdict = (
+        "Nothing to scan again" if not count else f"{count} place{'s'[: count - 1]} to scan again"
+    )
+    part.text(0.03, 0.62, f"{slide_dir.resolve().name}: {verdict.lower()}", size=16, weight="bold",
+              color=_WARN if count else _INK, va="center")  # fmt: skip
+    part.text(0.03, 0.12, ", ".join(told), size=9.5, color=_SOFT, va="center")
+
+
+def _draw_overview(
+    part: SubFigure, mosaic: Mosaic, regions: Sequence[Region], rescans: Sequence[Rescan]
+) -> None:
+    axes = part.add_axes((0.1, 0.08, 0.86, 0.86))
+    axes.imshow(_overview(mosaic), extent=_extent_mm(mosaic), interpolation="antialiased")
+    mm = mosaic.pixel_size_um / 1000
+    for lane in sorted({region.lane for region in regions}):
+        own = [region for region in regions if region.lane == lane]
+        middle_mm = (own[0].y_from_px + own[0].y_to_px) / 2 * mm
+        axes.text(-0.008 * mosaic.size_px[1] * mm, middle_mm, f"{lane}", size=7, color=_SOFT,
+                  ha="right", va="center")  # fmt: skip
+    for number, entry in enumerate(rescans, start=1):
+        _mark(axes, number, entry)
+    axes.set_title("The slide as stitched", size=10, loc="left", color=_INK)
+    axes.set_xlabel("x, mm", size=8, color=_SOFT)
+    axes.set_ylabel("lane", size=8, color=_SOFT, labelpad=16)
+    axes.set_yticks([])
+    axes.tick_params(labelsize=8, colors=_SOFT)
+
+
+def _mark(axes: Axes, number: int, entry: Rescan) -> None:
+    corner = (entry.x_from_mm, entry.y_from_mm)
+    size = (entry.x_to_mm - entry.x_from_mm, entry.y_to_mm - entry.y_from_mm)
+    axes.add_patch(Rectangle(corner, *size, fill=False, edgecolor=_WARN, linewidth=1.6))
+    axes.text(
+        *corner, f" {number} ", size=8, weight="bold", color="white", va="top",
+        bbox={"facecolor": _WARN, "edgecolor": "none", "pad": 1.0},
+    )  # fmt: skip
+
+
+def _draw_maps(part: SubFigure, mosaic: Mosaic, regions: Sequence[Region]) -> None:
+    for number, drawn in enumerate(_MAPS):
+        row, column = divmod(number, 2)
+        axes = part.add_axes((0.03 + 0.49 * column, 0.56 - 0.48 * row, 0.44, 0.36))
+        _draw_map(part, axes, drawn, mosaic, regions)
+
+
+def _draw_map(
+    part: SubFigure, axes: Axes, drawn: _Map, mosaic: Mosaic, regions: Sequence[Region]
+) -> None:
+    mm = mosaic.pixel_size_um / 1000
+    scale = ScalarMappable(Normalize(*drawn.limits), drawn.colours)
+    colours: Colormap = scale.get_cmap()
+    for region in regions:
+        value = drawn.value(region)
+        colour = (
+            _NOT_JUDGED if value is None else colours(scale.norm(np.clip(value, *drawn.limits)))
+        )
+        corner = (region.x_from_px * mm, region.y_from_px * mm)
+        width = (region.x_to_px - region.x_from_px) * mm
+        height = (region.y_to_px - region.y_from_px) * mm
+        axes.add_patch(
+            Rectangle(corner, width, height, facecolor=colour, edgecolor="white", lw=0.4)
+        )
+    left, right, bottom, top = _extent_mm(mosaic)
+    axes.set(xlim=(left, right), ylim=(bottom, top), aspect="equal", anchor="NW")
+    axes.set_axis_off()
+    axes.set_title(drawn.title, size=7.5, loc="left", color=_INK)
+    bar = part.colorbar(
+        scale, ax=axes, orientation="horizontal", fraction=0.05, pad=0.03, aspect=30
+    )
+    bar.outline.set_visible(False)
+    bar.ax.tick_params(labelsize=7, colors=_SOFT, length=2)
+
+
+def _draw_words(part: SubFigure, rescans: Sequence[Rescan]) -> None:
+    part.text(0.03, 0.95, "What to do", size=10.5, weight="bold", color=_INK, va="top")
+    lines = [
+        f"{number}  {_capital(entry.problem)}.\n     {entry.action}"
+        for number, entry in enumerate(rescans[:_MOST_LISTED], start=1)
+    ]
+    if len(rescans) > _MOST_LISTED:
+        lines.append(f"… and {len(rescans) - _MOST_LISTED} more in rescan.csv")
+    columns = [lines[: _MOST_LISTED // 2], lines[_MOST_LISTED // 2 :]]
+    if not rescans:
+        columns = [["Nothing. All tissue is in focus, placed, and fully scanned."], []]
+    for number, column in enumerate(columns):
+        for row, line in enumerate(column):
+            part.text(0.03 + 0.49 * number, 0.82 - 0.18 * row, _wrapped(line), size=7.5,
+                      color=_INK, va="top", linespacing=1.35)  # fmt: skip
+    part.text(0.97, 0.02, "Lanes are counted from 0, x from the left edge. Grey: not judged.",
+              size=7, color=_SOFT, ha="right", va="bottom")  # fmt: skip
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def _wrapped(text: str, width: int = 112) -> str:
+    """Break lines that are too long for half a page, keeping the indent of their entry."""
+    lines: list[str] = []
+    for line in text.split("\n"):
+        rest = line
+        while len(rest) > width:
+            at = rest.rfind(" ", 0, width)
+            lines.append(rest[:at])
+            rest = "     " + rest[at + 1 :]
+        lines.append(rest)
+    return "\n".join(lines)
+
+
+def _overview(mosaic: Mosaic) -> Rgb:
+    """A level of moderate size; what was not scanned is white as the paper."""
+    level = mosaic.level_count - 1
+    while level > 0 and max(mosaic.size_px) / 2 ** (level - 1) <= _OVERVIEW_PX:
+        level -= 1
+    rgb = mosaic.read_level(level)
+    rgb[is_unscanned(rgb)] = 255
+    return rgb
+
+
+def _extent_mm(mosaic: Mosaic) -> tuple[float, float, float, float]:
+    mm = mosaic.pixel_size_um / 1000
+    return 0.0, mosaic.size_px[1] * mm, mosaic.size_px[0] * mm, 0.0

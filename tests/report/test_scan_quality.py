@@ -1,0 +1,75 @@
+"""What went wrong with the scan itself, on the page and on the technician's picture."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from blurryscope.artifacts.scan_quality import Rescan, RescanReason, write_rescans
+from blurryscope.basics.errors import InputError
+from blurryscope.report import write_report
+from blurryscope.report.scan_quality_picture import draw_scan_quality
+from blurryscope.stitch.scan_quality import judge_scan
+from tests.stitch.slide_by_hand import good_slide
+
+MakeSlide = Callable[..., Path]
+
+BUBBLE = Rescan(
+    reason=RescanReason.REGISTRATION,
+    first_lane=14,
+    last_lane=16,
+    x_from_mm=3.1,
+    x_to_mm=4.0,
+    y_from_mm=5.0,
+    y_to_mm=6.0,
+    problem="lanes 14–16 lost registration between x 3.1 and 4.0 mm: a bubble <or> a loose slide",
+    action="Wipe the slide, and scan these lanes again.",
+)
+
+
+def test_the_page_names_the_places_to_scan_again_and_what_to_do(make_slide: MakeSlide) -> None:
+    root = make_slide({"A1": ["0"]})
+    assert "Places where the scan went wrong" not in write_report(root).read_text("utf-8")
+    write_rescans(root / "rescan.csv", [BUBBLE])
+    page = write_report(root).read_text("utf-8")
+    assert "Lanes 14–16 lost registration between x 3.1 and 4.0 mm" in page
+    assert "a bubble &lt;or&gt; a loose slide" in page
+    assert BUBBLE.action in page
+
+
+def test_places_of_several_repeats_say_which_repeat(make_slide: MakeSlide) -> None:
+    root = make_slide({"A1": ["0", "0"]})
+    write_rescans(root / "repeat-2" / "rescan.csv", [BUBBLE])
+    assert f"Repeat 2: {BUBBLE.action}" in write_report(root).read_text("utf-8")
+
+
+def test_the_picture_is_one_page_and_marks_what_is_wrong(tmp_path: Path) -> None:
+    good, bad = good_slide(), good_slide()
+    bad.picture[:400, :2000] = 254
+    colours = []
+    for name, slide in (("good", good), ("bad", bad)):
+        folder = slide.write(tmp_path / name)
+        judge_scan(folder)
+        stored = np.frombuffer(draw_scan_quality(folder).read_bytes(), np.uint8)
+        picture = cv2.imdecode(stored, cv2.IMREAD_COLOR)
+        assert picture is not None
+        assert picture.shape[1] > picture.shape[0] > 1000
+        # The warning's red, as blue, green, red.
+        colours.append(int((np.abs(picture.astype(int) - (30, 38, 179)).max(axis=2) < 3).sum()))
+    assert colours[0] == 0
+    assert colours[1] > 500
+
+
+def test_the_page_holds_the_picture_where_there_is_one(make_slide: MakeSlide) -> None:
+    root = make_slide({"A1": ["0"]})
+    assert "scan-quality" not in write_report(root).read_text("utf-8").split("</style>")[1]
+    cv2.imwrite(str(root / "stitch-quality.png"), np.zeros((40, 60, 3), np.uint8))
+    assert "scan-quality" in write_report(root).read_text("utf-8").split("</style>")[1]
+
+
+def test_a_scan_that_was_not_judged_cannot_be_drawn(tmp_path: Path) -> None:
+    folder = good_slide().write(tmp_path)
+    with pytest.raises(InputError, match=r"regions\.csv"):
+        draw_scan_quality(folder)
