@@ -345,18 +345,14 @@ class GrblLink:
     # The heartbeat
 
     def _beat(self) -> None:
+        """Ask now and then when nobody else does; who holds the lock is talking anyway."""
         while not self._is_over.is_set():
             self._clock.sleep(_HEARTBEAT_S / 2)
-            if self._clock.monotonic_s() - self._wrote_s >= _HEARTBEAT_S:
-                # Whoever uses the stage next meets the same error, and can say it.
-                with contextlib.suppress(DeviceError):
-                    self._write(b"?")
-                    self._read_if_idle()
-
-    def _read_if_idle(self) -> None:
-        """What nobody reads would fill the port's buffer, and with some boards block them."""
-        if self.lock.acquire(blocking=False):
-            try:
-                self._read()
-            finally:
-                self.lock.release()
+            is_quiet = self._clock.monotonic_s() - self._wrote_s >= _HEARTBEAT_S
+            if is_quiet and self.lock.acquire(blocking=False):
+                try:
+                    # Whoever uses the stage next meets the same error, and can say it.
+                    with contextlib.suppress(DeviceError):
+                        self.report(tries=1)
+                finally:
+                    self.lock.release()

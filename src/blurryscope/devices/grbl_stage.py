@@ -166,11 +166,7 @@ class GrblStage:
                 if self._stop_count != stops:
                     raise self._held("was stopped")
                 if report.state == "Hold" and report.is_at_rest:
-                    raise self._held(
-                        "was stopped by its watchdog: it heard nothing from this computer"
-                        if report.is_stopped_by_watchdog
-                        else "was held"
-                    )
+                    self._refuse_held()
                 if report.state not in {"Run", "Jog", "Home", "Hold"}:
                     return self._arrived(report)
                 is_hanging = watch.sees_standing(report)
@@ -268,6 +264,14 @@ class GrblStage:
             )
         if report.state == "Hold":
             raise self._held("is held")
+
+    def _refuse_held(self) -> None:
+        """Raise if it is held; asked once more, since a late report may be older than `resume`."""
+        report = self._link.report()
+        if report.is_stopped_by_watchdog:
+            raise self._held("was stopped by its watchdog: it heard nothing from this computer")
+        if report.state == "Hold" and report.is_at_rest:
+            raise self._held("was held")
 
     def _arrived(self, report: Report) -> StageStatus:
         """Make sure that it rests where it was sent: a report may be old, a line damaged."""

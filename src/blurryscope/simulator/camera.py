@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from blurryscope.basics.image import Rgb
-from blurryscope.simulator.stage import Floats, StagePath
+from blurryscope.simulator.stage import Floats
 from blurryscope.simulator.texture import Field, smooth_field
 
 
@@ -87,11 +87,24 @@ class LitSlide(Protocol):
         ...
 
 
+class MovingStage(Protocol):
+    """What the camera needs to know of a stage: `StagePath`, or the stage of a rig."""
+
+    @property
+    def duration_s(self) -> float:
+        """How long it is watched."""
+        ...
+
+    def position_um(self, time_s: Floats) -> tuple[Floats, Floats]:
+        """Where the optical axis is on the slide, x and y."""
+        ...
+
+
 class Camera:
     """Renders frames of a slide under a moving stage. Safe to use from several threads."""
 
     def __init__(
-        self, settings: CameraSettings, slide: LitSlide, path: StagePath, rng: np.random.Generator
+        self, settings: CameraSettings, slide: LitSlide, path: MovingStage, rng: np.random.Generator
     ) -> None:
         if not math.isclose(settings.pixel_size_um, slide.pixel_size_um):
             raise ValueError(

@@ -4,12 +4,24 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import Self
 
 _BEAT_S = 0.0002
 """Of real time between two steps: what a pseudo-terminal takes to hand a line over."""
+
+
+_BOUND_LASTS_S = 5.0
+"""Of real time: a limit that nobody renews must not stop the world for ever."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Bound:
+    limit_s: float
+    thread: int
+    said_s: float
 
 
 class FastClock:
@@ -31,7 +43,8 @@ class FastClock:
         self._now_s = 0.0
         self._changed = threading.Condition()
         self._wakes_s: list[float] = []
-        self._bounds_s: dict[object, float] = {}
+        self._bounds: dict[object, _Bound] = {}
+        self._sleepers: set[int] = set()
         self._is_over = False
 
     def __enter__(self) -> Self:
@@ -62,7 +75,9 @@ class FastClock:
         with self._changed:
             wake_s = self._now_s + max(for_s, 0.0)
             self._wakes_s.append(wake_s)
+            self._sleepers.add(threading.get_ident())
             self._changed.wait_for(lambda: self._now_s >= wake_s or self._is_over)
+            self._sleepers.discard(threading.get_ident())
             self._wakes_s.remove(wake_s)
 
     @contextmanager
@@ -76,14 +91,18 @@ class FastClock:
             self.let_go(owner)
 
     def hold_at(self, owner: object, limit_s: float) -> None:
-        """Time does not pass `limit_s` until the owner says another limit, or lets go."""
+        """Time does not pass `limit_s` until the owner says another limit, or lets go.
+
+        While the thread that said it sleeps on this clock its limits do not count, for it could
+        never lift them; nor after `_BOUND_LASTS_S` of real time.
+        """
         with self._changed:
-            self._bounds_s[owner] = limit_s
+            self._bounds[owner] = _Bound(limit_s, threading.get_ident(), time.monotonic())
 
     def let_go(self, owner: object) -> None:
         """The owner sets no limit any more."""
         with self._changed:
-            self._bounds_s.pop(owner, None)
+            self._bounds.pop(owner, None)
 
     def _run(self) -> None:
         before_s = time.monotonic()
@@ -97,7 +116,13 @@ class FastClock:
                 self._advance(step_s)
 
     def _advance(self, step_s: float) -> None:
-        goal_s = min((self._now_s + step_s, *self._wakes_s, *self._bounds_s.values()))
+        forgotten_s = time.monotonic() - _BOUND_LASTS_S
+        bounds_s = [
+            bound.limit_s
+            for bound in self._bounds.values()
+            if bound.thread not in self._sleepers and bound.said_s > forgotten_s
+        ]
+        goal_s = min((self._now_s + step_s, *self._wakes_s, *bounds_s))
         if goal_s > self._now_s:
             self._now_s = goal_s
         if any(wake_s <= self._now_s for wake_s in self._wakes_s):

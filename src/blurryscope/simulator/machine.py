@@ -2,6 +2,7 @@
 
 import math
 import threading
+from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -105,7 +106,7 @@ class Machine:
         self.path = CarriagePath(np.array(settings.start_um))
         self.state = MachineState.ALARM
         self.is_homed = False
-        self.lamp = 0
+        self._lamp_changes: list[tuple[float, int]] = [(-math.inf, 0)]
         self.heard_s = 0.0
         """When the host last said anything."""
         self.ordered: list[tuple[float, bool]] = []
@@ -152,6 +153,16 @@ class Machine:
         low, high = self.settings.lowest_um - slack, self.settings.highest_um + slack
         return bool(np.all(target >= low) and np.all(target <= high))
 
+    @property
+    def lamp(self) -> int:
+        """0, dark, to 1000."""
+        return self._lamp_changes[-1][1]
+
+    def lamp_at(self, time_s: float) -> int:
+        """What the lamp was, or is."""
+        number = bisect_right(self._lamp_changes, time_s, key=lambda change: change[0])
+        return self._lamp_changes[max(number - 1, 0)][1]
+
     # What it does by itself
 
     def advance(self, now_s: float) -> None:
@@ -177,7 +188,7 @@ class Machine:
 
     def _bark(self, at_s: float) -> None:
         self._barked = True
-        self.lamp = 0
+        self._light(0, at_s)
         self._tell("[MSG:WATCHDOG]")
         if self.state is MachineState.HOMING:
             self.alarm(6, at_s)
@@ -234,7 +245,7 @@ class Machine:
     def reset(self, now_s: float) -> None:
         """In motion the pulses stop at once and the position is lost; at rest it is kept."""
         is_moving = self.path.speed_at(now_s) > 0 or self.state is MachineState.HOMING
-        self.lamp = 0
+        self._light(0, now_s)
         self._drop_jobs()
         self._forget_event()
         if is_moving:
@@ -251,7 +262,7 @@ class Machine:
         self._forget_event()
         self.state = MachineState.ALARM
         self.is_homed = False
-        self.lamp = 0
+        self._light(0, at_s)
         self._tell(f"ALARM:{number}")
 
     def unlock(self) -> None:
@@ -275,7 +286,7 @@ class Machine:
         self._forget_event()
         self.state = MachineState.ALARM
         self.is_homed = False
-        self.lamp = 0
+        self._light(0, now_s)
         self._offset = -self.path.position_at(now_s)
         self.heard(now_s)
 
@@ -307,7 +318,7 @@ class Machine:
             return
         job = self._job = self._queue.popleft()
         if job.lamp is not None:
-            self.lamp = job.lamp
+            self._light(job.lamp, at_s)
         if job.target is None:
             job.end_s = at_s + job.dwell_s
             return
@@ -362,6 +373,10 @@ class Machine:
         self._queue.clear()
         self._job = None
         self._homed = None
+
+    def _light(self, level: int, at_s: float) -> None:
+        if level != self.lamp:
+            self._lamp_changes.append((at_s, level))
 
     def _forget_event(self) -> None:
         self._event, self._event_s = None, math.inf

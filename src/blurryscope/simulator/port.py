@@ -12,9 +12,12 @@ from types import TracebackType
 from typing import Protocol, Self
 
 from blurryscope.basics.clock import Clock
+from blurryscope.simulator.fast_clock import FastClock
 
-_LOOK_S = 0.002
+_LOOK_S = 0.001
 """Of real time: how long it sleeps when nothing comes."""
+_REACTS_IN_S = 0.1
+"""A fast clock runs no further ahead of the controller than this."""
 
 
 class Controller(Protocol):
@@ -85,6 +88,8 @@ class SimulatedPort:
     ) -> None:
         self._is_over.set()
         self._server.join()
+        if isinstance(self._clock, FastClock):
+            self._clock.let_go(self)
         self.unplug()
 
     def plug_in(self) -> None:
@@ -106,6 +111,8 @@ class SimulatedPort:
             if end is None:
                 self._is_over.wait(_LOOK_S)
             now_s = self._clock.monotonic_s()
+            if isinstance(self._clock, FastClock):
+                self._clock.hold_at(self, now_s + _REACTS_IN_S)
             arrived = self.to_controller(received, now_s)
             if arrived:
                 self._controller.feed(arrived, now_s)

@@ -1,0 +1,108 @@
+"""A whole microscope without one: a controller behind a port, a stage, a camera over a slide."""
+
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+
+from blurryscope.basics.clock import Clock
+from blurryscope.devices.grbl_stage import GrblStage
+from blurryscope.simulator.grbl_controller import GrblController
+from blurryscope.simulator.machine import MachineSettings
+from blurryscope.simulator.port import SimulatedPort, Wire, clean
+from blurryscope.simulator.presets import AUTHENTIC, ScanSettings
+from blurryscope.simulator.rig_camera import SimulatedCamera
+from blurryscope.simulator.slide import Slide, SlideDesign
+from blurryscope.simulator.true_stage import Inertia, TrueStage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RigSettings:
+    """What the simulated microscope is made of."""
+
+    scan: ScanSettings = AUTHENTIC
+    """Its `camera` as mounted; of its `stage` the errors of screws, play, skew, wander, vibration."""
+    machine: MachineSettings = field(default_factory=MachineSettings)
+    inertia: Inertia = field(default_factory=Inertia)
+    slide_corner_um: tuple[float, float] = (8_000.0, 4_000.0)
+    """Where the stage stands when the optical axis is over the corner of the slide."""
+    has_checksums: bool = True
+    """False simulates plain GRBL."""
+    has_lamp: bool = False
+    """Whether the controller switches the light; otherwise it shines all the time."""
+    seed: int = 0
+    """Of this rig's own faults."""
+
+
+class SimulatedRig:
+    """Stands on the table, switched on, while in `with`.
+
+    `stage()` and `camera()` give drivers that open like real ones; the stage's is the very driver
+    that real stages have, on the other side of a pseudo-terminal.
+    """
+
+    def __init__(
+        self,
+        design: SlideDesign,
+        clock: Clock,
+        settings: RigSettings | None = None,
+        *,
+        to_controller: Wire = clean,
+        to_host: Wire = clean,
+    ) -> None:
+        self.clock = clock
+        self.settings = settings or RigSettings()
+        scan = self.settings.scan
+        self._rng = np.random.default_rng(self.settings.seed)
+        self.slide = Slide(design, scan.camera.pixel_size_um)
+        self.controller = GrblController(
+            self.settings.machine,
+            has_checksums=self.settings.has_checksums,
+            boot_id=lambda: f"{self._rng.integers(2**32):08X}",
+        )
+        self.port = SimulatedPort(
+            self.controller, clock, to_controller=to_controller, to_host=to_host
+        )
+        self.true_stage = TrueStage(
+            self.controller.machine.path,
+            scan.stage,
+            self._rng,
+            slide_corner_um=self.settings.slide_corner_um,
+            inertia=self.settings.inertia,
+        )
+
+    def __enter__(self) -> Self:
+        self.controller.power_on(self.clock.monotonic_s())
+        self.port.__enter__()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.port.__exit__(kind, error, trace)
+
+    def stage(self) -> GrblStage:
+        """The driver of the stage; not yet open. After plugging in again take a new one."""
+        return GrblStage(self.port.url, clock=self.clock)
+
+    def camera(self) -> SimulatedCamera:
+        """The driver of the camera; not yet open."""
+        return SimulatedCamera(
+            mounting=self.settings.scan.camera,
+            slide=self.slide,
+            stage=self.true_stage,
+            light_at=self._light_at,
+            clock=self.clock,
+            seed=self.settings.seed,
+        )
+
+    def _light_at(self, time_s: float) -> float:
+        machine = self.controller.machine
+        with machine.lock:
+            # A move that is due by now must be on its way before anybody looks.
+            machine.advance(self.clock.monotonic_s())
+            return machine.lamp_at(time_s) / 1000 if self.settings.has_lamp else 1.0
