@@ -1,7 +1,7 @@
 """What every stage and every camera does, real or simulated; all above knows only this."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass
 from enum import StrEnum
 from types import TracebackType
@@ -258,7 +258,7 @@ class Camera(Protocol):
         """
         ...
 
-    def frames(self) -> Iterator[CameraFrame]:
+    def frames(self) -> Generator[CameraFrame, None, None]:
         """Film from now on, one frame after the other; closing the iterator ends it.
 
         A frame waits for whoever is slow, up to what the camera buffers; the rest is lost and

@@ -22,7 +22,7 @@ class RigSettings:
     """What the simulated microscope is made of."""
 
     scan: ScanSettings = AUTHENTIC
-    """Its `camera` as mounted; of its `stage` the errors of screws, play, skew, wander, vibration."""
+    """Its camera as it is mounted; of its stage the errors of screws, play, skew and vibration."""
     machine: MachineSettings = field(default_factory=MachineSettings)
     inertia: Inertia = field(default_factory=Inertia)
     slide_corner_um: tuple[float, float] = (8_000.0, 4_000.0)

@@ -139,7 +139,10 @@ class SimulatedCamera:
                 index, lost_count = index + 1, 0
                 yield frame
                 if rng.random() < self._mounting.repeat_fraction:
-                    yield replace(frame, index=index, time_s=frame.time_s + interval_s / 2)
+                    # The old picture in the place of the next.
+                    beat += 1
+                    self._wait_for_frame(start_s + interval_s)
+                    yield replace(frame, index=index, time_s=start_s + interval_s, lost_count=0)
                     index += 1
         finally:
             if isinstance(self._clock, FastClock):

@@ -1,0 +1,32 @@
+"""A small simulated stage whose homing takes little time."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from blurryscope.simulator.fast_clock import FastClock
+from blurryscope.simulator.machine import MachineSettings
+from blurryscope.simulator.presets import PLAIN
+from blurryscope.simulator.rig import RigSettings, SimulatedRig
+from blurryscope.simulator.slide import SlideDesign
+
+SMALL = MachineSettings(
+    travel_um=(12_000.0, 6_000.0, 2_000.0),
+    start_um=(3_000.0, 2_000.0, -500.0),
+    seek_um_per_s=10_000.0,
+    touch_um_per_s=2_000.0,
+)
+DESIGN = SlideDesign(rows=1, columns=1, core_diameter_um=600, pitch_um=900, margin_um=700, seed=1)
+
+
+@pytest.fixture
+def clock() -> Iterator[FastClock]:
+    with FastClock(200) as clock:
+        yield clock
+
+
+@pytest.fixture
+def rig(clock: FastClock) -> Iterator[SimulatedRig]:
+    settings = RigSettings(scan=PLAIN, machine=SMALL, slide_corner_um=(2_000.0, 2_000.0))
+    with SimulatedRig(DESIGN, clock, settings) as rig:
+        yield rig

@@ -1,0 +1,42 @@
+"""Every stage and every camera keeps its contract."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+
+from blurryscope.devices.contracts import Camera, Stage
+from blurryscope.simulator.fast_clock import FastClock
+from blurryscope.simulator.presets import AUTHENTIC, PLAIN
+from blurryscope.simulator.rig import RigSettings, SimulatedRig
+from blurryscope.testing import CameraContract, StageContract
+from tests.devices.conftest import DESIGN, SMALL
+
+
+class TestStageWithChecksums(StageContract):
+    """Our protocol, over a pseudo-terminal, against the simulated controller."""
+
+    @pytest.fixture
+    def stage(self, rig: SimulatedRig) -> Iterator[Stage]:
+        with rig.stage() as stage:
+            yield stage
+
+
+class TestStageOnPlainGrbl(StageContract):
+    """GRBL 1.1 as on an Arduino: no checksums, no watchdog, positions below zero."""
+
+    @pytest.fixture
+    def stage(self, clock: FastClock) -> Iterator[Stage]:
+        machine = replace(SMALL, counts_below_zero=True, watchdog_s=None)
+        settings = RigSettings(scan=PLAIN, machine=machine, has_checksums=False)
+        with SimulatedRig(DESIGN, clock, settings) as rig, rig.stage() as stage:
+            yield stage
+
+
+class TestSimulatedCamera(CameraContract):
+    @pytest.fixture(params=["plain", "authentic"])
+    def camera(self, request: pytest.FixtureRequest, clock: FastClock) -> Iterator[Camera]:
+        scan = PLAIN if request.param == "plain" else AUTHENTIC
+        settings = RigSettings(scan=scan, machine=SMALL)
+        with SimulatedRig(DESIGN, clock, settings) as rig, rig.camera() as camera:
+            yield camera
