@@ -1,0 +1,62 @@
+"""The film of a scan: written in parts that survive anything, then joined to one whole film."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import av
+from av.packet import Packet
+from av.video.stream import VideoStream
+
+from blurryscope.artifacts.whole import whole_file
+from blurryscope.basics.errors import InputError
+from blurryscope.scan.past import FilmPart
+
+FILM = "scan.mkv"
+PARTS = "parts"
+
+
+def part_name(number: int) -> str:
+    """The file of a part, counted from 1."""
+    return f"part-{number:03d}.mkv"
+
+
+def join_parts(folder: Path, parts: Sequence[FilmPart], frame_rate_hz: float) -> Path:
+    """Join the finished lanes of all parts to `scan.mkv`, whole or not at all; parts then go.
+
+    Pictures are copied as they are. Where one part follows another a frame's time passes.
+    """
+    target = folder / FILM
+    with whole_file(target) as partial, av.open(str(partial), "w", format="matroska") as film:
+        stream = None
+        for packet, pts in _packets(folder / PARTS, parts, frame_rate_hz):
+            if stream is None:
+                stream = film.add_stream_from_template(packet.stream)
+            packet.stream = stream
+            packet.pts = packet.dts = pts
+            film.mux(packet)
+        if stream is None:
+            raise InputError(folder, "holds no finished lane", "Scan again into another folder")
+    for part in parts:
+        (folder / PARTS / part.file).unlink(missing_ok=True)
+    return target
+
+
+def _packets(
+    folder: Path, parts: Sequence[FilmPart], frame_rate_hz: float
+) -> Iterator["tuple[Packet[VideoStream], int]"]:
+    """All packets that count, with their times in the whole film."""
+    offset = 0
+    for part in parts:
+        if part.kept_frames == 0:
+            continue
+        last = offset
+        with av.open(str(folder / part.file)) as film:
+            stream = film.streams.video[0]
+            base = stream.time_base
+            gap = 1 if base is None else round(1 / frame_rate_hz / base)
+            for number, packet in enumerate(film.demux(stream)):
+                if packet.pts is None or number == part.kept_frames:
+                    break
+                last = offset + packet.pts
+                yield packet, last
+        offset = last + gap

@@ -1,0 +1,91 @@
+"""What a scan had reached when it broke off, read from its journal."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from blurryscope.basics.errors import InputError
+from blurryscope.devices.contracts import StagePoint
+from blurryscope.scan.journal import Entry, read_journal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FilmPart:
+    """A piece of film, and how much of it shows finished lanes."""
+
+    file: str
+    kept_frames: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Past:
+    """A scan as far as it came; the default is none at all."""
+
+    plan: str | None = None
+    """Checksum of its plan."""
+    boot_id: str | None = None
+    lanes_done: int = 0
+    parts: tuple[FilmPart, ...] = ()
+    """All that were begun; the number of the next one follows."""
+    landmark: StagePoint | None = None
+    is_done: bool = False
+
+    @property
+    def has_begun(self) -> bool:
+        return self.plan is not None
+
+
+def read_past(journal: Path) -> Past:
+    """Read how far a scan came; nothing if there is no journal."""
+    return past_of(read_journal(journal))
+
+
+def past_of(entries: Sequence[Entry]) -> Past:
+    """Follow the events in order."""
+    plan: str | None = None
+    boot_id: str | None = None
+    lanes_done = 0
+    parts: dict[str, int] = {}
+    landmark: StagePoint | None = None
+    is_done = False
+    for entry in entries:
+        facts = entry.facts
+        match entry.event:
+            case "begin":
+                plan = str(facts["plan"])
+                boot_id = None if facts["boot_id"] is None else str(facts["boot_id"])
+            case "landmark":
+                landmark = StagePoint(
+                    **{f"{axis}_um": _number(facts, f"{axis}_um") for axis in "xyz"}
+                )
+            case "part":
+                parts[str(facts["file"])] = 0
+            case "lane ends":
+                lanes_done = round(_number(facts, "lane")) + 1
+                parts[str(facts["file"])] = round(_number(facts, "frame"))
+            case "state":
+                is_done = facts["state"] == "done"
+            case _:
+                pass
+    return Past(
+        plan=plan,
+        boot_id=boot_id,
+        lanes_done=lanes_done,
+        parts=tuple(FilmPart(file=file, kept_frames=count) for file, count in parts.items()),
+        landmark=landmark,
+        is_done=is_done,
+    )
+
+
+def refuse_other_plan(folder: Path, past: Past, plan: str) -> None:
+    """A folder belongs to one plan: half of another scan must not end up in its film."""
+    if past.has_begun and past.plan != plan:
+        raise InputError(
+            folder,
+            "holds a scan of another plan, or of another calibration",
+            "Choose another --out, or move the old scan away",
+        )
+
+
+def _number(facts: dict[str, object], name: str) -> float:
+    return float(str(facts[name]))

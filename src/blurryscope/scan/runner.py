@@ -1,0 +1,339 @@
+"""Drive one scan: home, find or check a landmark, film lane after lane, survive what goes wrong."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from blurryscope.artifacts.provenance import current_versions
+from blurryscope.artifacts.recording import Recording, write_recording
+from blurryscope.basics.errors import BlurryScopeError
+from blurryscope.devices.contracts import StageMode, StagePoint, StageStatus
+from blurryscope.devices.errors import DeviceError
+from blurryscope.devices.jpeg import JpegFilm
+from blurryscope.scan.drive import Microscope, drive
+from blurryscope.scan.film_parts import FILM, PARTS, join_parts, part_name
+from blurryscope.scan.filming import Filming, Taker
+from blurryscope.scan.journal import Journal
+from blurryscope.scan.landmark import check_landmark, take_landmark
+from blurryscope.scan.past import Past, read_past, refuse_other_plan
+from blurryscope.scan.plan import Lane, ScanPlan
+from blurryscope.scan.plan_file import focus_grid
+from blurryscope.scan.states import (
+    Controls,
+    OnStatus,
+    ScanAbortedError,
+    ScanState,
+    ScanStatus,
+)
+from blurryscope.scan.watches import FocusWatch, LivePicture, Recorder, lost_words
+
+JOURNAL = "journal.jsonl"
+LIVE_PICTURE = "live.jpg"
+_PAUSE_LOOK_S = 0.1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScanJob:
+    """One repeat of one slide."""
+
+    slide: str
+    repeat: int
+    plan: ScanPlan
+    folder: Path
+    """Journal, landmark, live picture and in the end `scan.mkv` with `recording.json`."""
+    flat: NDArray[np.float32]
+    """The field over empty glass, (row, col), mean 1."""
+    glass: float = 230.0
+    """What empty glass gives, grey levels."""
+    landmark_hints: tuple[StagePoint, ...] = ()
+    """Places where tissue is known to be."""
+
+    @property
+    def film(self) -> Path:
+        return self.folder / FILM
+
+    def checksum(self) -> str:
+        """Says whether a scan that broke off was this one."""
+        told = json.dumps([self.slide, self.repeat, asdict(self.plan)], sort_keys=True)
+        return hashlib.sha256(told.encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Supervision:
+    """Who watches a scan and who may stop it."""
+
+    controls: Controls
+    on_status: OnStatus
+    takers: tuple[Taker, ...] = ()
+    """Take every frame that counts; given up when a scan is taken up again half way."""
+
+
+def is_done(job: ScanJob) -> bool:
+    """Whether this very scan was finished before."""
+    past = read_past(job.folder / JOURNAL)
+    return past.is_done and past.plan == job.checksum() and job.film.is_file()
+
+
+def run_scan(scope: Microscope, job: ScanJob, supervision: Supervision) -> Path:
+    """Scan one slide once, or what is left of it, and give the path of its film.
+
+    Whatever goes wrong the stage is stopped, the film is closed whole, the journal says how far it
+    came, and the error goes on to the caller. The same call takes the scan up again.
+    """
+    past = read_past(job.folder / JOURNAL)
+    refuse_other_plan(job.folder, past, job.checksum())
+    if past.is_done and job.film.is_file():
+        return job.film
+    (job.folder / PARTS).mkdir(parents=True, exist_ok=True)
+    with Journal(job.folder / JOURNAL, scope.clock) as journal:
+        run = _Run(scope, job, past, journal, supervision)
+        try:
+            run.go()
+        except BaseException as error:
+            run.end_badly(error)
+            raise
+    return job.film
+
+
+class _Run:
+    """The state of a scan that runs."""
+
+    def __init__(
+        self,
+        scope: Microscope,
+        job: ScanJob,
+        past: Past,
+        journal: Journal,
+        supervision: Supervision,
+    ) -> None:
+        self._scope, self._job, self._past = scope, job, past
+        self._journal, self._watched = journal, supervision
+        self._lanes = tuple(job.plan.lanes())
+        self._lane = past.lanes_done
+        self._part = part_name(len(past.parts) + 1)
+        self._state = ScanState.OPENING
+        self._note = ""
+        self._recorder: Recorder | None = None
+        self._filming: Filming | None = None
+        portrait = job.plan.field.is_portrait
+        self._focus = FocusWatch(flat=job.flat, glass=job.glass, is_portrait=portrait)
+
+    def go(self) -> None:
+        """From opening to done."""
+        self._enter(ScanState.OPENING)
+        if self._lane < len(self._lanes):
+            self._find_place()
+            self._film()
+        self._enter(ScanState.JOINING)
+        past = read_past(self._job.folder / JOURNAL)
+        join_parts(self._job.folder, past.parts, self._job.plan.field.frame_rate_hz)
+        write_recording(self._job.folder / "recording.json", self._recording())
+        self._enter(ScanState.DONE)
+
+    def end_badly(self, error: BaseException) -> None:
+        """Stop the stage if it can be reached, and say in the journal what happened."""
+        state = ScanState.FAILED
+        if isinstance(error, (ScanAbortedError, KeyboardInterrupt)):
+            state = ScanState.ABORTED
+        elif isinstance(error, (BlurryScopeError, OSError)):
+            state = ScanState.INTERRUPTED
+        self._stop()
+        self._note = str(error)
+        self._enter(state)
+
+    def _stop_at_once(self, kind: object, error: object, trace: object) -> None:  # noqa: ARG002
+        """Before the film is closed, which may take a while with a camera that hangs."""
+        if kind is not None:
+            self._stop()
+
+    def _stop(self) -> None:
+        try:
+            self._scope.stage.stop()
+        except DeviceError as unreachable:
+            self._journal.note("stop failed", error=str(unreachable))
+
+    # Before the first lane
+
+    def _find_place(self) -> None:
+        """Make sure that the stage knows where it is, and that the slide lies where it lay."""
+        status = self._scope.stage.status()
+        if status.mode is StageMode.HELD:
+            self._scope.stage.stop()
+        is_proven = (
+            status.is_homed
+            and status.mode is not StageMode.ALARMED
+            and (not self._past.has_begun or _is_same_boot(status, self._past))
+        )
+        if not is_proven:
+            self._enter(ScanState.HOMING)
+            status = self._scope.stage.home()
+        if self._past.has_begun and not is_proven:
+            self._check_landmark()
+        self._journal.note(
+            "begin",
+            plan=self._job.checksum(),
+            slide=self._job.slide,
+            repeat=self._job.repeat,
+            boot_id=status.boot_id,
+            lane=self._lane,
+            stage=self._scope.stage.name,
+            camera=self._scope.camera.name,
+            camera_settings=asdict(self._scope.camera.settings),
+        )
+        if not self._past.has_begun:
+            self._take_landmark()
+
+    def _check_landmark(self) -> None:
+        self._enter(ScanState.CHECKING)
+        off_um = check_landmark(
+            self._scope,
+            self._past.landmark,
+            self._job.folder,
+            self._job.flat,
+            self._job.plan.field.pixel_size_um,
+        )
+        self._journal.note("landmark found", off_um=round(off_um, 2))
+
+    def _take_landmark(self) -> None:
+        self._enter(ScanState.CHECKING)
+        plan = self._job.plan
+        grid = [plan.place(x_um, y_um) for x_um, y_um in focus_grid(plan.area, 9)]
+        candidates = [*self._job.landmark_hints, *grid]
+        place = take_landmark(self._scope, candidates, self._job.folder, self._job.flat)
+        if place is not None:
+            self._journal.note("landmark", x_um=place.x_um, y_um=place.y_um, z_um=place.z_um)
+
+    # Lane after lane
+
+    def _film(self) -> None:
+        scope, job, field = self._scope, self._job, self._job.plan.field
+        live = LivePicture(job.folder / LIVE_PICTURE, scope.clock)
+        takers: list[Taker] = [live.take, self._focus.take]
+        if not self._past.has_begun:
+            takers += self._watched.takers
+        drive(scope, self._lanes[self._lane].start, watch=self._look)
+        path = job.folder / PARTS / self._part
+        self._journal.note("part", file=self._part)
+        with ExitStack() as stack:
+            film = JpegFilm(path, (field.rows, field.columns), field.frame_rate_hz)
+            recorder = Recorder(stack.enter_context(film), takers)
+            filming = stack.enter_context(Filming(scope.camera, [recorder.take]))
+            stack.push(self._stop_at_once)
+            self._recorder, self._filming = recorder, filming
+            filming.wait_for_first()
+            self._enter(ScanState.SCANNING)
+            recorder.is_on = True
+            for lane in self._lanes[self._lane :]:
+                self._scan_lane(lane, recorder)
+                self._pause_if_asked(recorder)
+            recorder.is_on = False
+
+    def _scan_lane(self, lane: Lane, recorder: Recorder) -> None:
+        """Step to the lane, rest, run along it, rest."""
+        scope, motion = self._scope, self._job.plan.motion
+        drive(scope, lane.start, watch=self._look)
+        scope.clock.sleep(motion.rest_s)
+        lost, first = recorder.lost_count, recorder.frame_count
+        start = scope.stage.status()
+        self._journal.note("lane begins", lane=lane.index, frame=first, **_where(start))
+        scope_end = drive(scope, lane.end, motion.speed_um_per_s, self._look)
+        self._journal.note("lane is at its end", lane=lane.index, **_where(scope_end))
+        scope.clock.sleep(motion.rest_s)
+        self._end_lane(lane, recorder, lost, first)
+
+    def _end_lane(self, lane: Lane, recorder: Recorder, lost: int, first: int) -> None:
+        count, lost = recorder.frame_count, recorder.lost_count - lost
+        self._lane = lane.index + 1
+        self._journal.note(
+            "lane ends", lane=lane.index, file=self._part, frame=count, lost_count=lost
+        )
+        found = (self._focus.end_lane(), lost_words(lost, count - first))
+        words = "; ".join(each for each in found if each is not None)
+        if words:
+            self._note = f"lane {lane.index + 1}: {words}"
+            self._journal.note("warning", lane=lane.index, words=words)
+        self._tell()
+
+    def _pause_if_asked(self, recorder: Recorder) -> None:
+        controls = self._watched.controls
+        controls.check()
+        if not controls.wants_pause() or self._lane == len(self._lanes):
+            return
+        recorder.is_on = False
+        self._enter(ScanState.PAUSED)
+        while controls.wants_pause():
+            self._look(self._scope.stage.status())
+            self._scope.clock.sleep(_PAUSE_LOOK_S)
+        controls.check()
+        self._enter(ScanState.SCANNING)
+        recorder.is_on = True
+
+    def _look(self, status: StageStatus) -> None:  # noqa: ARG002 - the contract of a watch
+        """What is looked after while the stage moves: a person's wishes, and the camera."""
+        self._watched.controls.check()
+        if self._filming is not None:
+            self._filming.check()
+        self._tell()
+
+    # Telling
+
+    def _enter(self, state: ScanState) -> None:
+        self._state = state
+        self._journal.note("state", state=state.value, lane=self._lane, note=self._note)
+        self._tell()
+
+    def _tell(self) -> None:
+        recorder = self._recorder
+        self._watched.on_status(
+            ScanStatus(
+                state=self._state,
+                lane=self._lane,
+                lane_count=len(self._lanes),
+                frame_count=0 if recorder is None else recorder.frame_count,
+                lost_count=0 if recorder is None else recorder.lost_count,
+                note=self._note,
+            )
+        )
+
+    def _recording(self) -> Recording:
+        plan = self._job.plan
+        return Recording(
+            slide=self._job.slide,
+            repeat=self._job.repeat,
+            pixel_size_um=plan.field.pixel_size_um,
+            speed_um_per_s=plan.motion.speed_um_per_s,
+            exposure_s=plan.field.exposure_s,
+            frame_rate_hz=plan.field.frame_rate_hz,
+            lane_pitch_um=plan.lane_pitch_um,
+            rig=self._scope.name,
+            versions=current_versions(),
+        )
+
+
+def _is_same_boot(status: StageStatus, past: Past) -> bool:
+    """Whether the controller has run ever since; one that cannot tell has not proven it."""
+    return past.boot_id is not None and status.boot_id == past.boot_id
+
+
+def _where(status: StageStatus) -> dict[str, object]:
+    place = status.position
+    return {
+        "stage_s": round(status.time_s, 6),
+        "x_um": place.x_um,
+        "y_um": place.y_um,
+        "z_um": place.z_um,
+    }
+
+
+def jobs_of_slide(job: ScanJob, repeats: int) -> Sequence[ScanJob]:
+    """The repeats of a slide, each in a folder of its own."""
+    return [
+        replace(job, repeat=number, folder=job.folder / f"repeat-{number}")
+        for number in range(1, repeats + 1)
+    ]

@@ -1,0 +1,81 @@
+"""A simulated microscope on a fast clock, its drivers opened, for tests that scan."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+
+from blurryscope.devices.contracts import CameraFrame, CameraSettings
+from blurryscope.scan.drive import Microscope
+from blurryscope.scan.plan import Area, FieldOfView, ScanPlan
+from blurryscope.scan.runner import ScanJob, Supervision
+from blurryscope.scan.states import Controls, ScanStatus
+from blurryscope.simulator.fast_clock import FastClock
+from blurryscope.simulator.presets import AUTHENTIC
+from blurryscope.simulator.rig import RigSettings, SimulatedRig
+from blurryscope.simulator.slide import SlideDesign
+
+SCAN = replace(
+    AUTHENTIC, camera=replace(AUTHENTIC.camera, rows=240, columns=320, pixel_size_um=1.44)
+)
+"""The authors' device at a quarter of its pixels."""
+SLIDE = SlideDesign(
+    name="TINY", rows=2, columns=3, core_diameter_um=600.0, pitch_um=900.0, margin_um=800.0, seed=3
+)
+AREA = Area(left_um=8000, top_um=4000, width_um=3400, height_um=2500)
+"""All of the slide, where the rig puts it."""
+THREE_LANES = ScanPlan(
+    area=Area(left_um=8300, top_um=4400, width_um=2400, height_um=1150),
+    field=FieldOfView(pixel_size_um=1.44, rows=240, columns=320, turn_deg=94.4),
+    backlash_um=14.0,
+)
+
+
+@contextmanager
+def rig_of(slide: SlideDesign = SLIDE) -> Iterator[SimulatedRig]:
+    """The microscope on the table, switched on."""
+    clock = FastClock(50)
+    with clock, SimulatedRig(slide, clock, RigSettings(scan=SCAN)) as rig:
+        yield rig
+
+
+@contextmanager
+def opened(rig: SimulatedRig) -> Iterator[Microscope]:
+    """Its drivers, as after plugging in."""
+    with ExitStack() as stack:
+        stage = stack.enter_context(rig.stage())
+        camera = stack.enter_context(rig.camera())
+        camera.configure(CameraSettings(exposure_s=0.0078, gain=1.0, white_balance_k=4600))
+        yield Microscope("simulated", stage, camera, rig.clock)
+
+
+def job_in(folder: Path, plan: ScanPlan = THREE_LANES) -> ScanJob:
+    rows, columns = plan.field.rows, plan.field.columns
+    flat = np.ones((rows, columns), np.float32)
+    return ScanJob(slide="TINY", repeat=1, plan=plan, folder=folder, flat=flat)
+
+
+@dataclass
+class Watcher:
+    """Remembers what a scan told, and does something when it comes to a place."""
+
+    controls: Controls = field(default_factory=Controls)
+    told: list[ScanStatus] = field(default_factory=list)
+    frames: list[int] = field(default_factory=list)
+
+    def __call__(self, status: ScanStatus) -> None:
+        self.told.append(status)
+
+    def take(self, frame: CameraFrame) -> None:
+        self.frames.append(frame.index)
+
+    def supervision(self) -> Supervision:
+        return Supervision(controls=self.controls, on_status=self, takers=(self.take,))
+
+    @property
+    def states(self) -> list[str]:
+        """Every state once, in order."""
+        names = [status.state.value for status in self.told]
+        return [name for at, name in enumerate(names) if at == 0 or names[at - 1] != name]

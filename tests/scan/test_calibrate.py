@@ -1,0 +1,86 @@
+"""Calibrate the simulated rig, whose truth is known, through its serial line."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+
+from blurryscope.basics.errors import InputError
+from blurryscope.scan.appearance_fit import FlatField
+from blurryscope.scan.bench import FocusSearch
+from blurryscope.scan.calibrate import CalibrateSettings, calibrate, geometry_of
+from blurryscope.scan.calibration import (
+    FLAT_FILE,
+    Calibration,
+    doubts,
+    read_calibration,
+    read_flat_field,
+    write_calibration,
+)
+from blurryscope.scan.drive import Microscope
+from blurryscope.scan.plan import FieldOfView, ScanPlan
+from tests.scan.desk import AREA, SCAN, opened, rig_of
+
+PLAN = ScanPlan(
+    area=AREA,
+    field=FieldOfView(pixel_size_um=1.3, rows=240, columns=320, turn_deg=90),
+)
+
+
+@dataclass(frozen=True)
+class Calibrated:
+    scope: Microscope
+    record: Calibration
+    flat: FlatField
+
+
+@pytest.fixture(scope="module")
+def calibrated() -> Iterator[Calibrated]:
+    settings = CalibrateSettings(focus=FocusSearch(start_um=-3000.0))
+    with rig_of() as rig, opened(rig) as scope:
+        yield Calibrated(scope, *calibrate(scope, PLAN, "simulated", settings))
+
+
+def test_the_truth_of_the_simulated_rig_is_recovered(calibrated: Calibrated) -> None:
+    found = calibrated.record
+    ratio = 5000.0 * SCAN.camera.readout_s / (240 * 1.44)
+    turn_deg = SCAN.camera.turn_deg - SCAN.stage.skew_deg  # against the stage's own x axis
+    assert found.pixels.pixel_size_um == pytest.approx(1.44, rel=0.005)
+    assert found.pixels.turn_deg == pytest.approx(turn_deg, abs=0.1)
+    assert found.strip.readout_ratio == pytest.approx(ratio, abs=0.02)
+    assert found.backlash.backlash_um == pytest.approx(SCAN.stage.backlash_um, abs=2.0)
+    assert found.strip.frame_rate_hz == pytest.approx(30.0, rel=0.001)
+    assert found.falloff_fraction == pytest.approx(SCAN.camera.shading_fraction, abs=0.06)
+    assert doubts(found) == []
+
+
+def test_the_record_comes_back_from_disk(calibrated: Calibrated, tmp_path: Path) -> None:
+    path = write_calibration(tmp_path, calibrated.record, calibrated.flat)
+    assert read_calibration(path) == calibrated.record
+    assert (read_flat_field(path) == calibrated.flat.gain).all()
+    field = read_calibration(path).field_of_view(2500.0)
+    assert field.is_measured
+    assert field.readout_ratio == pytest.approx((calibrated.record.strip.readout_ratio or 0) / 2)
+
+
+def test_another_geometry_is_refused(calibrated: Calibrated) -> None:
+    record, now = calibrated.record, geometry_of(calibrated.scope)
+    record.refuse_other("calibration.json", now)
+    with pytest.raises(InputError, match="rows was 240, is 480"):
+        record.refuse_other("calibration.json", replace(now, rows=480))
+
+
+def test_what_is_measured_badly_is_doubted(calibrated: Calibrated) -> None:
+    bad = replace(calibrated.record, backlash=replace(calibrated.record.backlash, spread_um=9.0))
+    assert doubts(bad) == ["the backlash varies by 9.0 µm"]
+
+
+def test_a_damaged_record_is_refused(calibrated: Calibrated, tmp_path: Path) -> None:
+    path = write_calibration(tmp_path, calibrated.record, calibrated.flat)
+    path.write_text(path.read_text().replace('"rows": 240', '"rows": "many"'))
+    with pytest.raises(InputError, match=r"geometry\.rows"):
+        read_calibration(path)
+    (tmp_path / FLAT_FILE).unlink()
+    with pytest.raises(InputError, match="no such file"):
+        read_flat_field(path)

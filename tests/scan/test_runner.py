@@ -1,0 +1,222 @@
+"""Scans of the simulated rig: undisturbed, steered by a person, and broken off by faults."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from blurryscope.artifacts.recording import read_recording
+from blurryscope.artifacts.video import Video
+from blurryscope.basics.errors import BlurryScopeError, InputError
+from blurryscope.devices.errors import DeviceError
+from blurryscope.scan.journal import Entry, read_journal
+from blurryscope.scan.past import read_past
+from blurryscope.scan.runner import JOURNAL, is_done, run_scan
+from blurryscope.scan.states import ScanAbortedError, ScanStatus
+from blurryscope.simulator.rig import SimulatedRig
+from tests.scan.desk import SLIDE, THREE_LANES, Watcher, job_in, opened, rig_of
+
+LANES = list(THREE_LANES.lanes())
+
+
+def test_the_plan_of_these_tests_has_three_lanes() -> None:
+    assert len(LANES) == 3
+
+
+class Undisturbed:
+    """One scan that nothing disturbs, looked at by several tests."""
+
+    def __init__(self, folder: Path) -> None:
+        self.watcher = Watcher()
+        self.job = job_in(folder)
+        with rig_of() as rig:
+            with opened(rig) as scope:
+                self.film = run_scan(scope, self.job, self.watcher.supervision())
+            self.stretches = rig.controller.machine.path.stretches()
+        self.journal = read_journal(folder / JOURNAL)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
+    return Undisturbed(tmp_path_factory.mktemp("scan"))
+
+
+def test_a_scan_goes_through_its_states_and_tells_them(undisturbed: Undisturbed) -> None:
+    states = ["opening", "homing", "checking", "scanning", "joining", "done"]
+    assert undisturbed.watcher.states == states
+    assert [e.facts["state"] for e in undisturbed.journal if e.event == "state"] == states
+    assert is_done(undisturbed.job)
+
+
+def test_every_frame_of_the_film_went_to_the_takers(undisturbed: Undisturbed) -> None:
+    with Video(undisturbed.film) as film:
+        times_s = [frame.time_s for frame in film]
+        assert film.damage is None
+    assert undisturbed.watcher.frames == list(range(len(times_s)))
+    assert np.median(np.diff(times_s)) == pytest.approx(1 / 30, abs=0.002)
+    last = events(undisturbed.journal, "lane ends")[-1]
+    assert 0 <= len(times_s) - int(str(last.facts["frame"])) <= 2
+    recording = read_recording(undisturbed.film.with_name("recording.json"))
+    assert (recording.slide, recording.repeat) == ("TINY", 1)
+    assert recording.lane_pitch_um == pytest.approx(THREE_LANES.lane_pitch_um)
+
+
+def test_the_stage_holds_speed_and_pitch_and_rests_before_every_lane(
+    undisturbed: Undisturbed,
+) -> None:
+    lanes = [s for s in undisturbed.stretches if is_cruise_of_lane(s)]
+    assert len(lanes) == len(LANES)
+    for lane, plan in zip(lanes, LANES, strict=True):
+        assert lane.speed_um_per_s == pytest.approx(5000, rel=0.01)
+        assert lane.direction[0] == pytest.approx(1 if plan.is_forward else -1)
+    ys_um = [lane.origin_um[1] for lane in lanes]
+    assert np.diff(ys_um) == pytest.approx([THREE_LANES.lane_pitch_um] * 2, abs=2.0)
+    for lane in lanes:
+        earlier = [s for s in undisturbed.stretches if s.end_s < lane.start_s - 1e-6]
+        ramp = next(s for s in earlier[::-1] if s.acceleration_um_per_s2 > 0)
+        before = max(s.end_s for s in undisturbed.stretches if s.end_s < ramp.start_s + 1e-6)
+        assert ramp.start_s - before >= THREE_LANES.motion.rest_s
+
+
+def is_cruise_of_lane(stretch: object) -> bool:
+    """At full speed along the whole of a lane."""
+    lasts_s = float(getattr(stretch, "lasts_s", 0.0))
+    speed = float(getattr(stretch, "speed_um_per_s", 0.0))
+    is_steady = getattr(stretch, "acceleration_um_per_s2", None) == 0
+    return is_steady and speed * lasts_s > 2000 and abs(speed - 5000) < 500
+
+
+def test_a_finished_scan_is_not_done_twice(undisturbed: Undisturbed) -> None:
+    with rig_of() as rig, opened(rig) as scope:
+        before = rig.controller.machine.path.stretches()
+        assert run_scan(scope, undisturbed.job, Watcher().supervision()) == undisturbed.film
+        assert rig.controller.machine.path.stretches() == before
+
+
+def test_another_plan_does_not_go_into_the_folder(undisturbed: Undisturbed) -> None:
+    other = replace(undisturbed.job, plan=replace(THREE_LANES, overlap_fraction=0.3))
+    with rig_of() as rig, opened(rig) as scope, pytest.raises(InputError, match="another plan"):
+        run_scan(scope, other, Watcher().supervision())
+
+
+class AbortIn(Watcher):
+    """Stops the scan soon after a lane was begun."""
+
+    def __init__(self, lane: int, ticks: int = 3) -> None:
+        super().__init__()
+        self._lane, self._ticks = lane, ticks
+
+    def __call__(self, status: ScanStatus) -> None:
+        super().__call__(status)
+        if status.state == "scanning" and status.lane == self._lane:
+            self._ticks -= 1
+            if self._ticks == 0:
+                self.act()
+
+    def act(self) -> None:
+        self.controls.abort()
+
+
+def test_a_stopped_scan_goes_on_at_the_start_of_its_unfinished_lane(tmp_path: Path) -> None:
+    job = job_in(tmp_path)
+    with rig_of() as rig:
+        with opened(rig) as scope, pytest.raises(ScanAbortedError):
+            run_scan(scope, job, AbortIn(lane=1).supervision())
+        past = read_past(tmp_path / JOURNAL)
+        assert past.lanes_done == 1
+        with opened(rig) as scope:
+            assert not scope.stage.status().is_moving
+            again = Watcher()
+            film = run_scan(scope, job, again.supervision())
+    assert "homing" not in again.states  # the same boot id: its position is still good
+    assert [e.facts["lane"] for e in events(read_journal(tmp_path / JOURNAL), "lane ends")] == [
+        0, 1, 2,
+    ]  # fmt: skip
+    assert not list((tmp_path / "parts").iterdir())
+    assert_film_is_whole(film, tmp_path)
+
+
+def test_a_pause_waits_for_the_end_of_the_lane_and_films_nothing(tmp_path: Path) -> None:
+    class Pause(AbortIn):
+        def act(self) -> None:
+            self.controls.pause()
+
+        def __call__(self, status: ScanStatus) -> None:
+            super().__call__(status)
+            if status.state == "paused":
+                self.counts.append(status.frame_count)
+                if len(self.counts) == 5:
+                    self.controls.resume()
+
+        counts: list[int]
+
+    watcher = Pause(lane=0)
+    watcher.counts = []
+    with rig_of() as rig, opened(rig) as scope:
+        run_scan(scope, job_in(tmp_path), watcher.supervision())
+    assert watcher.states[-5:] == ["scanning", "paused", "scanning", "joining", "done"]
+    assert len(set(watcher.counts)) == 1
+    assert min(s.lane for s in watcher.told if s.state == "paused") == 1
+
+
+class Unplug(AbortIn):
+    def __init__(self, rig: SimulatedRig, lane: int) -> None:
+        super().__init__(lane)
+        self._rig = rig
+
+    def act(self) -> None:
+        self._rig.port.unplug()
+
+
+def test_a_lost_cable_closes_the_film_and_the_scan_goes_on_after_it(tmp_path: Path) -> None:
+    job = job_in(tmp_path)
+    with rig_of() as rig:
+        with opened(rig) as scope, pytest.raises(DeviceError):
+            run_scan(scope, job, Unplug(rig, lane=1).supervision())
+        told = read_journal(tmp_path / JOURNAL)
+        assert told[-1].facts["state"] == "interrupted"
+        with Video(tmp_path / "parts" / "part-001.mkv") as film:
+            assert len(list(film)) >= int(str(events(told, "lane ends")[0].facts["frame"]))
+        rig.port.plug_in()
+        with opened(rig) as scope:
+            assert_film_is_whole(run_scan(scope, job, Watcher().supervision()), tmp_path)
+
+
+def test_after_a_restart_the_stage_is_homed_and_the_slide_recognised(tmp_path: Path) -> None:
+    job = job_in(tmp_path)
+    with rig_of() as rig:
+        with opened(rig) as scope, pytest.raises(BlurryScopeError):
+            run_scan(scope, job, AbortIn(lane=1).supervision())
+        rig.controller.power_on(rig.clock.monotonic_s())
+        watcher = Watcher()
+        with opened(rig) as scope:
+            assert_film_is_whole(run_scan(scope, job, watcher.supervision()), tmp_path)
+    assert watcher.states[:4] == ["opening", "homing", "checking", "scanning"]
+    found = events(read_journal(tmp_path / JOURNAL), "landmark found")
+    assert float(str(found[0].facts["off_um"])) < 10
+
+
+def test_another_slide_is_not_taken_for_the_one_that_was_begun(tmp_path: Path) -> None:
+    job = job_in(tmp_path)
+    with rig_of() as rig, opened(rig) as scope, pytest.raises(BlurryScopeError):
+        run_scan(scope, job, AbortIn(lane=1).supervision())
+    other = replace(SLIDE, seed=4)
+    with rig_of(other) as rig, opened(rig) as scope:
+        with pytest.raises(InputError, match="not where it was|off where it lay"):
+            run_scan(scope, job, Watcher().supervision())
+        assert not scope.stage.status().is_moving
+    assert read_past(tmp_path / JOURNAL).lanes_done == 1
+
+
+def events(journal: list[Entry], event: str) -> list[Entry]:
+    return [entry for entry in journal if entry.event == event]
+
+
+def assert_film_is_whole(path: Path, folder: Path) -> None:
+    """All lanes are in it, none twice, and time never stands still."""
+    kept = sum(part.kept_frames for part in read_past(folder / JOURNAL).parts)
+    with Video(path) as film:
+        times_s = [frame.time_s for frame in film]
+    assert len(times_s) == kept
+    assert min(np.diff(times_s)) > 0
