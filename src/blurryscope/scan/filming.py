@@ -55,7 +55,7 @@ class Filming:
 
     def _film(self) -> None:
         try:
-            with contextlib.closing(self._camera.frames()) as frames:  # type: ignore[type-var]
+            with contextlib.closing(self._camera.frames()) as frames:
                 for frame in frames:
                     if self._is_over.is_set():
                         return
