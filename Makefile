@@ -11,18 +11,23 @@ BROWSER ?= chromium
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable ".[dev]"
 	touch $@
 
+# MicroPython as WebAssembly, which runs the firmware under Node.js; without npm those tests are skipped and say so.
+.venv/npm: .venv/installed
+	! command -v npm >/dev/null || npm install --silent --no-audit --no-fund --ignore-scripts --prefix $@ \
+		@micropython/micropython-webassembly-pyscript@1.27.0
+
 demo: .venv/installed
 	$(BIN)/blurryscope demo --out demo
 
-test: .venv/installed
+test: .venv/installed .venv/npm
 	$(BIN)/pytest -n 2
 
-test-all: .venv/installed
+test-all: .venv/installed .venv/npm
 	$(BIN)/pytest -n 2 -m ""
 
 check: .venv/installed
-	$(BIN)/ruff format --check src tests benchmarks
-	$(BIN)/ruff check src tests benchmarks
+	$(BIN)/ruff format --check src firmware tests benchmarks
+	$(BIN)/ruff check src firmware tests benchmarks
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 

@@ -1,0 +1,1 @@
+"""The controller without a board: a simulated stage under the same firmware."""
