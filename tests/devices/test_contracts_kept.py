@@ -6,11 +6,14 @@ from dataclasses import replace
 import pytest
 
 from blurryscope.devices.contracts import Camera, Stage
+from blurryscope.devices.grbl_stage import GrblStage
 from blurryscope.simulator.fast_clock import FastClock
+from blurryscope.simulator.port import SimulatedPort
 from blurryscope.simulator.presets import AUTHENTIC, PLAIN
 from blurryscope.simulator.rig import RigSettings, SimulatedRig
 from blurryscope.testing import CameraContract, StageContract
 from tests.devices.conftest import DESIGN, SMALL
+from tests.devices.firmware_on_desk import FirmwareOnDesk
 
 
 class TestStageWithChecksums(StageContract):
@@ -30,6 +33,16 @@ class TestStageOnPlainGrbl(StageContract):
         machine = replace(SMALL, counts_below_zero=True, watchdog_s=None)
         settings = RigSettings(scan=PLAIN, machine=machine, has_checksums=False)
         with SimulatedRig(DESIGN, clock, settings) as rig, rig.stage() as stage:
+            yield stage
+
+
+class TestStageOnOurFirmware(StageContract):
+    """The code that runs on the board, over a pseudo-terminal."""
+
+    @pytest.fixture
+    def stage(self, clock: FastClock) -> Iterator[Stage]:
+        firmware = FirmwareOnDesk()
+        with SimulatedPort(firmware, clock) as port, GrblStage(port.url, clock=clock) as stage:
             yield stage
 
 

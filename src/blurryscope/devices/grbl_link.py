@@ -254,8 +254,12 @@ class GrblLink:
         if line == "$H" and not self.is_checked:
             return self._clock.monotonic_s() < deadline_s  # GRBL is silent while it homes
         report = self.report()
-        if self._clock.monotonic_s() > deadline_s:
-            return False
+        if self._clock.monotonic_s() > deadline_s and not report.is_at_rest:
+            raise DeviceSilentError(
+                self._port.url,
+                f"is not done with {line} in time; it says {report.state}",
+                "Look whether the stage moves, then switch the controller off and on",
+            )
         if not self.is_checked and report.is_at_rest and not self._replies:
             raise GarbledLinkError(self._port.url, f"swallowed the reply to {line}", _NOISE)
         return not report.is_at_rest
