@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from blurryscope.artifacts.slide_map import SlideMap
-from blurryscope.artifacts.tissue_cores import Block, CoreGrid, TissueCore
+from blurryscope.artifacts.tissue_cores import Block, CoreGrid, CoreStatus, TissueCore
 from blurryscope.basics.her2 import RESEARCH_USE_ONLY
 from blurryscope.tma.measure import measured_cores
 from blurryscope.tma.named_blocks import NamedBlock, named_blocks
@@ -15,6 +15,10 @@ from blurryscope.tma.picture import SlidePicture
 from blurryscope.tma.settings import TmaSettings
 from blurryscope.tma.sight import SlideSight, look_at_slide
 from blurryscope.tma.white_balance import WhiteBalance
+
+_DOUBTFUL_CONFIDENCE = 0.73
+"""A nat of evidence."""
+_MOST_DOUBTFUL_FRACTION = 0.015
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,8 +45,7 @@ def find_cores(
     nodes = sorted((node for block in blocks for node in block.nodes), key=lambda node: node.name)
     diameter_px = sight.diameter_px * sight.working.shrink
     cores = measured_cores(picture, sight.white, nodes, diameter_px)
-    grid = _core_grid(picture, sight, blocks, cores)
-    grid = grid.model_copy(update={"confirmed_by_hand": settings.place is not None})
+    grid = _core_grid(picture, sight, blocks, cores, is_confirmed=settings.place is not None)
     return Dearrayed(
         cores=tuple(cores),
         grid=grid,
@@ -60,9 +63,13 @@ def _core_grid(
     sight: SlideSight,
     blocks: Sequence[NamedBlock],
     cores: Sequence[TissueCore],
+    *,
+    is_confirmed: bool,
 ) -> CoreGrid:
     least_sure = _least_sure(blocks)
     reasons = tuple(reason for block in blocks for reason in block.reasons)
+    if not is_confirmed:
+        reasons += tuple(_reasons_of_faint_cores(cores))
     vectors = [block.lattice.nodes.vectors for block in blocks]
     rows, columns = (
         float(np.median([np.hypot(*vector) for vector in axis])) * sight.working.shrink
@@ -79,6 +86,7 @@ def _core_grid(
         orientation=least_sure.orientation,
         placement_margin=least_sure.margin,
         needs_confirmation=bool(reasons),
+        confirmed_by_hand=is_confirmed,
         reasons=reasons,
         names_from="map" if least_sure.is_by_map else "grid",
         candidates=least_sure.candidates,
@@ -89,6 +97,21 @@ def _core_grid(
         white=(red, green, blue),
         research_use_only=RESEARCH_USE_ONLY,
     )
+
+
+def _reasons_of_faint_cores(cores: Sequence[TissueCore]) -> list[str]:
+    """A faint core or two that are told as lost matter little; many would be missed results."""
+    doubtful = [
+        core
+        for core in cores
+        if core.status is CoreStatus.MISSING and core.confidence < _DOUBTFUL_CONFIDENCE
+    ]
+    if len(doubtful) <= max(1, _MOST_DOUBTFUL_FRACTION * len(cores)):
+        return []
+    return [
+        f"{len(doubtful)} places that are told as missing may hold a faint core "
+        f"({', '.join(str(core.name) for core in doubtful[:8])})"
+    ]
 
 
 def _stored_block(block: NamedBlock) -> Block:

@@ -70,6 +70,8 @@ def _measured(
         label=node.label,
         source=PlaceSource.PREDICTED,
         saturation=measures.saturation,
+        haematoxylin_od=measures.haematoxylin_od,
+        dab_od=measures.dab_od,
     )
     if status is CoreStatus.MISSING:
         return core

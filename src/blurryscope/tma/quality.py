@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from blurryscope.artifacts.tissue_cores import CoreStatus
 from blurryscope.basics.image import Grey, Mask, Rgb, is_unscanned, optical_density, to_uint8
+from blurryscope.tma.stains import stain_densities
 from blurryscope.tma.tissue import tissue_density
 
 _WORKING_DIAMETER_PX = 300
@@ -18,6 +19,10 @@ _PARTIAL_OUTLINE = 0.6
 """Outline's area by that of the usual disc: cores differ in size, half a core has 0.5."""
 _PARTIAL_TISSUE = 0.35
 _MISSING_BELOW = 0.06
+_BARE = 0.02
+"""Share of the disc below which a close look shows bare glass, whatever the overview hints at."""
+_SURE = 1.1
+"""Nats from which on an overview that shows a core is worth more than that."""
 _FOLD_DENSITY = 0.25
 
 
@@ -44,6 +49,8 @@ class CoreMeasures:
     """Share of the tissue that is far denser than the rest in all colours."""
     focus: float
     saturation: float
+    haematoxylin_od: float
+    dab_od: float
 
 
 def measuring_level(diameter_px: float, level_count: int) -> int:
@@ -66,6 +73,7 @@ def measure_core(rgb: Rgb, white: NDArray[np.float64], diameter_px: float) -> Co
     disc_area = np.pi * diameter_px**2 / 4
     unscanned = 1.0 - np.count_nonzero(scanned & usual) / disc_area
     outline_xy, outline_diameter = _outline(mask, centre)
+    haematoxylin, dab = _stains(rgb, white, mask)
     return CoreMeasures(
         centre_xy=outline_xy,
         diameter_px=outline_diameter,
@@ -78,6 +86,8 @@ def measure_core(rgb: Rgb, white: NDArray[np.float64], diameter_px: float) -> Co
         fold_fraction=_fold_fraction(rgb, white, mask, diameter_px),
         focus=_focus(rgb, mask),
         saturation=_saturation(rgb, white, mask),
+        haematoxylin_od=haematoxylin,
+        dab_od=dab,
     )
 
 
@@ -87,10 +97,11 @@ def status_of(measures: CoreMeasures, tissue_ratio: float, *, is_expected: bool)
     shows_none = measures.tissue_fraction < _MISSING_BELOW * (1.0 - measures.unscanned_fraction)
     checks = (
         (tissue_ratio < 0 and shows_none, CoreStatus.MISSING),
+        (tissue_ratio < _SURE and measures.tissue_fraction < _BARE, CoreStatus.MISSING),
         (is_cut and measures.is_hole, CoreStatus.HOLED),
         (is_cut, CoreStatus.EDGE_CUT),
         (tissue_ratio < -1.5, CoreStatus.MISSING),
-        (tissue_ratio < 1.0, CoreStatus.UNSURE),
+        (tissue_ratio < 1.0 or measures.tissue_fraction < _BARE, CoreStatus.UNSURE),
         (not is_expected, CoreStatus.EXTRA),
         (measures.piece_count > 1 and measures.largest_piece_fraction < 0.7, CoreStatus.FRAGMENTED),
         (measures.outline_fraction < _PARTIAL_OUTLINE, CoreStatus.PARTIAL),
@@ -187,3 +198,11 @@ def _saturation(rgb: Rgb, white: NDArray[np.float64], mask: Mask) -> float:
     highest = np.maximum(np.maximum(np.maximum(red, green), blue), 1e-6)
     lowest = np.minimum(np.minimum(red, green), blue)
     return float(np.clip(np.mean(1.0 - lowest / highest), 0.0, 1.0))
+
+
+def _stains(rgb: Rgb, white: NDArray[np.float64], mask: Mask) -> tuple[float, float]:
+    """Mean density of haematoxylin and of DAB in the tissue."""
+    if not mask.any():
+        return 0.0, 0.0
+    haematoxylin, dab = stain_densities(rgb[mask], white).mean(axis=0)
+    return max(float(haematoxylin), 0.0), max(float(dab), 0.0)

@@ -11,11 +11,17 @@ from numpy.typing import NDArray
 from scipy.ndimage import percentile_filter
 
 from blurryscope.basics.image import Grey, Mask, Rgb, is_unscanned, optical_density
+from blurryscope.tma.foreign import is_ink, no_cores
 
 _HALF_TISSUE_OD = 0.02
 """Density at which a pixel counts half: pale cores then weigh little less than dark ones."""
 _RING = (1.15, 1.55)
 """Inner and outer radius of the surroundings a disc is compared with, in disc radii."""
+
+_GLASS_SHARE = 0.12
+"""Share of a row that shows glass even where it crosses all cores of a crowded array."""
+_MOST_LANE_STEP_OD = 0.02
+"""Rests of steps of exposure between lanes are smaller."""
 
 _LEAST_SHARE = 0.35
 """Of a disc or ring that must be scanned to say anything."""
@@ -47,6 +53,7 @@ def map_tissue(rgb: Rgb, white: NDArray[np.float64]) -> TissueMap:
     """Tell tissue from glass in the working picture, (row, col, rgb) uint8."""
     touches_black = cv2.dilate(is_unscanned(rgb).astype(np.uint8), np.ones((3, 3), np.uint8))
     scanned = touches_black == 0  # a pixel at the border is half black, which looks like tissue
+    scanned &= ~is_ink(rgb, white)
     density = tissue_density(rgb, white)
     return _tissue_map(np.where(scanned, density, 0.0).astype(np.float32), scanned)
 
@@ -85,31 +92,34 @@ def without_uneven_light(tissue_map: TissueMap, diameter_px: float) -> TissueMap
     glass = cv2.blur(percentile_filter(small, 20, size=window, mode="nearest"), (3, 3))
     glass = cv2.resize(glass, (columns, rows), interpolation=cv2.INTER_LINEAR)
     flat = np.where(tissue_map.scanned, np.maximum(tissue_map.density - glass, 0.0), 0.0)
+    flat = np.maximum(flat - _steps_between_lanes(flat, tissue_map.scanned), 0.0)
     return _tissue_map(flat.astype(np.float32), tissue_map.scanned)
 
 
+def _steps_between_lanes(density: NDArray[np.floating], scanned: Mask) -> NDArray[np.float64]:
+    """(rows, 1) by how much the glass of each row is too dark: lanes run along rows.
+
+    Between cores there is glass in every row; capped, so that a row all of tissue stays tissue.
+    """
+    values = np.sort(np.where(scanned, density, np.inf), axis=1)
+    index = (_GLASS_SHARE * np.count_nonzero(scanned, axis=1)).astype(int)
+    glass = values[np.arange(len(values)), np.minimum(index, values.shape[1] - 1)]
+    glass = np.where(np.isfinite(glass), glass, 0.0)
+    return np.minimum(glass, _MOST_LANE_STEP_OD)[:, None]
+
+
 def without_edges(tissue_map: TissueMap, diameter_px: float) -> TissueMap:
-    """Take out long thin dark things: the slide's edge, a cover slip's edge, a hair."""
-    dark = (tissue_map.density > 2 * _HALF_TISSUE_OD).astype(np.uint8)
-    count, labels, boxes, _ = cv2.connectedComponentsWithStats(dark)
-    edges = np.zeros(dark.shape, np.uint8)
-    for number in range(1, count):
-        left, top, width, height = boxes[number, :4]
-        if max(width, height) < 4.0 * diameter_px:
-            continue
-        here = np.s_[top : top + height, left : left + width]
-        piece = (labels[here] == number).astype(np.uint8)
-        sides = cv2.minAreaRect(cv2.findNonZero(piece))[1]
-        if max(sides) >= 4.0 * diameter_px and min(sides) <= 0.8 * diameter_px:
-            edges[here] |= piece
-    if not edges.any():
+    """Take out what no core is: edges of slide and cover slip, hairs, ink, wide dark fields.
+
+    What lies there is then unknown, as where nothing was scanned.
+    """
+    foreign = no_cores(tissue_map.density, diameter_px)
+    if not foreign.any():
         return tissue_map
-    reach = 2 * int(0.25 * diameter_px) + 1
-    edge = cv2.dilate(edges, np.ones((reach, reach), np.uint8)) > 0
     return TissueMap(
-        density=np.where(edge, np.float32(0), tissue_map.density),
-        tissue=np.where(edge, np.float32(0), tissue_map.tissue),
-        scanned=np.asarray(tissue_map.scanned & ~edge),
+        density=np.where(foreign, np.float32(0), tissue_map.density),
+        tissue=np.where(foreign, np.float32(0), tissue_map.tissue),
+        scanned=np.asarray(tissue_map.scanned & ~foreign),
     )
 
 
