@@ -41,7 +41,11 @@ class SpecialPlace:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LayoutBlock:
-    """Rows and columns that form one lattice, in the order in which they lie."""
+    """Rows and columns that form one lattice, in the order in which they lie.
+
+    Each block has a lattice of its own: its tilt and what lies between it and the next are found
+    on the slide.
+    """
 
     row_labels: AxisLabels
     """From top to bottom."""
@@ -52,8 +56,6 @@ class LayoutBlock:
     is_lettered_across: bool = False
     """Whether the letter of a name tells the column. Where both axes are numbered, names here give
     the rows of the design letters."""
-    tilt_deg: float | None = None
-    """Against the first block, positive from x towards y; None where not known."""
 
     def __post_init__(self) -> None:
         lettered, numbered = self.row_labels, self.column_labels
@@ -152,7 +154,6 @@ def _mirrored(layout: Layout) -> Layout:
                 block,
                 column_labels=_reversed(block.column_labels),
                 at=(block.at[0], last - block.at[1]),
-                tilt_deg=None if block.tilt_deg is None else -block.tilt_deg,
             )
             for block in layout.blocks
         ),

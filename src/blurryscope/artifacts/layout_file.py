@@ -50,7 +50,6 @@ class _BlockEntry(BaseModel):
     rows: str | tuple[str, ...]
     columns: str | tuple[str, ...]
     at: tuple[Annotated[int, Field(ge=0)], Annotated[int, Field(ge=0)]] | None = None
-    tilt_deg: Annotated[float, Field(ge=-45, le=45)] | None = None
 
 
 class _LayoutFile(BaseModel):
@@ -103,7 +102,6 @@ def _block(number: int, entry: _BlockEntry) -> LayoutBlock:
         column_labels=columns,
         at=entry.at or (0, number),
         is_lettered_across=columns.is_lettered,
-        tilt_deg=entry.tilt_deg,
     )
 
 
@@ -146,8 +144,6 @@ def layout_text(layout: Layout) -> str:
         lines.append(f"rows = {_quoted(str(block.row_labels))}")
         lines.append(f"columns = {_quoted(str(block.column_labels))}")
         lines.append(f"at = [{block.at[0]}, {block.at[1]}]")
-        if block.tilt_deg is not None:
-            lines.append(f"tilt_deg = {_number(block.tilt_deg)}")
     return "\n".join(lines).lstrip("\n") + "\n"
 
 

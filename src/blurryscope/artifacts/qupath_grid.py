@@ -7,7 +7,7 @@ space.
 
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -223,33 +223,22 @@ def layout_of_grid(grid: QuPathGrid) -> Layout | None:
     return None if is_plain and not is_across else Layout((block,))
 
 
-def write_qpmap(path: Path, slide_map: SlideMap, layout: Layout | None = None) -> None:
+def write_qpmap(path: Path, layout: Layout, cases: Mapping[CoreName, str]) -> None:
     """Write case numbers with labels around them, to be dragged onto a grid in QuPath.
 
     Places without a case hold a space. Raises `InputError` for an array of several blocks: QuPath
     knows one grid.
     """
-    layout = layout or slide_map.layout
-    if layout is not None and len(layout.blocks) > 1:
+    if len(layout.blocks) > 1:
         raise InputError(path, "QuPath knows one grid, not several blocks", "Write one per block")
-    block = _whole_block(slide_map) if layout is None else layout.blocks[0]
+    block = layout.blocks[0]
     rows, columns = block.row_labels, block.column_labels
     lines = ["\t".join([" ", *(columns.text(number) for number in columns.numbers)])]
     for at, number in enumerate(rows.numbers):
-        cells = [rows.text(number)]
-        for column in range(len(columns.numbers)):
-            entry = slide_map.entries.get(block.name_at(CoreName(at, column)))
-            cells.append(_one_line((entry.case if entry else None) or "") or " ")
-        lines.append("\t".join(cells))
+        names = [block.name_at(CoreName(at, column)) for column in range(len(columns.numbers))]
+        cells = [_one_line(cases.get(name, "")) or " " for name in names]
+        lines.append("\t".join([rows.text(number), *cells]))
     write_text_whole(path, "\n".join(lines) + "\n")
-
-
-def _whole_block(slide_map: SlideMap) -> LayoutBlock:
-    return LayoutBlock(
-        row_labels=AxisLabels(numbers=tuple(range(slide_map.rows)), is_lettered=True),
-        column_labels=AxisLabels(numbers=tuple(range(slide_map.columns)), is_lettered=False),
-        at=(0, 0),
-    )
 
 
 def read_qpmap_sheet(path: Path) -> Sheet:

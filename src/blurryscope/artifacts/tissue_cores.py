@@ -16,8 +16,12 @@ from blurryscope.basics.her2 import Score, score_of_label
 
 _COLUMNS = (
     "core", "row", "column", "x_px", "y_px", "diameter_px", "status", "tissue_fraction", "focus",
-    "confidence", "label", "source", "offset_pitches", "saturation",
+    "confidence", "label", "source", "offset_pitches", "saturation", "haematoxylin_od", "dab_od",
 )  # fmt: skip
+_OPTIONAL = frozenset({"haematoxylin_od", "dab_od"})
+"""Tables written before these were measured lack them."""
+_LOCKED = "locked"
+"""A column that may be absent; `yes` or nothing."""
 
 
 class CoreStatus(StrEnum):
@@ -82,6 +86,11 @@ class TissueCore:
     """Distance from the node of the fitted lattice, in pitches."""
     saturation: float = 0.0
     """Mean colour saturation of the tissue, 0 grey to 1."""
+    haematoxylin_od: float = 0.0
+    """Mean optical density of haematoxylin in the tissue; `dab_od` likewise of brown stain."""
+    dab_od: float = 0.0
+    is_locked: bool = False
+    """A person has decided where it lies or what it is; later searches leave it so."""
 
     def __post_init__(self) -> None:
         if self.diameter_px <= 0:
@@ -89,6 +98,9 @@ class TissueCore:
         for field in ("tissue_fraction", "focus", "confidence", "saturation"):
             if not 0.0 <= getattr(self, field) <= 1.0:
                 raise ValueError(f"{field} must be 0 to 1, got {getattr(self, field)}")
+        for field in ("haematoxylin_od", "dab_od"):
+            if not 0.0 <= getattr(self, field) < 10.0:
+                raise ValueError(f"{field} must be 0 to 10, got {getattr(self, field)}")
 
 
 def write_tissue_cores(path: Path, cores: Iterable[TissueCore]) -> None:
@@ -98,7 +110,7 @@ def write_tissue_cores(path: Path, cores: Iterable[TissueCore]) -> None:
         partial.open("w", encoding="utf-8", newline="") as file,
     ):
         rows = csv.writer(file, lineterminator="\n")
-        rows.writerow(_COLUMNS)
+        rows.writerow((*_COLUMNS, _LOCKED))
         rows.writerows(_row_of_core(core) for core in cores)
 
 
@@ -109,21 +121,27 @@ def _row_of_core(core: TissueCore) -> list[object]:
         core.status, f"{core.tissue_fraction:.4f}", f"{core.focus:.4f}", f"{core.confidence:.4f}",
         "" if core.label is None else core.label.label, core.source,
         f"{core.offset_pitches:.4f}", f"{core.saturation:.4f}",
+        f"{core.haematoxylin_od:.4f}", f"{core.dab_od:.4f}",
+        "yes" if core.is_locked else "",
     ]  # fmt: skip
 
 
-def read_tissue_cores(path: Path) -> list[TissueCore]:
-    """Read `cores.csv`; an `InputError` names the line that cannot be used."""
+def read_tissue_cores(path: Path, *, by_name_alone: bool = False) -> list[TissueCore]:
+    """Read `cores.csv`; an `InputError` names the line that cannot be used.
+
+    `by_name_alone` is for a table changed by hand: `row` and `column` follow from `core`.
+    """
     if not path.is_file():
         raise MissingInputError(path, "no such file", "Find the cores first: blurryscope cores")
     with path.open(encoding="utf-8", newline="") as file:
         rows = csv.DictReader(file)
-        absent = [column for column in _COLUMNS if column not in (rows.fieldnames or ())]
+        there = {*_OPTIONAL, *(rows.fieldnames or ())}
+        absent = [column for column in _COLUMNS if column not in there]
         if absent:
             raise InputError(path, f"has no column {', '.join(absent)}", "Find the cores again")
         cores: dict[CoreName, TissueCore] = {}
         for row in rows:
-            core = _core_of_row(f"{path}, line {rows.line_num}", row)
+            core = _core_of_row(f"{path}, line {rows.line_num}", row, by_name_alone=by_name_alone)
             if core.name in cores:
                 raise InputError(
                     f"{path}, line {rows.line_num}", f"{core.name} is there twice", "Keep one"
@@ -132,10 +150,11 @@ def read_tissue_cores(path: Path) -> list[TissueCore]:
     return list(cores.values())
 
 
-def _core_of_row(where: str, row: dict[str, str]) -> TissueCore:
+def _core_of_row(where: str, row: dict[str, str], *, by_name_alone: bool) -> TissueCore:
     try:
         name = CoreName.parse(row["core"])
-        if (int(row["row"]), int(row["column"])) != (name.row + 1, name.column + 1):
+        place = None if by_name_alone else (int(row["row"]), int(row["column"]))
+        if place not in {None, (name.row + 1, name.column + 1)}:
             raise ValueError(f"{row['core']} is not row {row['row']}, column {row['column']}")
         return TissueCore(
             name=name,
@@ -150,9 +169,21 @@ def _core_of_row(where: str, row: dict[str, str]) -> TissueCore:
             source=PlaceSource(row["source"]),
             offset_pitches=float(row["offset_pitches"]),
             saturation=float(row["saturation"]),
+            haematoxylin_od=float(row.get("haematoxylin_od", 0.0)),
+            dab_od=float(row.get("dab_od", 0.0)),
+            is_locked=_is_yes(row.get(_LOCKED) or ""),
         )
     except (ValueError, TypeError, AttributeError) as error:  # the latter two: cells cut off
         raise InputError(where, f"cannot be read ({error})", "Find the cores again") from error
+
+
+def _is_yes(text: str) -> bool:
+    plain = text.strip().casefold()
+    if plain in {"yes", "y", "true", "1", "x"}:
+        return True
+    if plain in {"", "no", "n", "false", "0"}:
+        return False
+    raise ValueError(f"locked is {text!r}, not yes or empty")
 
 
 class Block(BaseModel):

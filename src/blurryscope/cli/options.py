@@ -34,7 +34,16 @@ Place = Annotated[
     typer.Option(
         "--place",
         metavar="ROWS,COLUMNS",
-        help="Your answer: names move so many ROWS,COLUMNS; 0,0 confirms them.",
+        help="Your answer: names move so many ROWS,COLUMNS; 0,0 confirms them. It is remembered; "
+        "'ask' forgets it.",
+    ),
+]
+Consensus = Annotated[
+    str | None,
+    typer.Option(
+        "--consensus",
+        metavar="RULE",
+        help="If the map has several readers: majority, median, or the name of one.",
     ),
 ]
 Model = Annotated[str, typer.Option("--model", help="Shipped model, or a .safetensors file.")]
@@ -54,6 +63,7 @@ def run_settings(
     damaged: bool = False,
     layout: Path | None = None,
     place: str | None = None,
+    consensus: str | None = None,
 ) -> "RunSettings":
     from blurryscope.pipeline import RunSettings
     from blurryscope.tma import TmaSettings, read_layout
@@ -62,12 +72,19 @@ def run_settings(
         raise InputError(
             "--pixel-size-um", f"{pixel_size_um} is no size", "Give µm per pixel, such as 0.72"
         )
-    settings = RunSettings(pixel_size_um=pixel_size_um, takes_damaged=damaged)
+    is_asked_anew = place is not None and place.strip().casefold() == "ask"
+    settings = RunSettings(
+        pixel_size_um=pixel_size_um,
+        takes_damaged=damaged,
+        consensus=consensus,
+        is_orientation_told=bool(orientation),
+        forgets_answers=is_asked_anew,
+    )
     if model is not None:
         settings = replace(settings, model=model)
     tma = TmaSettings(
         layout=None if layout is None else read_layout(layout),
-        place=None if place is None else _place(place),
+        place=None if place is None or is_asked_anew else _place(place),
     )
     first, *later = [_orientation(text) for text in orientation or ["as-scanned"]]
     return replace(settings, tma=replace(tma, orientation=first), repeat_orientations=tuple(later))

@@ -9,6 +9,7 @@ from blurryscope.basics.errors import InputError
 from blurryscope.basics.her2 import RESEARCH_USE_ONLY
 from blurryscope.cli.app import app
 from blurryscope.cli.options import (
+    Consensus,
     Damaged,
     LayoutFile,
     Map,
@@ -56,6 +57,7 @@ def run(
     orientation: Orient = None,
     layout: LayoutFile = None,
     place: Place = None,
+    consensus: Consensus = None,
     pixel_size_um: PixelSize = None,
     damaged: Damaged = False,
     quiet: Quiet = False,
@@ -67,7 +69,7 @@ def run(
     from blurryscope import pipeline
 
     refuse_too_many_orientations(orientation, len(videos))
-    settings = run_settings(model, orientation, pixel_size_um, damaged, layout, place)
+    settings = run_settings(model, orientation, pixel_size_um, damaged, layout, place, consensus)
     with shown_progress(quiet) as progress:
         report = pipeline.run(
             videos, out, map_path=map_path, slide=slide, settings=settings, progress=progress
@@ -111,6 +113,7 @@ def cores(
     orientation: Orient = None,
     layout: LayoutFile = None,
     place: Place = None,
+    consensus: Consensus = None,
     pixel_size_um: PixelSize = None,
     quiet: Quiet = False,
 ) -> None:
@@ -121,7 +124,11 @@ def cores(
     from blurryscope import pipeline
 
     settings = run_settings(
-        orientation=orientation, pixel_size_um=pixel_size_um, layout=layout, place=place
+        orientation=orientation,
+        pixel_size_um=pixel_size_um,
+        layout=layout,
+        place=place,
+        consensus=consensus,
     )
     with shown_progress(quiet) as progress:
         folders = pipeline.find_and_write_cores(slide_dir, out, map_path, slide, settings, progress)

@@ -9,11 +9,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from blurryscope.artifacts.array_layout import Layout
 from blurryscope.artifacts.mosaic import Mosaic
-from blurryscope.artifacts.slide_map import MapEntry, Presence, SlideMap
+from blurryscope.artifacts.slide_map import MapEntry, Presence, SlideMap, layout_or_none
 from blurryscope.artifacts.tissue_cores import PlaceSource, read_core_grid, read_tissue_cores
 from blurryscope.basics.errors import InputError
 from blurryscope.tma import Dearrayed, Orientation, SlidePicture, TmaSettings, find_cores
+from blurryscope.tma.array_size import doubts_about_size
 from blurryscope.tma.recognise import NamedScan, Recognition, recognise
 
 
@@ -21,10 +23,23 @@ def name_scan(
     picture: SlidePicture, slide_map: SlideMap | None, settings: TmaSettings, where: Path
 ) -> Dearrayed:
     """Find and name the cores of one scan; errors name `where` it lies."""
+    layout = layout_or_none(settings.layout, slide_map)
+    if settings.core_diameter_um is None and layout is not None:
+        settings = replace(settings, core_diameter_um=layout.core_diameter_um)
     try:
-        return find_cores(picture, slide_map, settings)
+        return _with_doubts(find_cores(picture, slide_map, settings), settings, layout)
     except InputError as error:
         raise InputError(f"{where}, {error.where}", error.problem, error.remedy) from error
+
+
+def _with_doubts(found: Dearrayed, settings: TmaSettings, layout: Layout | None) -> Dearrayed:
+    """Ask where the spacing is not the layout's, unless a person has answered already."""
+    doubts = () if settings.place is not None else doubts_about_size(layout, found.grid)
+    if not doubts:
+        return found
+    reasons = (*found.grid.reasons, *doubts)
+    grid = found.grid.model_copy(update={"needs_confirmation": True, "reasons": reasons})
+    return replace(found, grid=grid)
 
 
 def read_named_scan(folder: Path, mosaic: Mosaic) -> NamedScan:
@@ -70,9 +85,10 @@ def name_repeat(
 def _attempts(settings: TmaSettings, first: NamedScan) -> Iterator[TmaSettings]:
     """Each turn; where a person has moved the names of the first scan, moved alike too."""
     lay = Orientation(first.grid.orientation)
+    is_one_block = settings.layout is None or len(settings.layout.blocks) == 1
     for turn in _turns_to_try(settings, lay):
         yield replace(settings, orientation=turn, place=None)
-        if settings.place is not None and settings.layout is None:
+        if settings.place is not None and is_one_block:
             place = settings.place
             for _ in range((turn.quarter_turns - lay.quarter_turns) % 4):
                 place = (place[1], -place[0])
@@ -83,8 +99,6 @@ def _turns_to_try(settings: TmaSettings, lay: Orientation) -> Sequence[Orientati
     """As the first lay, then half a turn, then the quarters; never mirrored against it."""
     if settings.orientation is not None:
         return [settings.orientation]
-    if settings.layout is not None:
-        return [lay]  # blocks are stated as the scan shows them
     turns = [turn for turn in Orientation if turn.is_mirrored == lay.is_mirrored]
     order = (0, 2, 1, 3)
     return sorted(turns, key=lambda t: order[(t.quarter_turns - lay.quarter_turns) % 4])

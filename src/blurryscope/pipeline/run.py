@@ -1,9 +1,10 @@
 """From films to a report: stitch, cores, score, report. Each step is resumed, none done twice."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
+from blurryscope.artifacts.edit_log import Author, read_edit_log
 from blurryscope.artifacts.mosaic import Mosaic
 from blurryscope.artifacts.predictions import read_results, write_predictions
 from blurryscope.artifacts.provenance import (
@@ -14,11 +15,19 @@ from blurryscope.artifacts.provenance import (
 )
 from blurryscope.artifacts.recording import Recording, read_recording
 from blurryscope.artifacts.samples import read_stack, sample_of_file
-from blurryscope.artifacts.slide_map import SlideMap, read_slide_map
+from blurryscope.artifacts.slide_map import (
+    MapReading,
+    SlideMap,
+    layout_or_none,
+    read_slide_map,
+)
 from blurryscope.artifacts.video import Video
+from blurryscope.basics.clock import SystemClock
 from blurryscope.basics.errors import InputError
 from blurryscope.basics.progress import Progress, silent
 from blurryscope.classify.predict import Classifier, load_model
+from blurryscope.pipeline.answers import named_as_answered, remember, remembered
+from blurryscope.pipeline.corrections import take_in_hand_edits, with_kept_edits
 from blurryscope.pipeline.naming import name_repeat, name_scan, read_named_scan
 from blurryscope.pipeline.scoring import score, score_cores
 from blurryscope.pipeline.settings import RunSettings
@@ -38,7 +47,14 @@ from blurryscope.pipeline.steps import (
 )
 from blurryscope.pipeline.stitching import stitch_and_judge
 from blurryscope.report import write_report
-from blurryscope.tma import Dearrayed, open_slide, write_cores
+from blurryscope.tma import (
+    Dearrayed,
+    SlidePicture,
+    TmaSettings,
+    open_slide,
+    write_cores,
+)
+from blurryscope.tma.array_folder import write_array
 from blurryscope.tma.recognise import NamedScan
 
 
@@ -68,7 +84,7 @@ def run(
     """
     settings = settings or RunSettings()
     classifier = load_model(settings.model)
-    slide_map = None if map_path is None else read_slide_map(map_path, slide)
+    slide_map = _read_map(map_path, slide, settings)
     for video in videos:
         _check_film(video)
     _refuse_twice_given(videos)
@@ -76,7 +92,7 @@ def run(
     folders = repeat_folders(out, len(videos))
     for number, (folder, video) in enumerate(zip(folders, videos, strict=True), start=1):
         stitch(video, folder, settings=settings, progress=_of_several(progress, number, videos))
-    cores(folders, slide_map, map_path=map_path, settings=settings, progress=progress)
+    settings = cores(folders, slide_map, map_path=map_path, settings=settings, progress=progress)
     name = slide or (slide_map.slide if slide_map else None) or out.resolve().name
     score(folders, out, slide=name, classifier=classifier, settings=settings, progress=progress)
     inputs = _checksums([*videos, *([map_path] if map_path else [])])
@@ -113,30 +129,64 @@ def cores(
     map_path: Path | None,
     settings: RunSettings,
     progress: Progress = silent,
-) -> None:
-    """Find and name the cores of a slide's repeats; nothing is written unless all can be named."""
+) -> RunSettings:
+    """Find and name the cores of a slide's repeats; nothing is written unless all can be named.
+
+    What a person answered or corrected before holds. Returns the settings with those answers.
+    """
+    mosaics = [Mosaic(folder / MOSAIC) for folder in folders]
+    told, size_px = settings, mosaics[0].size_px
+    known = remembered(folders[0], settings, slide_map, size_px)
+    settings = known.settings
     prints = _core_fingerprints(folders, slide_map, map_path, settings)
     found: dict[int, Dearrayed] = {}
     first: NamedScan | None = None
-    for at, folder in enumerate(folders):
-        mosaic = Mosaic(folder / MOSAIC)
+    for at, (folder, mosaic) in enumerate(zip(folders, mosaics, strict=True)):
+        take_in_hand_edits(folder, mosaic)
         progress("find the cores", at / len(folders))
         if is_done(folder, "cores", prints[at], CORE_FILES):
             first = first or read_named_scan(folder, mosaic)
         elif first is None:
-            found[at] = name_scan(mosaic, slide_map, settings.tma, map_path or folder)
+            where = map_path or folder
+            named, settings = named_as_answered(_namer(mosaic, slide_map, where), known)
+            prints = _core_fingerprints(folders, slide_map, map_path, settings)
+            found[at] = with_kept_edits(named, mosaic, folder)
             first = NamedScan(picture=mosaic, cores=found[at].cores, grid=found[at].grid)
         else:
             tma = settings.tma_of_repeat(at + 1)
-            found[at] = name_repeat(mosaic, first, slide_map, tma, folder)
+            named = name_repeat(mosaic, first, slide_map, tma, folder)
+            found[at] = with_kept_edits(named, mosaic, folder)
     for at, dearrayed in found.items():
-        folder = folders[at]
-
-        def work(folder: Path = folder, dearrayed: Dearrayed = dearrayed) -> None:
-            write_cores(dearrayed, Mosaic(folder / MOSAIC), folder)
-
-        redo(folder, "cores", prints[at], work)
+        redo(
+            folders[at],
+            "cores",
+            prints[at],
+            _writing(dearrayed, mosaics[at], folders[at], slide_map, settings),
+        )
+    remember(folders[0], told, settings, slide_map, size_px, Author(at=SystemClock().utc_now()))
     progress("find the cores", 1.0)
+    return settings
+
+
+def _namer(
+    picture: SlidePicture, slide_map: SlideMap | None, where: Path
+) -> Callable[[TmaSettings], Dearrayed]:
+    return lambda tma: name_scan(picture, slide_map, tma, where)
+
+
+def _writing(
+    found: Dearrayed,
+    picture: SlidePicture,
+    folder: Path,
+    slide_map: SlideMap | None,
+    settings: RunSettings,
+) -> Callable[[], None]:
+    def work() -> None:
+        layout = layout_or_none(settings.tma.layout, slide_map)
+        write_cores(found, picture, folder)
+        write_array(found, picture, folder, slide_map=slide_map, layout=layout)
+
+    return work
 
 
 def find_and_write_cores(
@@ -148,16 +198,36 @@ def find_and_write_cores(
     progress: Progress = silent,
 ) -> list[Path]:
     """Find the cores of a slide's folder or of a picture; returns the folders written to."""
-    slide_map = None if map_path is None else read_slide_map(map_path, slide)
+    slide_map = _read_map(map_path, slide, settings)
     folders = scanned_folders(source)
     if folders and out is None:
         cores(folders, slide_map, map_path=map_path, settings=settings, progress=progress)
         return folders
     picture = open_slide(source, settings.pixel_size_um)
     target = out or source.with_suffix("")
-    found = name_scan(picture, slide_map, settings.tma, map_path or source)
-    write_cores(found, picture, target)
+    take_in_hand_edits(target, picture)
+    known = remembered(target, settings, slide_map, picture.size_px)
+    namer = _namer(picture, slide_map, map_path or source)
+    named, used = named_as_answered(namer, known)
+    found = with_kept_edits(named, picture, target)
+    redo(
+        target,
+        "cores",
+        fingerprint_of(asdict(used)),
+        _writing(found, picture, target, slide_map, used),
+    )
+    author = Author(at=SystemClock().utc_now())
+    remember(target, settings, used, slide_map, picture.size_px, author)
     return [target]
+
+
+def _read_map(map_path: Path | None, slide: str | None, settings: RunSettings) -> SlideMap | None:
+    layout = settings.tma.layout
+    how = MapReading(
+        consensus=settings.consensus,
+        is_column_first=layout is not None and layout.is_column_first,
+    )
+    return None if map_path is None else read_slide_map(map_path, slide, how)
 
 
 def score_inputs(
@@ -212,6 +282,8 @@ def _score_folder(
 ) -> Path:
     """Score a slide's folder again; its tables are replaced unless another one is named."""
     folders = scanned_folders(slide_dir)
+    for folder in folders:
+        take_in_hand_edits(folder, Mosaic(folder / MOSAIC))
     if not folders:
         raise InputError(slide_dir, "holds no stitched slide", "Stitch a film: blurryscope stitch")
     settings = RunSettings(model=classifier.name)
@@ -245,7 +317,9 @@ def _core_fingerprints(
 ) -> list[str]:
     """Of each repeat; all lean on the first one's mosaic."""
     told_map = (
-        None if map_path is None else [sha256_of_file(map_path), slide_map and slide_map.slide]
+        None
+        if map_path is None
+        else [sha256_of_file(map_path), slide_map and slide_map.slide, settings.consensus]
     )
     first = stamp(folders[0], "stitch")
     return [
@@ -253,6 +327,7 @@ def _core_fingerprints(
             stamp(folder, "stitch"),
             told_map,
             asdict(settings.tma if at == 0 else settings.tma_of_repeat(at + 1)),
+            read_edit_log(folder).unlock_count,
             None if at == 0 else [first, asdict(settings.tma)],
         )
         for at, folder in enumerate(folders)

@@ -25,6 +25,12 @@ class RunSettings:
     pixel_size_um: float | None = None
     """None is measured from the film and the speed of the stage."""
     takes_damaged: bool = False
+    consensus: str | None = None
+    """How one score is made of several readers' in the map: `majority`, `median`, or a name."""
+    is_orientation_told: bool = False
+    """Whether a person said how the slide lies; else what was said before holds."""
+    forgets_answers: bool = False
+    """Ask anew, whatever was answered before about this slide."""
 
     def __post_init__(self) -> None:
         if self.pixel_size_um is not None and not 0 < self.pixel_size_um < float("inf"):

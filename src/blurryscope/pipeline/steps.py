@@ -20,7 +20,7 @@ STITCH_FILES = (
     MOSAIC, "frames.csv", "recording.json", "stitch.json",
     "regions.csv", "rescan.csv", "stitch-quality.png",
 )  # fmt: skip
-CORE_FILES = ("cores", "cores.json", "cores.csv")
+CORE_FILES = ("cores", "cores.json", "cores.csv", "array")
 SCORE_FILES = ("scores.csv", "results.csv")
 
 _STAMPS = ".steps"

@@ -1,8 +1,8 @@
 """What map and layout say together: every place of the array, block by block."""
 
 from blurryscope.artifacts.array_layout import Layout, LayoutBlock, PlaceKind, SpecialPlace
-from blurryscope.artifacts.core_labels import AxisLabels
 from blurryscope.artifacts.lab_map import MapEntry, SlideMap
+from blurryscope.artifacts.map_words import even_layout
 from blurryscope.artifacts.score_words import Presence
 from blurryscope.basics.errors import InputError
 
@@ -42,17 +42,7 @@ def own_map(block: LayoutBlock, slide_map: SlideMap) -> SlideMap | None:
 
 def inferred_layout(slide_map: SlideMap) -> Layout:
     """The layout that a map shows, or one even grid that holds all its places."""
-    layout = slide_map.layout or Layout(
-        (
-            LayoutBlock(
-                row_labels=AxisLabels(numbers=tuple(range(slide_map.rows)), is_lettered=True),
-                column_labels=AxisLabels(
-                    numbers=tuple(range(slide_map.columns)), is_lettered=False
-                ),
-                at=(0, 0),
-            ),
-        )
-    )
+    layout = slide_map.layout or even_layout(slide_map)
     empty = tuple(
         SpecialPlace(name=name, kind=PlaceKind.EMPTY)
         for name in sorted(layout.names())
