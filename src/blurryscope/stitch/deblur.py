@@ -166,11 +166,11 @@ def measure_spectra(mosaic: Mosaic, white: tuple[float, float, float], kernel_px
     """Measure noise on empty glass and contrast on tissue, from patches all over the mosaic."""
     glass, tissue = [], []
     for patch in _patches(mosaic):
-        smooth = cv2.blur(patch, (15, 5)).astype(np.float32)
-        darkness = float(np.quantile((np.array(white) - smooth).max(axis=2), 0.9))
-        if darkness < _GLASS_DARKNESS:
+        smooth = cv2.blur(patch, (15, 5)).astype(np.float32).reshape(-1, 3)
+        low, high = np.quantile(smooth, (0.05, 0.95), axis=0)
+        if (high - low).max() < _GLASS_SPREAD and (high > np.array(white) - _GLASS_LEVELS).all():
             glass.append(_power(patch))
-        elif darkness > 3 * _GLASS_DARKNESS:
+        elif (high - low).max() > 3 * _GLASS_SPREAD:
             tissue.append(_power(patch))
     frequency = np.fft.rfftfreq(_SEGMENT_PX)
     noise = np.mean(glass, axis=0) if glass else np.full((3, len(frequency)), _USUAL_NOISE)
@@ -208,8 +208,8 @@ _BAND_ROWS = 64
 _SEGMENT_PX = 512
 _PATCH_ROWS = 32
 _PATCHES_EACH_WAY = 24
-_GLASS_DARKNESS = 4.0
-"""Grey levels; a patch that is nowhere darker than glass by more is glass."""
+_GLASS_SPREAD, _GLASS_LEVELS = 3.0, 15.0
+"""Grey levels: a patch that is as even as this, and as near to glass, is glass."""
 _USUAL_NOISE = 2.0
 """Grey levels squared; where a slide shows no glass to measure it on."""
 
