@@ -2,11 +2,11 @@
 
 import csv
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from blurryscope.artifacts.samples import sample_of_file
+from blurryscope.artifacts.samples import Sample, sample_of_file
 from blurryscope.basics.errors import InputError, MissingInputError
 
 QUALITIES = ("focus", "tissue_fraction", "blank", "distance")
@@ -122,6 +122,33 @@ def read_named_rows(
         lines=tuple(lines),
     )
     return _with_named_stacks(named) if "core" not in ours and "path" in ours else named
+
+
+def rows_of_samples(where: Path, samples: Iterable[tuple[Sample, str]]) -> NamedRows:
+    """Labels as a data set knows them, from samples with their parts; for `joined_with`."""
+    rows = [
+        {
+            "slide": sample.slide,
+            "core": str(sample.core),
+            "repeat": str(sample.repeat),
+            "case": sample.case,
+            "part": part,
+            "label": "" if sample.score is None else sample.score.label,
+            "focus": "" if sample.focus is None else str(sample.focus),
+            "tissue_fraction": (
+                "" if sample.tissue_fraction is None else str(sample.tissue_fraction)
+            ),
+        }
+        for sample, part in samples
+    ]
+    found = {name for row in rows for name, value in row.items() if value}
+    return NamedRows(
+        path=where,
+        headings=tuple(sorted(found)),
+        found=frozenset(found),
+        rows=tuple(rows),
+        lines=tuple(range(2, len(rows) + 2)),
+    )
 
 
 def _dialect(start: str) -> type[csv.Dialect]:

@@ -100,7 +100,7 @@ def two_class(table: LabelledTable) -> LabelledTable:
 def read_labelled_tables(
     paths: Sequence[Path],
     *,
-    labels: Path | None = None,
+    labels: Path | NamedRows | None = None,
     columns: Mapping[str, str] | None = None,
     name: str | None = None,
 ) -> LabelledTable:
@@ -112,8 +112,8 @@ def read_labelled_tables(
         CSV files.
     labels
         A table that tells the label, and perhaps patient, part and quality, of each core:
-        `samples.csv`, `cores.csv`, or any list with a core and a label. For `scores.csv` in a
-        slide's folder its `cores.csv` is taken if this is None.
+        `samples.csv`, `cores.csv`, any list with a core and a label, or rows already read. For
+        `scores.csv` in a slide's folder its `cores.csv` is taken if this is None.
     columns
         What a column is called in these tables, where it is not one of the names that are known:
         `{"label": "consensus"}`.
@@ -129,17 +129,34 @@ def read_labelled_tables(
     known = dict(columns or {})
     named = [_with_labels(read_named_rows(path, known), path, labels, known) for path in paths]
     tables = [_table_of(rows, name or paths[0].stem) for rows in named]
+    return joined_tables(tables, paths)
+
+
+def joined_tables(tables: Sequence[LabelledTable], paths: Sequence[Path]) -> LabelledTable:
+    """Put tables together under the first one's name.
+
+    Raises
+    ------
+    InputError
+        Naming `paths`, where a scan stands there twice, a core has two labels or parts, a patient
+        is in two parts, or tables differ in their number of classes.
+    """
     if len({table.classes for table in tables}) > 1:
-        raise InputError(paths[-1], "has another number of classes than the others",
-                         "Evaluate tables of two and of four classes apart")  # fmt: skip
+        raise InputError(
+            paths[-1],
+            "has another number of classes than the others",
+            "Evaluate tables of two and of four classes apart",
+        )
     whole = _joined(tables)
     _refuse_twice(whole, paths)
     return whole
 
 
 def _with_labels(
-    rows: NamedRows, path: Path, labels: Path | None, columns: Mapping[str, str]
+    rows: NamedRows, path: Path, labels: Path | NamedRows | None, columns: Mapping[str, str]
 ) -> NamedRows:
+    if isinstance(labels, NamedRows):
+        return rows.joined_with(labels)
     if labels is not None:
         return rows.joined_with(read_named_rows(labels, columns, is_label_file=True))
     if "label" in rows.found:
@@ -166,7 +183,7 @@ def _table_of(rows: NamedRows, name: str) -> LabelledTable:
     if not kept:
         told = "; ".join(f"{count} {reason}" for reason, count in left_out.items()) or "no rows"
         raise InputError(rows.path, f"holds nothing to evaluate ({told})", "Check its columns")
-    probabilities = np.array([_probabilities(rows, number) for number in kept])
+    probabilities = _only_two_classes(np.array([_probabilities(rows, n) for n in kept]))
     told_labels = [rows.rows[number]["label"] for number in kept]
     return LabelledTable(
         name=name,
@@ -212,6 +229,14 @@ def _probabilities(rows: NamedRows, number: int) -> list[float]:
             "Give what comes out of softmax: not below 0, and 1 together",
         )
     return values if abs(total - 1.0) < _ROUNDING else [value / total for value in values]
+
+
+def _only_two_classes(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Where 0 and 1+ always share alike, as do 2+ and 3+, only their sums were ever said."""
+    if probabilities.shape[1] == 2 or (probabilities[:, ::2] != probabilities[:, 1::2]).any():
+        return probabilities
+    halves: NDArray[np.float64] = probabilities[:, ::2] + probabilities[:, 1::2]
+    return halves
 
 
 def _label_indices(
