@@ -127,30 +127,55 @@ def grow(xy: Floats, weights: Floats, vectors: LatticeVectors) -> Growth:
     Each step goes to the node with the smallest residual first, and where it leads is predicted
     from the nodes already known around, so errors do not add up.
     """
-    nodes: dict[int, tuple[int, int]] = {}
-    taken: dict[tuple[int, int], int] = {}
-    queue: list[tuple[float, int, int, int]] = []
-
-    def accept(spot: int, node: tuple[int, int]) -> None:
-        nodes[spot] = node
-        taken[node] = spot
-        for steps, toll in ((_STEPS, 0.0), (_LONG_STEPS, 0.5)):
-            for step in steps:
-                target = (node[0] + step[0], node[1] + step[1])
-                found = _spot_for(target, xy, weights, taken, vectors)
-                if found is not None:
-                    heapq.heappush(queue, (found[1] + toll, found[0], *target))
-
-    accept(_best_seed(xy, weights, vectors), (0, 0))
-    while queue:
-        _, spot, column, row = heapq.heappop(queue)
-        if spot in nodes or (column, row) in taken:
-            continue
-        again = _spot_for((column, row), xy, weights, taken, vectors)  # more is known by now
-        if again is not None and again[0] not in nodes:
-            accept(again[0], (column, row))
+    grown = _Growing(xy, weights, vectors)
+    grown.accept(_best_seed(xy, weights, vectors), (0, 0))
+    grown.go_on()
+    while grown.leap():
+        grown.go_on()
+    nodes = grown.node_of_spot
     spots = np.array(sorted(nodes), np.int64)
     return Growth(spots=spots, nodes=np.array([nodes[spot] for spot in spots], np.int64))
+
+
+class _Growing:
+    """Spots with nodes so far, and steps that could be taken next."""
+
+    def __init__(self, xy: Floats, weights: Floats, vectors: LatticeVectors) -> None:
+        self._xy, self._weights, self._vectors = xy, weights, vectors
+        self.node_of_spot: dict[int, tuple[int, int]] = {}
+        self._taken: dict[tuple[int, int], int] = {}
+        self._queue: list[tuple[float, int, int, int]] = []
+
+    def accept(self, spot: int, node: tuple[int, int]) -> None:
+        self.node_of_spot[spot] = node
+        self._taken[node] = spot
+        self._look_around(node, _STEPS)
+
+    def go_on(self) -> None:
+        """Take steps, the surest first, until there is none left."""
+        while self._queue:
+            _, spot, column, row = heapq.heappop(self._queue)
+            if spot in self.node_of_spot:
+                continue
+            again = self._spot_for((column, row))  # more is known by now
+            if again is not None and again[0] not in self.node_of_spot:
+                self.accept(again[0], (column, row))
+
+    def leap(self) -> bool:
+        """Look further, across gaps; only where nothing nearer is left. Whether that helps."""
+        for node in list(self._taken):
+            self._look_around(node, _LONG_STEPS)
+        return bool(self._queue)
+
+    def _look_around(self, node: tuple[int, int], steps: list[tuple[int, int]]) -> None:
+        for step in steps:
+            target = (node[0] + step[0], node[1] + step[1])
+            found = self._spot_for(target)
+            if found is not None:
+                heapq.heappush(self._queue, (found[1], found[0], *target))
+
+    def _spot_for(self, node: tuple[int, int]) -> tuple[int, float] | None:
+        return _spot_for(node, self._xy, self._weights, self._taken, self._vectors)
 
 
 def _best_seed(xy: Floats, weights: Floats, vectors: LatticeVectors) -> int:
@@ -175,8 +200,9 @@ def _spot_for(
         return None
     expected = _predicted(node, xy, taken, vectors)
     distance = np.hypot(*(xy - expected).T) / vectors.pitch_px
-    distance[list(taken.values())] = np.inf
-    candidates = np.flatnonzero(distance < _MATCH_PITCHES)
+    near = np.flatnonzero(distance < _MATCH_PITCHES)
+    used = set(taken.values()) if len(near) else set()
+    candidates = np.array([spot for spot in near if spot not in used], np.int64)
     if not len(candidates):
         return None
     # Of several pieces in one place the larger counts more than the nearer.
