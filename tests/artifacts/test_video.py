@@ -195,6 +195,42 @@ def test_damage_in_the_middle_is_told_and_the_frames_before_it_come(
     assert "after frame" in damage
 
 
+def test_after_damage_whole_pictures_come_again_with_their_own_times(
+    tmp_path: Path, pictures: list[Rgb]
+) -> None:
+    path = tmp_path / "scan.mkv"
+    # A picture that leans on no other every ten frames, as cameras write them.
+    with VideoWriter(path, pictures[0].shape[:2], RATE_HZ, options={"g": "10", "bf": "0"}) as film:
+        for picture, time_s in zip(pictures, _even_times_s(), strict=True):
+            film.write(picture, time_s)
+    with av.open(str(path)) as container:
+        packets = [packet for packet in container.demux(video=0) if packet.size]
+        broken = bytes(packets[14])
+    data = path.read_bytes()
+    at = data.index(broken[:40])
+    path.write_bytes(data[:at] + b"\xff" * len(broken) + data[at + len(broken) :])
+    frames, damage = _read(path)
+    came = [round(frame.time_s * RATE_HZ) for frame in frames]
+    assert came == [*range(14), *range(20, COUNT)]
+    assert [frame.index for frame in frames] == list(range(len(frames)))
+    assert damage is not None
+    assert "after frame" in damage
+    for frame in frames:
+        shown = pictures[round(frame.time_s * RATE_HZ)].astype(int)
+        assert np.abs(frame.rgb().astype(int) - shown).mean() < 6
+
+
+def test_a_mirrored_film_is_turned_back_in_every_view(tmp_path: Path, pictures: list[Rgb]) -> None:
+    path = tmp_path / "scan.mkv"
+    _write(path, pictures[:3], _even_times_s()[:3], "ffv1")
+    with Video(path) as plain, Video(path, is_mirrored=True) as mirrored:
+        for seen, turned in zip(plain, mirrored, strict=True):
+            assert (turned.luma() == seen.luma()[:, ::-1]).all()
+            assert (turned.rgb() == seen.rgb()[:, ::-1]).all()
+            small = seen.small_rgb((12, 18))[:, ::-1]
+            assert (turned.small_rgb((12, 18)) == small).all()
+
+
 @pytest.mark.parametrize("content", [b"", b"no film at all" * 100])
 def test_what_is_no_film_is_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "scan.mp4"

@@ -20,6 +20,8 @@ class Recording:
     exposure_s: float | None = None
     frame_rate_hz: float | None = None
     lane_pitch_um: float | None = None
+    is_mirrored: bool | None = None
+    """Whether the camera sees the slide in a mirror."""
     rig: str | None = None
     versions: dict[str, str] = field(default_factory=dict)
 
@@ -34,6 +36,7 @@ class _OnDisk(pydantic.BaseModel):
     exposure_s: float | None = pydantic.Field(default=None, gt=0)
     frame_rate_hz: float | None = pydantic.Field(default=None, gt=0)
     lane_pitch_um: float | None = pydantic.Field(default=None, gt=0)
+    is_mirrored: bool | None = None
     rig: str | None = None
     versions: dict[str, str] = pydantic.Field(default_factory=dict)
 

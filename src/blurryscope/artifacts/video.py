@@ -12,6 +12,7 @@ import av
 import cv2
 import numpy as np
 from av.container import InputContainer, OutputContainer
+from av.packet import Packet
 from av.video.format import VideoFormat
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
@@ -77,21 +78,26 @@ class DecodedFrame:
     index: int
     time_s: float
     picture: VideoFrame
+    is_mirrored: bool = False
+    """Whether columns are given back in reverse."""
 
     def luma(self) -> NDArray[np.uint8]:
         if not _has_plain_luma(self.picture.format):
             return ArrayFrame(self.index, self.time_s, self.rgb()).luma()
         plane = self.picture.planes[0]
         rows = np.frombuffer(memoryview(plane), np.uint8)
-        return rows.reshape(plane.height, plane.line_size)[:, : plane.width]
+        return self._turned_back(rows.reshape(plane.height, plane.line_size)[:, : plane.width])
 
     def rgb(self) -> Rgb:
-        return np.asarray(self.picture.to_ndarray(format="rgb24"), np.uint8)
+        return self._turned_back(np.asarray(self.picture.to_ndarray(format="rgb24"), np.uint8))
 
     def small_rgb(self, size_px: tuple[int, int]) -> Rgb:
         rows, columns = size_px
         small = self.picture.reformat(columns, rows, "rgb24", interpolation="AREA")
-        return np.asarray(small.to_ndarray(), np.uint8)
+        return self._turned_back(np.asarray(small.to_ndarray(), np.uint8))
+
+    def _turned_back(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        return np.ascontiguousarray(pixels[:, ::-1]) if self.is_mirrored else pixels
 
 
 def _has_plain_luma(pixel_format: VideoFormat) -> bool:
@@ -116,11 +122,18 @@ class VideoInfo:
 class Video:
     """A film on disk. Opens in `with`; iterating gives `DecodedFrame`s in order.
 
-    A damaged end is not an error while frames come: `damage` then says what the decoder met.
+    Damage is no error while frames come: `damage` then says what the decoder met first. Frames that
+    lean on a lost one are left out; the others keep their times, so that the gap shows.
+
+    Parameters
+    ----------
+    is_mirrored
+        Whether the camera saw the slide in a mirror; every frame is then turned back.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, is_mirrored: bool = False) -> None:
         self.path = path
+        self._is_mirrored = is_mirrored
         self.damage: str | None = None
 
     def __enter__(self) -> Self:
@@ -164,23 +177,44 @@ class Video:
     def __iter__(self) -> Iterator[DecodedFrame]:
         nominal_s = 1.0 / self.info.frame_rate_hz
         time_s = first_s = -nominal_s
-        index = 0
-        pictures = self._container.decode(self._stream)
-        while True:
-            try:
-                picture = next(pictures)
-            except StopIteration:
-                self._note_missing_end(time_s - first_s + nominal_s)
-                return
-            except av.error.FFmpegError as error:
-                self.damage = f"after frame {index - 1}: {_reason(error)}"
-                return
+        for index, picture in enumerate(self._pictures()):
             # Where a frame has no time, or that of the one before, the nominal rate has to do.
             stored_s = self._stored_time_s(picture)
             time_s = stored_s if stored_s > time_s else time_s + nominal_s
             first_s = time_s if index == 0 else first_s
-            yield DecodedFrame(index, time_s, picture)
-            index += 1
+            yield DecodedFrame(index, time_s, picture, self._is_mirrored)
+        if self.damage is None:
+            self._note_missing_end(time_s - first_s + nominal_s)
+
+    def _pictures(self) -> Iterator[VideoFrame]:
+        """What can be decoded. After damage it goes on at the next frame that leans on no other."""
+        came, is_whole = 0, True
+        for packet in self._packets():
+            try:
+                pictures = packet.decode()
+            except av.error.FFmpegError as error:
+                self.damage = self.damage or f"after frame {came - 1}: {_reason(error)}"
+                is_whole = False
+                continue
+            for picture in pictures:
+                is_whole = (is_whole or picture.key_frame) and not picture.is_corrupt
+                if is_whole:
+                    yield picture
+                    came += 1
+                else:
+                    self.damage = self.damage or f"after frame {came - 1}: a broken picture"
+
+    def _packets(self) -> Iterator["Packet[VideoStream]"]:
+        packets = self._container.demux(self._stream)
+        while True:
+            try:
+                packet = next(packets)
+            except StopIteration:
+                return
+            except av.error.FFmpegError as error:
+                self.damage = self.damage or f"the file breaks off: {_reason(error)}"
+                return
+            yield packet
 
     def _note_missing_end(self, came_s: float) -> None:
         announced_s = self._announced_s()
