@@ -2,11 +2,12 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import combinations
 
 from blurryscope.artifacts.array_layout import Layout, LayoutBlock, PlaceKind
 from blurryscope.artifacts.core_labels import AxisLabels
 from blurryscope.artifacts.lab_map import MapEntry, SlideMap
-from blurryscope.artifacts.score_words import Presence
+from blurryscope.artifacts.score_words import Presence, Word
 from blurryscope.basics.core_name import CoreName
 from blurryscope.basics.her2 import Score
 
@@ -16,7 +17,10 @@ _SIGNS: Mapping[Presence, str] = {
     Presence.LOST: "x",
     Presence.EMPTY: "·",
 }
-_KEY = "0 1+ 2+ 3+ score, ? core without a score, NA not evaluable, x lost, · no core"
+_KEY = (
+    "0 1+ 2+ 3+ score, ? core without a score, ?! readers undecided, NA not evaluable, x lost, "
+    "· no core"
+)
 _KINDS: Mapping[PlaceKind | None, str] = {
     None: "#",
     PlaceKind.EMPTY: "·",
@@ -148,9 +152,17 @@ def _readers(slide_map: SlideMap) -> Iterator[str]:
     undecided = [str(name) for name, entry in entries if entry.is_undecided]
     yield f"Readers {', '.join(slide_map.readers)}; the score used is by {slide_map.rule}."
     yield f"They differ on {_counted(len(disputed), 'core')} of {len(entries)}."
+    for one, other in combinations(slide_map.readers, 2):
+        pairs = [
+            (words[one], words[other])
+            for words in ({r.reader: r.word for r in entry.readings} for _, entry in entries)
+            if words[one].score is not None and words[other].score is not None
+        ]
+        same = sum(first == second for first, second in pairs)
+        yield f"  {one} and {other} give the same score to {same} of {len(pairs)} that both scored."
     for name, entry in disputed:
         words = ", ".join(f"{r.reader} {r.word}" for r in entry.readings)
-        used = "no score" if entry.score is None else entry.score.label
+        used = "no score" if entry.is_undecided else Word(entry.score, entry.presence)
         yield f"  {name}: {words} → {used}"
     if undecided:
         yield f"The rule decides nothing for {_some(undecided)}: they have no score."

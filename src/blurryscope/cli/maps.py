@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from blurryscope.basics.errors import InputError
+from blurryscope.basics.her2 import RESEARCH_USE_ONLY
 from blurryscope.cli.app import app
 from blurryscope.cli.options import Consensus, LayoutFile
 
@@ -55,8 +56,9 @@ def check(
                 print()
             for line in _words_about(map_path, each, consensus, layout):
                 print(line)
+        print(RESEARCH_USE_ONLY)
     except UnknownScoresError as error:
-        print(f"{len(error.cells)} cells hold scores that are not known:")
+        print("Scores that are not known:")
         for cell in error.cells:
             print(f"  {cell}")
         raise

@@ -120,12 +120,14 @@ def remember(
         return
     if told.forgets_answers and log.answer is None and told.tma.place is None:
         return
-    orientation = _ANY if used.tma.orientation is None else str(used.tma.orientation)
     before = None if told.forgets_answers else log.answer
+    orientation = None if before is None else before.orientation
+    if told.is_orientation_told:
+        orientation = _ANY if used.tma.orientation is None else str(used.tma.orientation)
     place = used.tma.place
     answer = Answer(
         place=place,
-        orientation=orientation if told.is_orientation_told or before is not None else None,
+        orientation=orientation,
         given_for="" if place is None else _asked(folder, used.tma, slide_map, size_px),
         anchors={} if place is None else _anchors(read_tissue_cores(folder / "cores.csv")),
     )
