@@ -31,6 +31,7 @@ logger = logging.getLogger(__name__)
 _REPLY_S = 1.0
 """A line or question that got no answer for so long is sent again."""
 _TRIES = 5
+_LINE_TRIES = 8
 _HEARTBEAT_S = 0.25
 _LONGEST_NAP_S = 0.03
 _CHECKED_MODE = b"M110 N0*35\n"
@@ -187,7 +188,7 @@ class GrblLink:
         with self.lock:
             self._number += self.is_checked
             deadline_s = self._clock.monotonic_s() + patience_s
-            for _ in range(_TRIES):
+            for _ in range(_LINE_TRIES):
                 reply = self._send_once(line, deadline_s)
                 if reply is not None and reply.error is not None:
                     raise RefusedLineError(reply.error)

@@ -33,9 +33,12 @@ logger = logging.getLogger(__name__)
 _ARRIVED_UM = 3.0
 """Reports round to a micrometre, steps of a coarse screw to 2.5."""
 _STALLED_S = 1.0
-_HOMING_S = 180.0
+_NEEDED_SETTINGS = frozenset(
+    {20, 22, 23, 24, 25, 27, *range(110, 113), *range(120, 123), *range(130, 133)}
+)
 _LOOK_S = 0.05
-_HOMING_ALARMS = frozenset({6, 7, 8, 9})
+_INTERRUPTED = frozenset({None, 6})
+"""Alarms after which homing is worth another try; None is an alarm whose line got lost."""
 _HOME_AGAIN = "Home the stage, then begin the lane again"
 
 
@@ -68,10 +71,13 @@ class GrblStage:
         self._target: StagePoint | None = None
         self._due_s = 0.0
         self._stop_count = 0
+        self._interruption_count = 0
+        """How often a person, or the program above, held or stopped it."""
         self._resets_seen = 0
         self._known_boot: str | None = None
         self._uptime_ms = 0
         self._has_homed = False
+        self._homing_s = 0.0
 
     def __enter__(self) -> Self:
         self._link.open()
@@ -117,22 +123,33 @@ class GrblStage:
         return self._status(self._link.report())
 
     def home(self) -> StageStatus:
+        interruptions = self._interruption_count
         with self._link.lock:
-            self._free()
             try:
-                self._link.ask("$H", _HOMING_S)
-            except AlarmError as error:
-                raise self._homing_failed(error.number) from error
-            except RefusedLineError as error:
-                raise self._homing_failed(self._link.alarm, error.number) from error
-            report = self._link.report()
-            if report.state == "Alarm" or report.is_homed is False:
-                raise self._homing_failed(self._link.alarm)
-            self._remember_boot(report)
-            self._resets_seen = self._link.reset_count
-            self._has_homed = True
-            self._forget_moves()
-            return self._status(report)
+                return self._home_once()
+            except HomingFailedError:
+                # Noise on the line can break homing off; a person who did so meant it.
+                is_by_person = self._interruption_count != interruptions
+                if is_by_person or self._link.alarm not in _INTERRUPTED:
+                    raise
+            return self._home_once()
+
+    def _home_once(self) -> StageStatus:
+        self._free()
+        try:
+            self._link.ask("$H", self._homing_s)
+        except AlarmError as error:
+            raise self._homing_failed(error.number) from error
+        except RefusedLineError as error:
+            raise self._homing_failed(self._link.alarm) from error
+        report = self._link.report()
+        if report.state == "Alarm" or report.is_homed is False:
+            raise self._homing_failed(self._link.alarm)
+        self._remember_boot(report)
+        self._resets_seen = self._link.reset_count
+        self._has_homed = True
+        self._forget_moves()
+        return self._status(report)
 
     def move_to(self, target: StagePoint, speed_um_per_s: float | None = None) -> None:
         if not self.limits.contain(target):
@@ -148,13 +165,24 @@ class GrblStage:
             report = self._link.report()
             self._refuse_unless_ready(report)
             start = self._target or _point(report)
-            self._link.ask(_move_line(target, speed_um_per_s))
+            self._order(_move_line(target, speed_um_per_s))
             speed = min(speed_um_per_s or math.inf, self.limits.speed_um_per_s)
             lasts_s = start.distance_um(target) / speed
             lasts_s += 2 * speed / self.limits.acceleration_um_per_s2
             # z may be several times slower than x: the limit is there for what hangs, not to pace.
             self._due_s = max(self._due_s, self._clock.monotonic_s()) + 2 * lasts_s + 5.0
             self._target = target
+
+    def _order(self, line: str) -> None:
+        """Send a move that the host knows to be right; a refusal means that it was damaged."""
+        for _ in range(2):
+            try:
+                self._link.ask(line)
+            except RefusedLineError:
+                self._refuse_unless_ready(self._link.report())
+            else:
+                return
+        self._link.ask(line)
 
     def wait_until_rest(self) -> StageStatus:
         stops = self._stop_count
@@ -180,6 +208,7 @@ class GrblStage:
             self._clock.sleep(_LOOK_S)
 
     def hold(self) -> None:
+        self._interruption_count += 1
         self._link.signal(b"!")
 
     def resume(self) -> None:
@@ -195,6 +224,7 @@ class GrblStage:
     def stop(self) -> None:
         self._link.signal(b"!")
         self._stop_count += 1
+        self._interruption_count += 1
         with self._link.lock:
             self._free()
             self._forget_moves()
@@ -248,7 +278,7 @@ class GrblStage:
 
     def _refuse_lost(self, report: Report) -> None:
         """Raise when its position is worth nothing."""
-        if self._has_restarted(report):
+        if self._has_restarted(report) and self._has_restarted(self._link.report()):
             raise StageRestartedError(
                 self._url, "has restarted by itself and does not know where it is", _HOME_AGAIN
             )
@@ -310,11 +340,15 @@ class GrblStage:
         return max(self._due_s - self._clock.monotonic_s(), 0.0) + 10.0
 
     def _read_limits(self) -> StageLimits:
-        for _ in range(3):
+        before: dict[int, float] = {}
+        for _ in range(6):
             values = read_settings(self._link.ask("$$"))
-            if {20, 22, 23, 110, 111, 120, 130, 131} <= values.keys():
+            # A line of them may be damaged and missing, or on plain GRBL damaged and believed.
+            if values == before and values.keys() >= _NEEDED_SETTINGS:
                 self._compare(values)
+                self._homing_s = _longest_homing_s(values)
                 return _limits(values, is_ours="FIRMWARE" in self._link.identity)
+            before = values
         raise GarbledLinkError(
             self._url, "does not tell its settings completely", "Check the USB cable"
         )
@@ -352,7 +386,11 @@ class GrblStage:
                 return self._held("was stopped by its watchdog")
             return NotHomedError(self._url, f"did not move: {why}", "Home the stage first")
         if error.number == 15:
-            return OutsideLimitsError(self._url, f"did not move: {why}", "Plan within its limits")
+            return GarbledLinkError(
+                self._url,
+                "refused a place that lies within the limits it told",
+                "Check the USB cable, then reconnect, which reads the limits again",
+            )
         return GarbledLinkError(self._url, f"refused a command: {why}", "Check the USB cable")
 
     def _alarmed(self, number: int | None) -> StageError:
@@ -360,8 +398,8 @@ class GrblStage:
         kind = LimitHitError if number == 1 else StageError
         return kind(self._url, f"stopped at once: {why}", _HOME_AGAIN)
 
-    def _homing_failed(self, alarm: int | None, error: int | None = None) -> HomingFailedError:
-        why = ALARMS.get(alarm or 0) or ERRORS.get(error or 0) or "the reason is not known"
+    def _homing_failed(self, alarm: int | None) -> HomingFailedError:
+        why = ALARMS.get(alarm or 0, "it broke off and did not say why")
         remedy = "Check the limit switches and their wires, and home again"
         return HomingFailedError(self._url, f"could not be homed: {why}", remedy)
 
@@ -417,6 +455,13 @@ def _move_line(target: StagePoint, speed_um_per_s: float | None) -> str:
     if speed_um_per_s is None:
         return f"G21 G90 G0{words}"
     return f"G21 G90 G1{words} F{speed_um_per_s * 60 / 1000:.3f}"
+
+
+def _longest_homing_s(values: dict[int, float]) -> float:
+    """How long homing may take, one axis after the other; times are in minutes there."""
+    seeks = sum(1.5 * values[number] / values[25] for number in (130, 131, 132))
+    touches = 3 * 3 * values[27] / values[24]
+    return 60 * (seeks + touches) + 10.0
 
 
 def _limits(values: dict[int, float], *, is_ours: bool) -> StageLimits:

@@ -47,7 +47,7 @@ class SerialPort:
         try:
             return b"" if self._port is None else bytes(self._port.read(4096))
         except (OSError, TypeError) as error:  # TypeError: pyserial, when closed meanwhile
-            raise DeviceGoneError(self.url, f"is gone ({error})", _REPLUG) from error
+            raise DeviceGoneError(self.url, "is gone", _REPLUG) from error
 
     def write(self, sent: bytes) -> None:
         """Send all of it; a port that takes nothing for a second is gone."""
@@ -56,7 +56,7 @@ class SerialPort:
         try:
             self._port.write(sent)
         except (OSError, TypeError) as error:
-            raise DeviceGoneError(self.url, f"is gone ({error})", _REPLUG) from error
+            raise DeviceGoneError(self.url, "is gone", _REPLUG) from error
 
     def close(self) -> None:
         """Close it; never fails."""

@@ -339,6 +339,8 @@ class GrblController:
         s = self.machine.settings
         mask = sum(1 << axis for axis, low in enumerate(s.homes_low) if low)
         values: dict[int, float] = {20: 1, 21: 1, 22: 1, 23: mask, 27: s.pull_off_um / 1000}
+        values[24] = s.touch_um_per_s * 60 / 1000
+        values[25] = s.seek_um_per_s * 60 / 1000
         for axis in range(3):
             values[100 + axis] = s.steps_per_mm
             values[110 + axis] = s.speed_um_per_s[axis] * 60 / 1000

@@ -93,6 +93,15 @@ class Job:
     end_s: float = field(default=math.inf, init=False)
 
 
+@dataclass(frozen=True, slots=True)
+class OrderedMove:
+    """What set the carriage in motion."""
+
+    start_s: float
+    is_homing: bool
+    is_homed: bool
+
+
 class Machine:
     """Carries jobs out on a clock that others read; every call says what time it is.
 
@@ -109,8 +118,8 @@ class Machine:
         self._lamp_changes: list[tuple[float, int]] = [(-math.inf, 0)]
         self.heard_s = 0.0
         """When the host last said anything."""
-        self.ordered: list[tuple[float, bool]] = []
-        """When each move began, and whether it was part of homing."""
+        self.ordered: list[OrderedMove] = []
+        """All that moved it, ever."""
         self.broken_switches: set[int] = set()
         """Axes whose switch never closes."""
         self._tell = tell
@@ -337,7 +346,7 @@ class Machine:
         share = np.maximum(way / length_um, 1e-9)
         speed = min(speed_um_per_s, float(np.min(np.array(self.settings.speed_um_per_s) / share)))
         acceleration = float(np.min(np.array(self.settings.acceleration_um_per_s2) / share))
-        self.ordered.append((at_s, is_homing))
+        self.ordered.append(OrderedMove(at_s, is_homing, self.is_homed))
         return self.path.move(at_s, target, speed, acceleration)
 
     def _watch_switches(self, target: Vector, from_s: float, until_s: float) -> None:

@@ -1,0 +1,369 @@
+"""Small scans that something goes wrong in, one random fault each, and what became of them."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+
+import numpy as np
+
+from blurryscope.devices.contracts import Stage, StageLimits, StagePoint
+from blurryscope.devices.errors import DeviceError
+from blurryscope.devices.grbl_stage import GrblStage
+from blurryscope.simulator.fast_clock import FastClock
+from blurryscope.simulator.grbl_controller import GrblController
+from blurryscope.simulator.machine import MachineSettings
+from blurryscope.simulator.port import SimulatedPort, clean
+from tests.devices.firmware_on_desk import FirmwareOnDesk
+
+WATCHDOG_S = 1.5
+RAMP_S = 0.1
+MACHINE = MachineSettings(
+    travel_um=(12_000.0, 6_000.0, 2_000.0),
+    start_um=(3_000.0, 2_000.0, -500.0),
+    speed_um_per_s=(20_000.0, 20_000.0, 10_000.0),
+    pull_off_um=500.0,
+    seek_um_per_s=20_000.0,
+    touch_um_per_s=2_000.0,
+)
+LANE_UM, PITCH_UM, SPEED_UM_PER_S = 4_000.0, 300.0, 5_000.0
+LANES = 3
+
+
+class Fault(StrEnum):
+    """What goes wrong."""
+
+    DROPPED = "bytes dropped"
+    FLIPPED = "bits flipped"
+    MERGED = "bytes merged"
+    DELAYED = "bytes delayed"
+    RESET = "controller restarts"
+    UNPLUGGED = "port unplugged"
+    LIMIT = "limit hit"
+    STALLED = "axis stalled"
+    KILLED = "host killed"
+
+
+WIRE_FAULTS = frozenset({Fault.DROPPED, Fault.FLIPPED, Fault.MERGED, Fault.DELAYED})
+
+
+class HostKilledError(Exception):
+    """Stands for the end of the process: nothing of ours runs after it."""
+
+
+@dataclass(slots=True)
+class NoisyWire:
+    """Spoils bytes while the clock is between two times; chances are per byte."""
+
+    fault: Fault
+    rng: np.random.Generator
+    from_s: float
+    until_s: float
+    chance: float
+    hit_count: int = 0
+    _late: list[tuple[float, bytes]] = field(default_factory=list)
+
+    def __call__(self, sent: bytes, now_s: float) -> bytes:
+        if self.fault is Fault.DELAYED:
+            return self._delayed(sent, now_s)
+        if not self.from_s <= now_s < self.until_s:
+            return sent
+        arrived = bytearray()
+        for byte in sent:
+            if self.rng.random() >= self.chance:
+                arrived.append(byte)
+                continue
+            self.hit_count += 1
+            if self.fault is Fault.FLIPPED:
+                arrived.append(byte ^ (1 << int(self.rng.integers(8))))
+            elif self.fault is Fault.MERGED and arrived:
+                arrived[-1] |= byte
+        return bytes(arrived)
+
+    def _delayed(self, sent: bytes, now_s: float) -> bytes:
+        is_late = self.from_s <= now_s < self.until_s and self.rng.random() < 0.5
+        if sent and is_late:
+            self.hit_count += 1
+        due_s = max(
+            [now_s + (self.rng.uniform(0.05, 2.5) if is_late else 0.0)]
+            + [
+                due_s
+                for due_s, _ in self._late  # a wire keeps the order
+            ]
+        )
+        if sent:
+            self._late.append((due_s, sent))
+        arrived = b"".join(part for due_s, part in self._late if due_s <= now_s)
+        self._late = [(due_s, part) for due_s, part in self._late if due_s > now_s]
+        return arrived
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
+    """What became of one small scan."""
+
+    seed: int
+    fault: Fault
+    outcome: str
+    """`done`, or the name of the error."""
+    message: str
+    problems: tuple[str, ...]
+    """What must never happen, and did."""
+
+
+class SimulatedPatient:
+    """The simulated controller, with our protocol or with plain GRBL."""
+
+    faults = tuple(Fault)
+    zero_um = 3.0
+    """How far from the truth its zero may lie after homing."""
+
+    def __init__(self, *, has_checksums: bool = True) -> None:
+        self.has_watchdog = has_checksums
+        machine = replace(
+            MACHINE,
+            watchdog_s=WATCHDOG_S if has_checksums else None,
+            counts_below_zero=not has_checksums,
+        )
+        self.controller = GrblController(
+            machine, has_checksums=has_checksums, boot_id=_counted_ids()
+        )
+        self._moves_seen = 0
+
+    def power_on(self, now_s: float) -> None:
+        self.controller.power_on(now_s)
+
+    def strike(self, fault: Fault, now_s: float) -> None:
+        machine = self.controller.machine
+        if fault is Fault.RESET:
+            self.controller.power_on(now_s)
+            return
+        with machine.lock:
+            machine.advance(now_s)
+            if fault is Fault.LIMIT:
+                machine.close_switch(now_s)
+            else:
+                machine.stall(now_s)
+
+    def mend(self) -> None:
+        pass  # a switch that closed for a moment, an axis that hung once
+
+    def true_position(self, now_s: float) -> StagePoint:
+        machine = self.controller.machine
+        with machine.lock:
+            x, y, z = machine.path.position_at(now_s) + machine.settings.homed_um
+        return StagePoint(x_um=float(x), y_um=float(y), z_um=float(z))
+
+    def misdeeds(self, now_s: float) -> list[str]:
+        machine = self.controller.machine
+        problems = []
+        with machine.lock:
+            machine.advance(now_s)
+            moves = machine.ordered[self._moves_seen :]
+            self._moves_seen = len(machine.ordered)
+            parts = machine.path.stretches()[-400:]
+            late_s = machine.path.end_s - (machine.heard_s + WATCHDOG_S + RAMP_S)
+            is_moving = machine.path.speed_at(now_s) > 0
+        if self.has_watchdog and (late_s > 0 or is_moving):
+            problems.append(f"it moved on for {late_s:.2f} s")
+        if any(not move.is_homing and not move.is_homed for move in moves):
+            problems.append("it moved without being homed")
+        ends = np.array([part.position_at(np.inf) for part in parts]).reshape(-1, 3)
+        room, travel = machine.settings.pull_off_um, np.array(machine.settings.travel_um)
+        low = np.where(machine.settings.homes_low, -room, -travel - 0.5)
+        high = np.where(machine.settings.homes_low, travel + 0.5, room)
+        if (ends < low - 0.5).any() or (ends > high + 0.5).any():
+            problems.append(f"it left its limits: {ends.min(axis=0)}, {ends.max(axis=0)}")
+        return problems
+
+
+class FirmwarePatient:
+    """The firmware's own code, on a board that keeps book of what its pulses do."""
+
+    faults = tuple(fault for fault in Fault if fault is not Fault.STALLED)
+    """Its pulse generator cannot hang here, and a screw that hangs it cannot see."""
+    zero_um = 45.0  # its switches are debounced, and homing here is four times as fast as usual
+
+    def __init__(self) -> None:
+        self.controller = FirmwareOnDesk(watchdog_ms=int(WATCHDOG_S * 1000))
+
+    def power_on(self, now_s: float) -> None:
+        self.controller.place_um(now_s)
+
+    def strike(self, fault: Fault, now_s: float) -> None:
+        if fault is Fault.RESET:
+            self.controller.reboot(now_s)
+        else:
+            self.controller.board.broken_wires = 1
+
+    def mend(self) -> None:
+        self.controller.board.broken_wires = 0
+
+    def true_position(self, now_s: float) -> StagePoint:
+        x, y, z = self.controller.place_um(now_s)
+        # The controller counts from a millimetre off the switches.
+        return StagePoint(x_um=x - 1000.0, y_um=y - 1000.0, z_um=z + 1000.0)
+
+    def misdeeds(self, now_s: float) -> list[str]:
+        self.controller.place_um(now_s)
+        problems, self.controller.misdeeds = self.controller.misdeeds, []
+        return problems
+
+
+class Bench:
+    """One controller on one port on one clock; each trial takes it as the one before left it."""
+
+    def __init__(self, patient: SimulatedPatient | FirmwarePatient) -> None:
+        self.patient = patient
+        self.clock = FastClock(400)
+        self.port = SimulatedPort(patient.controller, self.clock)
+
+    @contextmanager
+    def switched_on(self) -> Iterator["Bench"]:
+        with self.clock:
+            self.patient.power_on(self.clock.monotonic_s())
+            with self.port:
+                yield self
+
+    def trials(self, seeds: range) -> list[Trial]:
+        """One trial a seed, the faults in turn."""
+        faults = self.patient.faults
+        return [self.trial(seed, faults[seed % len(faults)]) for seed in seeds]
+
+    def trial(self, seed: int, fault: Fault) -> Trial:
+        """Scan three lanes while one thing goes wrong; then see that the stage can be homed."""
+        rng = np.random.default_rng((seed, list(Fault).index(fault)))
+        began_s = self.clock.monotonic_s()
+        outcome, message, problems = "done", "", list[str]()
+        self._arrange(fault, rng)
+        try:
+            problems += self._scan(fault, rng)
+        except HostKilledError:
+            outcome, message = "killed", "the process is gone"
+        except DeviceError as error:
+            outcome, message = type(error).__name__, str(error)
+            if not (error.where and error.problem and error.remedy):
+                problems.append("the error does not say where, what and what to do")
+        self.clock.sleep(3.0 if outcome == "killed" else WATCHDOG_S + 0.5)
+        problems += self.patient.misdeeds(self.clock.monotonic_s())
+        self._repair()
+        problems += self._can_go_on()
+        if self.clock.monotonic_s() - began_s > 200.0:
+            problems.append(f"it took {self.clock.monotonic_s() - began_s:.0f} s")
+        return Trial(
+            seed=seed, fault=fault, outcome=outcome, message=message, problems=tuple(problems)
+        )
+
+    def _arrange(self, fault: Fault, rng: np.random.Generator) -> None:
+        if fault not in WIRE_FAULTS:
+            return
+        now_s = self.clock.monotonic_s()
+        from_s = now_s + rng.uniform(0.0, 5.0)
+        chance = 10.0 ** rng.uniform(-2.5, -0.7)
+        wires = [
+            NoisyWire(fault, way, from_s, from_s + rng.uniform(0.2, 4.0), chance)
+            for way in rng.spawn(2)
+        ]
+        self.port.to_controller, self.port.to_host = wires
+
+    def _repair(self) -> None:
+        self.patient.mend()
+        self.port.to_controller = self.port.to_host = clean
+        self.port.unplug()
+        self.port.plug_in()
+
+    def _scan(self, fault: Fault, rng: np.random.Generator) -> list[str]:
+        """The lanes; gives what is wrong though nobody said so."""
+        problems = []
+        moment = 2 * int(rng.integers(LANES)) + 1  # on a lane
+        stage = GrblStage(self.port.url, clock=self.clock)
+        with _killable(stage):
+            if fault not in WIRE_FAULTS and rng.random() < 0.15:
+                self._strike(fault)
+            stage.home()
+            for number, target in enumerate(_zigzag(stage.limits)):
+                stage.move_to(target, SPEED_UM_PER_S)
+                if number == moment and fault not in WIRE_FAULTS:
+                    self.clock.sleep(rng.uniform(0.0, 0.7))
+                    self._strike(fault)
+                status = stage.wait_until_rest()
+                true_um = self._true_position()
+                if status.position.distance_um(true_um) > self.patient.zero_um:
+                    problems.append(f"it believes {status.position} and is at {true_um}")
+                if target.distance_um(true_um) > self.patient.zero_um:
+                    problems.append(f"sent to {target}, said it was there, is at {true_um}")
+        return problems
+
+    def _strike(self, fault: Fault) -> None:
+        if fault is Fault.KILLED:
+            raise HostKilledError
+        if fault is Fault.UNPLUGGED:
+            self.port.unplug()
+        else:
+            self.patient.strike(fault, self.clock.monotonic_s())
+
+    def _true_position(self) -> StagePoint:
+        return self.patient.true_position(self.clock.monotonic_s())
+
+    def _can_go_on(self) -> list[str]:
+        """When the fault is over, homing and one move bring everything back."""
+        try:
+            with GrblStage(self.port.url, clock=self.clock) as stage:
+                stage.home()
+                target = next(_zigzag(stage.limits))
+                stage.move_to(target, SPEED_UM_PER_S)
+                stage.wait_until_rest()
+        except DeviceError as error:
+            return [f"afterwards: {error}"]
+        is_there = target.distance_um(self._true_position()) <= self.patient.zero_um
+        return [] if is_there else ["afterwards it is not where it believes"]
+
+
+def counted(trials: list[Trial]) -> dict[Fault, Counter[str]]:
+    """How often each fault ended in which way."""
+    table: dict[Fault, Counter[str]] = {fault: Counter() for fault in Fault}
+    for trial in trials:
+        table[trial.fault][trial.outcome] += 1
+    return {fault: counts for fault, counts in table.items() if counts}
+
+
+@contextmanager
+def _killable(stage: GrblStage) -> Iterator[Stage]:
+    """The stage in `with`, except that a killed host says no goodbye."""
+    stage.__enter__()
+    try:
+        yield stage
+    except HostKilledError:
+        stage._link.close()  # what the system does with the ports of a dead process
+        raise
+    except BaseException as error:
+        stage.__exit__(type(error), error, None)
+        raise
+    else:
+        stage.__exit__(None, None, None)
+
+
+def _zigzag(limits: StageLimits) -> Iterator[StagePoint]:
+    low = limits.lowest
+    for lane in range(LANES):
+        y_um = low.y_um + 1_000.0 + lane * PITCH_UM
+        ends = (2_000.0, 2_000.0 + LANE_UM)
+        for x_um in ends if lane % 2 == 0 else ends[::-1]:
+            yield StagePoint(x_um=low.x_um + x_um, y_um=y_um, z_um=limits.highest.z_um - 500.0)
+
+
+def _counted_ids() -> Callable[[], str]:
+    numbers = iter(range(1, 2**31))
+    return lambda: f"{next(numbers):08X}"
+
+
+def run_trials(patient: str, seeds: range) -> list[Trial]:
+    """Trials with `protocol`, `grbl` or `firmware`; a function of its own for other processes."""
+    patients = {
+        "protocol": SimulatedPatient,
+        "grbl": lambda: SimulatedPatient(has_checksums=False),
+        "firmware": FirmwarePatient,
+    }
+    with Bench(patients[patient]()).switched_on() as bench:
+        return bench.trials(seeds)
