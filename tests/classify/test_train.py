@@ -1,90 +1,216 @@
-"""Training learns what there is to learn, repeatably, and calibration does what it should."""
+"""A run learns, is repeatable, goes on where it was killed, and is the same in two processes."""
 
+import csv
+import json
+import multiprocessing
+import os
+import socket
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
-from blurryscope.artifacts.training_set import Lesson, Part, TrainingSet
-from blurryscope.basics.her2 import Score
-from blurryscope.classify.augment import augmented
-from blurryscope.classify.calibrate import fitted_temperature, threshold_withholding
+from blurryscope.artifacts.split import Part
+from blurryscope.artifacts.training_set import fixed_stacks, scores_of
+from blurryscope.basics.errors import InputError
+from blurryscope.classify import train as train_module
 from blurryscope.classify.colour_baseline import ColourBaseline
 from blurryscope.classify.model_file import read_model
-from blurryscope.classify.networks import class_probabilities
-from blurryscope.classify.train import TrainingSettings, train_model
+from blurryscope.classify.predict import load_model
+from blurryscope.classify.predict_part import colour_predicted_part, predicted_part
+from blurryscope.classify.train import train
+from blurryscope.classify.training_config import TrainingConfig
+from tests.classify.stacks_by_score import StacksByScore
 
-_PARTS = [*[Part.TRAIN] * 16, *[Part.VALIDATE] * 3, *[Part.CALIBRATE] * 3, *[Part.TEST] * 3]
-_SETTINGS = TrainingSettings(epochs=12, batch_size=8, width=8)
+_Sections = dict[str, dict[str, object]]
+
+_EFIN: _Sections = {
+    "data": {"set": "x", "stacks_per_epoch": 6},
+    "network": {"view_px": 32, "width": 1},
+    "run": {"epochs": 2, "threads": 1, "seed": 7},
+}
+_CORENET: _Sections = {
+    "data": {"set": "x", "augmentation": "colour", "stacks_per_epoch": None},
+    "network": {"kind": "corenet", "view_px": 128, "width": 8},
+    "optimiser": {
+        "schedule": "one-cycle", "learning_rate": 5e-3, "betas": [0.9, 0.999], "batch": 8,
+        "averaging": 0.9, "clip_norm": 1.0,
+    },
+    "loss": {"kind": "ordinal"},
+    "run": {"epochs": 6, "threads": 1},
+}  # fmt: skip
+
+_KILLED = 9
+
+
+@pytest.fixture(autouse=True)
+def _tests_can_be_imported_by_children(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[2]))
 
 
 def test_training_learns_scores_that_are_colours(tmp_path: Path) -> None:
-    told: list[float] = []
-    report = train_model(
-        _brown_by_score(),
-        _SETTINGS,
-        tmp_path / "model.safetensors",
-        progress=lambda _, fraction: told.append(fraction),
+    data, told = StacksByScore(80), list[float]()
+    report = train(
+        data,
+        _config(_CORENET),
+        tmp_path,
+        progress=lambda stage, fraction: told.append(fraction) if stage == "train" else None,
     )
-    assert report.validation_losses[-1] < report.validation_losses[0]
-    assert report.test_two_class_accuracy >= 0.9
+    losses = [figures.judged_loss for figures in report.history]
+    assert losses[-1] < losses[0]
     assert told[-1] == 1.0
-    model = read_model(tmp_path / "model.safetensors")
-    assert model.settings.temperature == pytest.approx(report.temperature)
+    rows = list(predicted_part(data, Part.TEST, load_model(report.model)))
+    right = [(said.p_positive or 0) >= 0.5 for said, _, _ in rows]
+    assert right == [sample.score is not None and sample.score >= 2 for _, sample, _ in rows]
+    assert read_model(report.model).settings.temperature == pytest.approx(report.temperature)
 
 
-def test_the_same_seed_gives_the_same_weights(tmp_path: Path) -> None:
-    data = _brown_by_score()
-    short = TrainingSettings(epochs=1, batch_size=8, width=4)
-    paths = [tmp_path / "a.safetensors", tmp_path / "b.safetensors"]
-    for path in paths:
-        train_model(data, short, path)
-    assert paths[0].read_bytes() == paths[1].read_bytes()
+def test_a_run_tells_how_it_came_about(tmp_path: Path) -> None:
+    report = train(StacksByScore(), _config(_EFIN), tmp_path, data_sha256="abc")
+    with (tmp_path / "log.csv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["epoch"] for row in rows] == ["0", "1"]
+    assert float(rows[0]["stacks_per_s"]) > 0
+    note = json.loads((tmp_path / "run.json").read_text(encoding="utf-8"))
+    assert note["config"]["optimiser"]["betas"] == [0.5, 0.999]
+    assert note["data_sha256"] == "abc"
+    assert json.loads((tmp_path / "result.json").read_text("utf-8"))["best_epoch"] >= 1
+    assert list((tmp_path / "tensorboard").iterdir())
+    assert load_model(report.model).view_px == 32
+
+
+def test_a_run_killed_within_an_epoch_ends_with_the_weights_of_an_undisturbed_one(
+    tmp_path: Path,
+) -> None:
+    config = _config(_EFIN, run={"checkpoint_every_steps": 1})
+    undisturbed = train(StacksByScore(), config, tmp_path / "undisturbed")
+    killed = multiprocessing.get_context("spawn").Process(
+        target=_train_and_die, args=(config, tmp_path / "killed", 4)
+    )
+    killed.start()
+    killed.join()
+    assert killed.exitcode == _KILLED
+    assert not (tmp_path / "killed" / "model.safetensors").exists()
+    resumed = train(StacksByScore(), config, tmp_path / "killed")
+    assert resumed.model.read_bytes() == undisturbed.model.read_bytes()
+    _assert_same_weights(tmp_path / "killed", tmp_path / "undisturbed", exactly=True)
+
+
+def test_two_processes_learn_what_one_does(tmp_path: Path) -> None:
+    config = _config(_EFIN, optimiser={"accumulate": 2})
+    alone = train(StacksByScore(), config, tmp_path / "alone")
+    _train_in_two(config, tmp_path / "together")
+    with (tmp_path / "together" / "log.csv").open(encoding="utf-8") as file:
+        losses = [float(row["training_loss"]) for row in csv.DictReader(file)]
+    wanted = [figures.training_loss for figures in alone.history]
+    assert losses == pytest.approx(wanted, rel=1e-5)
+    _assert_same_weights(tmp_path / "together", tmp_path / "alone", exactly=False)
+
+
+def test_gradients_added_up_are_those_of_one_large_batch(tmp_path: Path) -> None:
+    once = _config(_EFIN, optimiser={"batch": 4})
+    twice = _config(_EFIN, optimiser={"batch": 2, "accumulate": 2})
+    losses = [
+        [figures.training_loss for figures in train(StacksByScore(), config, out).history]
+        for config, out in ((once, tmp_path / "once"), (twice, tmp_path / "twice"))
+    ]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+
+
+def test_a_folder_of_another_run_is_refused(tmp_path: Path) -> None:
+    train(StacksByScore(), _config(_EFIN), tmp_path)
+    with pytest.raises(InputError, match="a run with another config"):
+        train(StacksByScore(), _config(_EFIN, optimiser={"batch": 4}), tmp_path)
+    with pytest.raises(InputError, match="a run with another data"):
+        train(StacksByScore(), _config(_EFIN), tmp_path, data_sha256="other")
+
+
+def test_a_run_can_be_made_longer(tmp_path: Path) -> None:
+    train(StacksByScore(), _config(_EFIN, run={"epochs": 1}), tmp_path / "short")
+    longer = train(StacksByScore(), _config(_EFIN), tmp_path / "short")
+    straight = train(StacksByScore(), _config(_EFIN), tmp_path / "straight")
+    assert longer.model.read_bytes() == straight.model.read_bytes()
+
+
+def test_a_run_goes_on_from_a_model(tmp_path: Path) -> None:
+    first = train(StacksByScore(), _config(_EFIN), tmp_path / "first")
+    config = _config(
+        _EFIN, network={"start_from": str(first.model)}, optimiser={"learning_rate": 1e-12}
+    )
+    second = train(StacksByScore(), config, tmp_path / "second")
+    before, after = (load_file(report.model) for report in (first, second))
+    for name, value in before.items():
+        torch.testing.assert_close(value, after[name], rtol=1e-5, atol=1e-7)
+    with pytest.raises(InputError, match="another network"):
+        train(
+            StacksByScore(),
+            _config(_EFIN, network={"start_from": "corenet-1"}),
+            tmp_path / "third",
+        )
 
 
 def test_colour_alone_tells_scores_that_are_colours() -> None:
-    data = _brown_by_score()
-    test = data.part(Part.TEST)
-    said = ColourBaseline(data).predict(data.views[test]).argmax(axis=1)
-    assert (said == data.scores[test]).mean() >= 0.9
+    data = StacksByScore()
+    train_part = data.part(Part.TRAIN)
+    views = fixed_stacks(data, train_part, 32)
+    baseline = ColourBaseline(views, scores_of(data, train_part))
+    assert (baseline.predict(views).argmax(axis=1) == scores_of(data, train_part)).mean() > 0.9
+    rows = list(colour_predicted_part(data, Part.TEST))
+    assert [said.score for said, _, _ in rows] == [sample.score for _, sample, _ in rows]
 
 
-def test_augmented_views_stay_pictures_and_the_input_is_not_changed() -> None:
-    views = 255 * torch.rand(4, 5, 3, 16, 16)
-    before = views.clone()
-    for seed in range(5):
-        changed = augmented(views, torch.Generator().manual_seed(seed))
-        assert 3 <= changed.shape[1] <= 5
-        assert 0 <= changed.min() <= changed.max() <= 255
-    torch.testing.assert_close(views, before)
+def _config(base: _Sections, **changed: dict[str, object]) -> TrainingConfig:
+    sections = base.keys() | changed.keys()
+    return TrainingConfig.model_validate(
+        {name: base.get(name, {}) | changed.get(name, {}) for name in sections}
+    )
 
 
-def test_a_temperature_that_was_applied_is_found_again() -> None:
-    rng = np.random.default_rng(0)
-    place = rng.normal(0, 3, 4000)
-    honest = (place[:, None] - np.array([-2.0, 0.0, 2.0])).astype(np.float32)
-    probabilities = class_probabilities(torch.from_numpy(honest).double()).numpy()
-    scores = np.array([rng.choice(4, p=row / row.sum()) for row in probabilities])
-    assert fitted_temperature(3 * honest, scores) == pytest.approx(3.0, rel=0.1)
+def _train_and_die(config: TrainingConfig, out: Path, steps: int) -> None:
+    """Die as by `kill -9`, without a word, after so many steps."""
+    done = 0
+    step = train_module._Run._step
+
+    def counted(*arguments: object) -> None:
+        nonlocal done
+        if done == steps:
+            os._exit(_KILLED)
+        done += 1
+        step(*arguments)  # type: ignore[arg-type]
+
+    train_module._Run._step = counted  # type: ignore[method-assign,assignment]
+    train(StacksByScore(), config, out)
 
 
-def test_the_threshold_withholds_the_share_that_it_should() -> None:
-    confidences = np.linspace(0.3, 1.0, 1001)
-    threshold = threshold_withholding(0.15, confidences)
-    assert (confidences < threshold).mean() == pytest.approx(0.15, abs=0.002)
+def _train_in_two(config: TrainingConfig, out: Path) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    context = multiprocessing.get_context("spawn")
+    both = [context.Process(target=_one_of_two, args=(config, out, n, port)) for n in range(2)]
+    for process in both:
+        process.start()
+    for process in both:
+        process.join()
+    assert [process.exitcode for process in both] == [0, 0]
 
 
-def _brown_by_score() -> TrainingSet:
-    """A hundred cases whose tissue is the browner the higher the score."""
-    rng = np.random.default_rng(1)
-    views, lessons = [], []
-    for number in range(100):
-        score, part = Score(number % 4), _PARTS[number // 4]
-        density = np.array([0.15, 0.14, 0.09]) + 0.2 * score * np.array([0.35, 0.575, 0.74])
-        picture = 250 * 10 ** -np.broadcast_to(density, (5, 32, 32, 3))
-        picture = picture + rng.normal(0, 2, picture.shape)
-        picture[:, :6] = 250
-        views.append(picture.clip(0, 255).astype(np.uint8))
-        lessons.append(Lesson(case=str(number), repeat=1, score=score, part=part))
-    return TrainingSet(np.stack(views), lessons)
+def _one_of_two(config: TrainingConfig, out: Path, rank: int, port: int) -> None:
+    """What `torchrun` sets."""
+    os.environ |= {
+        "RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2",
+        "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port),
+    }  # fmt: skip
+    torch.set_num_threads(1)
+    train(StacksByScore(), config, out)
+
+
+def _assert_same_weights(one: Path, other: Path, *, exactly: bool) -> None:
+    ours, theirs = (load_file(folder / "last.safetensors") for folder in (one, other))
+    assert ours.keys() == theirs.keys()
+    for name, value in ours.items():
+        if exactly:
+            assert torch.equal(value, theirs[name]), name
+        else:
+            torch.testing.assert_close(value, theirs[name], rtol=1e-3, atol=1e-5)

@@ -1,4 +1,4 @@
-"""The simulated training set is repeatable, balanced and does not leak."""
+"""A drawn data set is the same each time, opens as it was written, and shows what was changed."""
 
 from collections import Counter
 from pathlib import Path
@@ -6,45 +6,121 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from blurryscope.artifacts.training_set import Lesson, Part, TrainingSet, read_training_set
-from blurryscope.basics.errors import MissingInputError
-from blurryscope.basics.her2 import Score
-from blurryscope.dataset import simulated
-from blurryscope.dataset.simulated import SimulatedSet, build_simulated_set
+from blurryscope.artifacts.samples import sample_of_file, write_stack
+from blurryscope.artifacts.split import Part, Unit
+from blurryscope.basics.errors import InputError, MissingInputError
+from blurryscope.dataset.build import (
+    DataSet,
+    add_splits,
+    build_data_set,
+    check_data_set,
+    open_data_set,
+)
+from blurryscope.dataset.simulated import SimulatedCores, simulated_pictures
+from blurryscope.dataset.sources import pictures_of_stacks
+from blurryscope.dataset.splitting import Shares, holdout
+from blurryscope.dataset.stacks import DataSetStacks
+from tests.conftest import ContentsOf
+
+_WANTED = SimulatedCores(core_count=16, scans_per_core=2, pixel_size_um=6.0, seed=3)
+_HALVES = Shares(train=0.5, validate=0, calibrate=0, test=0.5)
+_REAL = Path(__file__).parents[2].parent / "shared" / "data" / "blurryscope-stacks"
 
 
-def test_a_core_is_the_same_whoever_draws_it() -> None:
-    wanted = SimulatedSet(core_count=40, scans_per_core=2, seed=3)
-    first, second = (simulated._scans_of_core((wanted, 7)) for _ in range(2))
-    np.testing.assert_array_equal(first, second)
-    assert first[0].shape == (5, 128, 128, 3)
-    assert (first[0] != first[1]).any()
+@pytest.fixture
+def data(tmp_path: Path) -> DataSet:
+    return _built(tmp_path / "set")
 
 
-def test_a_set_on_disk_is_what_was_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        simulated,
-        "_scans_of_core",
-        lambda job: [np.full((5, 2, 2, 3), job[1] % 256, np.uint8)] * job[0].scans_per_core,
+def test_the_same_seed_gives_the_same_bytes(
+    data: DataSet, tmp_path: Path, contents_of: ContentsOf
+) -> None:
+    again = _built(tmp_path / "again")
+    assert contents_of(again.folder) == contents_of(data.folder)
+
+
+def test_slides_patients_and_scores_are_as_in_an_array(data: DataSet) -> None:
+    assert Counter(sample.score for sample in data.samples) == dict.fromkeys(range(4), 8)
+    per_patient = Counter(sample.case for sample in data.samples)
+    assert set(per_patient.values()) == {4}
+    assert len({sample.slide for sample in data.samples}) == 4
+
+
+def test_a_split_goes_with_its_set_and_a_changed_one_is_refused(data: DataSet) -> None:
+    stacks = DataSetStacks(data, data.split("holdout"))
+    assert len(stacks.part(Part.TRAIN)) == len(stacks.part(Part.TEST)) == 16
+    table = data.folder / "splits" / "holdout.csv"
+    table.write_text(
+        table.read_text(encoding="utf-8").replace("test", "train"), encoding="utf-8", newline="\n"
     )
-    build_simulated_set(tmp_path / "set", SimulatedSet(core_count=80, scans_per_core=3), workers=1)
-    data = read_training_set(tmp_path / "set")
-    assert len(data.lessons) == 240
-    assert (data.views[:, 0, 0, 0, 0] == np.repeat(np.arange(80), 3)).all()
-    assert Counter(data.scores.tolist()) == dict.fromkeys(range(4), 60)
-    for part in Part:
-        assert Counter(data.scores[data.part(part)].tolist()).keys() == {0, 1, 2, 3}
+    with pytest.raises(InputError, match="was changed"):
+        open_data_set(data.folder).split("holdout")
+    with pytest.raises(InputError, match="has no split 'fold-1'"):
+        data.split("fold-1")
 
 
-def test_a_case_in_two_parts_is_refused() -> None:
-    lessons = [
-        Lesson(case="a", repeat=repeat, score=Score.ONE, part=part)
-        for repeat, part in ((1, Part.TRAIN), (2, Part.TEST))
-    ]
-    with pytest.raises(ValueError, match="more than one part"):
-        TrainingSet(np.zeros((2, 5, 2, 2, 3), np.uint8), lessons)
+def test_a_picture_that_was_changed_is_found(data: DataSet) -> None:
+    check_data_set(data.folder)
+    data.samples[3].path.write_bytes(data.samples[4].path.read_bytes())
+    with pytest.raises(InputError, match="is not the picture that"):
+        check_data_set(data.folder)
+
+
+def test_crops_are_drawn_afresh_and_the_overview_stays(data: DataSet) -> None:
+    stacks = DataSetStacks(data, data.split("holdout"))
+    fixed = stacks.stack(0, 64)
+    drawn = [stacks.stack(0, 64, np.random.default_rng(seed)) for seed in (1, 1, 2)]
+    np.testing.assert_array_equal(drawn[0], drawn[1])
+    np.testing.assert_array_equal(drawn[2][4], fixed[4])
+    assert (drawn[0][:4] != drawn[2][:4]).any()
+    np.testing.assert_array_equal(stacks.stack(0, 64), fixed)
+
+
+def test_a_set_holds_no_more_in_memory_than_it_may(data: DataSet) -> None:
+    small = DataSetStacks(data, data.split("holdout"), kept_bytes=1)
+    first = small.stack(0, 64)
+    small.stack(1, 64)
+    assert len(small._kept) == 1
+    np.testing.assert_array_equal(small.stack(0, 64), first)
 
 
 def test_a_folder_without_a_set_is_told(tmp_path: Path) -> None:
-    with pytest.raises(MissingInputError, match="holds no training set"):
-        read_training_set(tmp_path)
+    with pytest.raises(MissingInputError, match="holds no data set"):
+        open_data_set(tmp_path)
+
+
+def test_a_picture_with_two_scores_is_refused(tmp_path: Path) -> None:
+    stack = np.full((5, 8, 8, 3), 200, np.uint8)
+    for name in ("S_1_A1_0.tif", "S_1_A2_3.tif"):
+        write_stack(tmp_path / name, stack)
+    pictures = pictures_of_stacks(sorted(tmp_path.glob("*.tif")), bgr=False)
+    with pytest.raises(InputError, match="with another score"):
+        build_data_set(tmp_path / "set", pictures, recipe={})
+
+
+@pytest.mark.skipif(not _REAL.is_dir(), reason="the authors' stacks are not in shared/data")
+def test_the_authors_stacks_are_turned_red_first(tmp_path: Path) -> None:
+    path = _REAL / "BR20812_3_J12_3.tif"
+    data = build_data_set(tmp_path / "set", pictures_of_stacks([path], bgr=True), recipe={})
+    split = add_splits(
+        data,
+        {"all": holdout(data.samples, unit=Unit.CORE, shares=_all(), seed=1)},
+        unit=Unit.CORE,
+        scheme="holdout",
+        seed=1,
+    ).split("all")
+    overview = DataSetStacks(data, split).stack(0, 64)[4].reshape(-1, 3).astype(float)
+    tissue = overview[overview.min(axis=1) < 200]
+    assert tissue[:, 0].mean() > tissue[:, 2].mean() + 10  # brown
+    assert data.samples[0].score == sample_of_file(path).score
+
+
+def _all() -> Shares:
+    return Shares(train=1.0, validate=0, calibrate=0, test=0)
+
+
+def _built(folder: Path) -> DataSet:
+    pictures = simulated_pictures(_WANTED, workers=1)
+    data = build_data_set(folder, pictures, recipe=_WANTED.recipe)
+    made = holdout(data.samples, unit=Unit.PATIENT, shares=_HALVES, seed=1)
+    return add_splits(data, {"holdout": made}, unit=Unit.PATIENT, scheme="holdout", seed=1)

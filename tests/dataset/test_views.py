@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from blurryscope.artifacts.training_set import reduced_views
 from blurryscope.basics.image import Rgb
 from blurryscope.dataset.views import (
     OVERVIEW,
@@ -13,6 +14,7 @@ from blurryscope.dataset.views import (
     VIEW_PIXEL_SIZE_UM,
     find_tissue,
     make_stack,
+    prepare_core,
 )
 
 
@@ -20,6 +22,18 @@ def test_the_same_core_gives_the_same_stack() -> None:
     core = _disc(700)
     first = make_stack(core, pixel_size_um=0.72)
     np.testing.assert_array_equal(first, make_stack(core, pixel_size_um=0.72))
+
+
+@pytest.mark.parametrize("rng_seed", [None, 5])
+def test_a_smaller_stack_is_the_mean_of_the_full_one(rng_seed: int | None) -> None:
+    core = np.random.default_rng(0).integers(90, 250, (1024, 1024, 3), dtype=np.uint8)
+    full, small = (
+        prepare_core(core, pixel_size_um=VIEW_PIXEL_SIZE_UM, view_px=view_px).stack(
+            None if rng_seed is None else np.random.default_rng(rng_seed)
+        )
+        for view_px in (512, 64)
+    )
+    np.testing.assert_array_equal(reduced_views(full[None], 8)[0], small)
 
 
 def test_crops_are_cut_where_the_tissue_is() -> None:

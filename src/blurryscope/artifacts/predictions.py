@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 from enum import StrEnum
 from pathlib import Path
 
+from blurryscope.artifacts.samples import Sample
 from blurryscope.artifacts.whole import whole_file
 from blurryscope.basics.core_name import CoreName
 from blurryscope.basics.errors import InputError, MissingInputError
@@ -121,6 +122,7 @@ _SCORE_COLUMNS = (
     "slide", "repeat", "core", "score", "p0", "p1", "p2", "p3", "p_positive", "confidence",
     "decision", "reason",
 )  # fmt: skip
+_SAMPLE_COLUMNS = ("case", "label", "part", "tissue_fraction", "focus")
 _RESULT_COLUMNS = (
     "slide", "core", "score", "p0", "p1", "p2", "p3", "p_positive", "confidence",
     "decision", "reason", "repeats_used", "agreement",
@@ -130,6 +132,28 @@ _RESULT_COLUMNS = (
 def write_predictions(path: Path, predictions: Iterable[Prediction]) -> None:
     """Write `scores.csv`, whole or not at all."""
     _write(path, _SCORE_COLUMNS, predictions)
+
+
+def write_labelled_predictions(path: Path, rows: Iterable[tuple[Prediction, Sample, str]]) -> None:
+    """Write predictions beside what is known of each sample and the part it belongs to.
+
+    The columns of `scores.csv`, then `case,label,part,tissue_fraction,focus`, for evaluation.
+    """
+    with whole_file(path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
+        table = csv.writer(file, lineterminator="\n")
+        table.writerow([*_SCORE_COLUMNS, *_SAMPLE_COLUMNS])
+        for prediction, sample, part in rows:
+            cells = _cells(prediction)
+            table.writerow(
+                [
+                    *(cells[column] for column in _SCORE_COLUMNS),
+                    sample.case,
+                    "" if sample.score is None else sample.score.label,
+                    part,
+                    "" if sample.tissue_fraction is None else sample.tissue_fraction,
+                    "" if sample.focus is None else sample.focus,
+                ]
+            )
 
 
 def write_results(path: Path, results: Iterable[CoreResult]) -> None:

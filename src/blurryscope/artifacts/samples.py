@@ -1,4 +1,4 @@
-"""Stacks on disk and the list of them: what a network is given, by core and repeat."""
+"""Stacks, pictures of cores, and the list of them: what a network is given, by core and repeat."""
 
 import csv
 import os
@@ -18,7 +18,8 @@ from blurryscope.basics.her2 import Score, score_of_label
 from blurryscope.basics.image import Rgb
 
 _COLUMNS = (
-    "slide", "case", "core", "repeat", "score", "path", "tissue_fraction", "focus", "sha256",
+    "slide", "case", "core", "repeat", "score", "path", "pixel_size_um", "tissue_fraction",
+    "focus", "sha256",
 )  # fmt: skip
 _NAME = re.compile(
     r"(?P<slide>.+)_(?P<repeat>\d+)_(?P<core>[A-Za-z]{1,2}\d+)(?:_(?P<score>[0-3]))?"
@@ -27,7 +28,7 @@ _NAME = re.compile(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
-    """One stack: one core in one repeat."""
+    """One core in one repeat: a stack, or the picture of the core that stacks are cut from."""
 
     slide: str
     case: str
@@ -38,10 +39,17 @@ class Sample:
     score: Score | None
     """The label; None where nobody has given one."""
     path: Path
-    """The stack's TIFF. In `samples.csv` it is relative to that file."""
+    """The stack's TIFF, or the core's PNG. In `samples.csv` it is relative to that file."""
+    pixel_size_um: float | None = None
+    """Of a core's picture; None for a stack, whose views have sizes of their own."""
     tissue_fraction: float | None = None
     focus: float | None = None
     sha256: str = ""
+
+    @property
+    def holds_whole_core(self) -> bool:
+        """Whether stacks can be cut from it afresh."""
+        return self.pixel_size_um is not None
 
 
 def sample_of_file(path: Path) -> Sample:
@@ -111,13 +119,18 @@ def write_samples(path: Path, samples: Iterable[Sample]) -> None:
                     sample.slide, sample.case, sample.core, sample.repeat,
                     "" if sample.score is None else sample.score.label,
                     Path(os.path.relpath(sample.path, path.parent)).as_posix(),
-                    _cell(sample.tissue_fraction), _cell(sample.focus), sample.sha256,
+                    _cell(sample.pixel_size_um), _cell(sample.tissue_fraction),
+                    _cell(sample.focus), sample.sha256,
                 ]
             )  # fmt: skip
 
 
 def _cell(value: float | None) -> str:
     return "" if value is None else f"{value:.6f}"
+
+
+def _number(cell: str) -> float | None:
+    return float(cell) if cell else None
 
 
 def read_samples(path: Path) -> list[Sample]:
@@ -142,8 +155,9 @@ def _sample_of_row(path: Path, line: int, row: dict[str, str]) -> Sample:
             repeat=int(row["repeat"]),
             score=score_of_label(row["score"]) if row["score"] else None,
             path=path.parent / row["path"],
-            tissue_fraction=float(row["tissue_fraction"]) if row["tissue_fraction"] else None,
-            focus=float(row["focus"]) if row["focus"] else None,
+            pixel_size_um=_number(row["pixel_size_um"]),
+            tissue_fraction=_number(row["tissue_fraction"]),
+            focus=_number(row["focus"]),
             sha256=row["sha256"],
         )
     except (ValueError, TypeError, AttributeError) as error:  # the latter two: cells cut off

@@ -1,24 +1,31 @@
 """What is fixed on calibration cores and never on test cores: temperature and threshold."""
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
-
-from blurryscope.classify.networks import class_probabilities
+from torch import Tensor
 
 _LOG_TEMPERATURE_BOUNDS = (-2.5, 2.5)
 
 
-def fitted_temperature(cumulative_logits: NDArray[np.float32], scores: NDArray[np.int64]) -> float:
-    """The divisor of the log-odds, (core, 3), that makes the labels most likely."""
-    logits = torch.from_numpy(cumulative_logits).double()
-    labels = torch.from_numpy(scores)
+def fitted_temperature(
+    raw: NDArray[np.float32],
+    classes: NDArray[np.int64],
+    log_probabilities: Callable[[Tensor], Tensor],
+) -> float:
+    """The divisor of a network's log-odds, (core, …), that makes the labels most likely.
+
+    `log_probabilities` takes log-odds to (core, class).
+    """
+    logits = torch.from_numpy(raw).double()
+    labels = torch.from_numpy(classes)
 
     def loss(log_temperature: float) -> float:
-        probabilities = class_probabilities(logits / float(np.exp(log_temperature)))
-        picked = probabilities.gather(1, labels[:, None])
-        return float(-picked.log().mean())
+        told = log_probabilities(logits / float(np.exp(log_temperature)))
+        return float(-told.gather(1, labels[:, None]).mean())
 
     best = minimize_scalar(loss, bounds=_LOG_TEMPERATURE_BOUNDS, method="bounded")
     return float(np.exp(best.x))

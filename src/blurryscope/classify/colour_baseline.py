@@ -7,7 +7,6 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
-from blurryscope.artifacts.training_set import Part, TrainingSet
 from blurryscope.basics.image import optical_density
 
 _STAINS = np.array([[0.683, 0.623, 0.382], [0.350, 0.575, 0.740]])
@@ -16,12 +15,11 @@ _TISSUE_DENSITY = 0.02
 
 
 class ColourBaseline:
-    """Fitted on the training part of a set; predicts from reduced stacks."""
+    """Fitted on reduced stacks, (stack, view, row, col, rgb) uint8, of a training part."""
 
-    def __init__(self, data: TrainingSet) -> None:
-        train = data.part(Part.TRAIN)
+    def __init__(self, views: NDArray[np.uint8], scores: NDArray[np.int64]) -> None:
         self._model = LinearDiscriminantAnalysis()
-        self._model.fit(colour_figures(data.views[train]), data.scores[train])
+        self._model.fit(colour_figures(views), scores)
 
     def predict(self, views: NDArray[np.uint8]) -> NDArray[np.float64]:
         """Probabilities (stack, 4) from reduced stacks, (stack, view, row, col, rgb) uint8."""

@@ -113,9 +113,10 @@ class EFIN(nn.Module):
             once = self._run_block(next(blocks), joined)
             twice = self._run_block(next(blocks), once)
             features.append(joined + widen(twice))
-        joined = torch.cat(features, dim=1)
-        scores = self.conv_end2(self.prelu_end(self.conv_end1(joined)))
-        return torch.mean(scores, dim=(2, 3))
+        ended: Tensor = self.prelu_end(self.conv_end1(torch.cat(features, dim=1)))
+        # The mean of the last convolution is the last convolution of the mean.
+        logits: Tensor = self.conv_end2(ended.mean(dim=(2, 3), keepdim=True)).flatten(1)
+        return logits
 
     @property
     def block_order(self) -> list[int]:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from blurryscope.artifacts.provenance import sha256_of_file
 from blurryscope.artifacts.whole import whole_file
 from blurryscope.basics.errors import InputError, MissingInputError
-from blurryscope.classify.efin import EFIN
+from blurryscope.classify.efin import EFIN, PAPER, Variant
 from blurryscope.classify.networks import CoreNet
 
 SHIPPED = "corenet-1"
@@ -33,7 +33,9 @@ class ModelSettings(BaseModel):
     width: int = Field(gt=0)
     classes: int = Field(default=4, ge=2, le=4)
     size_px: int = 512
-    """Side of a view."""
+    """Side of a view as `efin` sees it; larger ones are reduced."""
+    variant: Variant = PAPER
+    """Departures of an `efin` from the paper."""
     bgr: bool = False
     """Whether the network wants blue first, as the authors' do."""
     temperature: float = Field(default=1.0, gt=0)
@@ -73,7 +75,7 @@ def read_model(name_or_path: str | Path) -> LoadedModel:
     """
     path = _path_of(name_or_path)
     weights, settings = _read_file(path)
-    network = _empty_network(path, settings)
+    network = _known_network(path, settings)
     _fill(path, network, weights)
     network.eval()
     return LoadedModel(
@@ -118,11 +120,24 @@ def _read_file(path: Path) -> tuple[dict[str, Tensor], ModelSettings]:
         ) from error
 
 
-def _empty_network(path: Path, settings: ModelSettings) -> nn.Module:
+def empty_network(settings: ModelSettings) -> nn.Module | None:
+    """A network with random weights; None where its kind is not known."""
     if settings.network == "corenet":
         return CoreNet(settings.width)
     if settings.network == "efin":
-        return EFIN(settings.classes, size_px=settings.size_px, width=settings.width)
+        return EFIN(
+            settings.classes,
+            size_px=settings.size_px,
+            width=settings.width,
+            variant=settings.variant,
+        )
+    return None
+
+
+def _known_network(path: Path, settings: ModelSettings) -> nn.Module:
+    network = empty_network(settings)
+    if network is not None:
+        return network
     raise InputError(
         path, f"is a {settings.network!r}, which is not known", "Use a newer blurryscope"
     )

@@ -14,14 +14,16 @@ from torch import Tensor, nn
 from blurryscope.artifacts.decision_rule import DecisionRule
 from blurryscope.artifacts.predictions import Decision, Prediction, Probabilities, most_probable
 from blurryscope.artifacts.samples import Sample
-from blurryscope.artifacts.training_set import reduced_views
+from blurryscope.artifacts.training_set import REDUCTION, reduced_views
 from blurryscope.basics.image import Rgb
 from blurryscope.classify.gate import objection, stack_quality
+from blurryscope.classify.learners import as_views
 from blurryscope.classify.limits import Limits, limits_path, read_limits
 from blurryscope.classify.model_file import SHIPPED, LoadedModel, ModelSettings, read_model
 from blurryscope.classify.networks import class_probabilities
 
 _STACKS_AT_ONCE = {"corenet": 16, "efin": 1}
+_CORE_NET_PX = 512 // REDUCTION
 
 
 class Answers(NamedTuple):
@@ -43,11 +45,17 @@ class Classifier:
         self.limits = limits
         self._network = model.network
 
+    @property
+    def view_px(self) -> int:
+        """Side of a view as the network sees it."""
+        return _CORE_NET_PX if self.settings.network == "corenet" else self.settings.size_px
+
     def predict(self, stacks: Rgb) -> NDArray[np.float64]:
         """Calibrated probabilities of 0, 1+, 2+, 3+ as (core, 4); each row sums to 1.
 
-        `stacks` is (core, view, row, col, rgb) uint8 as `make_stack` makes them. Two-class
-        answers follow: the probability of 2+/3+ is the sum of the last two columns.
+        `stacks` is (core, view, row, col, rgb) uint8 as `make_stack` makes them, of full size or
+        reduced to `view_px`. Two-class answers follow: the probability of 2+/3+ is the sum of the
+        last two columns.
         """
         return self.answers(stacks).probabilities
 
@@ -60,7 +68,9 @@ class Classifier:
             )
         size = _STACKS_AT_ONCE[self.settings.network]
         forward = _FORWARD[self.settings.network]
-        batches = [stacks[start : start + size] for start in range(0, len(stacks), size)]
+        reduction = max(stacks.shape[2] // self.view_px, 1)
+        starts = range(0, len(stacks), size)
+        batches = (reduced_views(stacks[start : start + size], reduction) for start in starts)
         with torch.inference_mode():
             parts = [forward(self._network, batch, self.settings) for batch in batches]
         if not parts:
@@ -133,16 +143,11 @@ def withheld(sample: Sample, reason: str) -> Prediction:
     )
 
 
-def as_core_net_input(reduced: NDArray[np.uint8]) -> Tensor:
-    """(core, view, row, col, rgb) uint8 to (core, view, rgb, row, col) float32 in 0..255."""
-    return torch.from_numpy(np.ascontiguousarray(reduced)).permute(0, 1, 4, 2, 3).float()
-
-
 def _core_net_forward(
     network: nn.Module, stacks: Rgb, settings: ModelSettings
 ) -> tuple[Tensor, Tensor]:
     with _one_thread():
-        output = network(as_core_net_input(reduced_views(stacks)))
+        output = network(as_views(stacks))
     logits = output.cumulative_logits.double() / settings.temperature
     return class_probabilities(logits), output.features
 
@@ -164,9 +169,7 @@ def _one_thread() -> Iterator[None]:
 def _efin_forward(
     network: nn.Module, stacks: Rgb, settings: ModelSettings
 ) -> tuple[Tensor, Tensor]:
-    ordered = stacks[..., ::-1] if settings.bgr else stacks
-    views = torch.from_numpy(np.ascontiguousarray(ordered)).permute(0, 1, 4, 2, 3).float() / 255
-    logits = network(views.flatten(1, 2))
+    logits = network(as_views(stacks[..., ::-1] if settings.bgr else stacks).flatten(1, 2) / 255)
     probabilities = torch.softmax(logits.double() / settings.temperature, dim=1)
     if settings.classes == 2:  # nothing is known within the two; each gets half
         probabilities = probabilities.repeat_interleave(2, dim=1) / 2

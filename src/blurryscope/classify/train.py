@@ -1,243 +1,334 @@
-"""Train our network on a training set, calibrate it, and write it with what it was made from.
+"""Train a network as one config file says, and leave everything that tells how it came about.
 
-python -m blurryscope.dataset.simulated --out SET --cores 1500
-python -m blurryscope.classify.train --set SET --out MODEL.safetensors
+::
+
+    OUT/run.toml              the config, as it was given
+    OUT/run.json              the config with every default, versions, checksums of data and config
+    OUT/last.safetensors      where the run stands; the same command goes on from here
+    OUT/best.safetensors      the weights that validated best so far
+    OUT/model.safetensors     the same, calibrated, when the run is done
+    OUT/log.csv, OUT/tensorboard   losses, learning rate, stacks per second, memory
+    OUT/result.json           figures of the validation and calibration parts
+
+The test part is not touched: `blurryscope predict` and `blurryscope evaluate` do that, once.
 """
 
-import argparse
-import math
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
-from torch.nn import functional
-from torch.optim.swa_utils import AveragedModel
+from torch import Tensor, nn
 
-from blurryscope.artifacts.training_set import Part, TrainingSet, read_training_set
+from blurryscope.artifacts.split import Part
+from blurryscope.artifacts.training_set import LabelledStacks, scores_of
+from blurryscope.basics.clock import Clock, SystemClock
+from blurryscope.basics.errors import InputError
 from blurryscope.basics.progress import Progress, silent
-from blurryscope.classify.augment import augmented
+from blurryscope.classify.augment import some_views
+from blurryscope.classify.batches import (
+    Batch,
+    EpochBatches,
+    Lessons,
+    class_of_score,
+    loader_of,
+    step_generator,
+)
 from blurryscope.classify.calibrate import fitted_temperature, threshold_withholding
-from blurryscope.classify.model_file import ModelSettings, save_model
-from blurryscope.classify.networks import CoreNet, class_probabilities
-from blurryscope.classify.predict import as_core_net_input
+from blurryscope.classify.checkpoints import (
+    EpochFigures,
+    RunPlace,
+    read_checkpoint,
+    write_checkpoint,
+)
+from blurryscope.classify.learners import LEARNERS, as_views
+from blurryscope.classify.learning import average, begin_learning, model_settings
+from blurryscope.classify.losses import LOSSES
+from blurryscope.classify.memory import most_memory_gib
+from blurryscope.classify.model_file import read_model, save_model
+from blurryscope.classify.processes import Processes, joined_processes
+from blurryscope.classify.run_folder import (
+    BEST,
+    LAST,
+    MODEL,
+    TrainingReport,
+    epoch_line,
+    write_log,
+    write_result,
+    write_run_note,
+)
+from blurryscope.classify.schedules import learning_rate
+from blurryscope.classify.tensorboard_log import TensorBoardLog
+from blurryscope.classify.training_config import TrainingConfig, config_fingerprint
 
-_SCORED_AT_ONCE = 64
-_AVERAGING = 0.98
-"""Of the weights from step to step: what is validated and kept is their running mean, which swings
-less than the weights themselves."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TrainingSettings:
-    """How to train."""
-
-    epochs: int = 24
-    batch_size: int = 32
-    peak_learning_rate: float = 2e-3
-    weight_decay: float = 0.02
-    width: int = 32
-    """Channels of the encoder's first layer."""
-    withheld_share: float = 0.15
-    """Share of the calibration cores that the threshold withholds, as in the paper."""
-    bfloat16: bool = False
-    """Convolutions in bfloat16: twice as fast where the processor has it."""
-    seed: int = 1
-
-    def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size", "width"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
+Tell = Callable[[str], None]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TrainingReport:
-    """How it went; the test part was used once, for these figures."""
-
-    validation_losses: tuple[float, ...]
-    """Mean negative log-likelihood after each epoch."""
-    temperature: float
-    threshold: float
-    test_accuracy: float
-    test_two_class_accuracy: float
-    test_withheld: float
-    """Share of the test stacks below the threshold."""
-    test_accuracy_of_scored: float
-
-
-def train_model(
-    data: TrainingSet,
-    settings: TrainingSettings,
+def train(  # noqa: PLR0913 - what is learnt, how, and all that lies outside
+    data: LabelledStacks,
+    config: TrainingConfig,
     out: Path,
     *,
-    trained_on: dict[str, str | int | float] | None = None,
+    data_sha256: str = "",
     progress: Progress = silent,
+    tell: Tell = lambda _: None,
+    clock: Clock | None = None,
 ) -> TrainingReport:
-    """Train, keep the epoch that validates best, calibrate, write `out`, test once."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(settings.seed)
-        network = CoreNet(settings.width)
-        losses = _fit(network, data, settings, progress)
-    calibration = data.part(Part.CALIBRATE)
-    logits = _logits(network, data, calibration)
-    temperature = fitted_temperature(logits, data.scores[calibration])
-    confidences = _probabilities(logits, temperature).max(axis=1)
-    model = ModelSettings(
-        network="corenet",
-        width=settings.width,
-        temperature=temperature,
-        threshold=threshold_withholding(settings.withheld_share, confidences),
-        trained_on=trained_on or {},
-    )
-    save_model(out, network, model)
-    return _tested(network, data, model, losses)
+    """Train, or go on where a run with the same config and data was stopped.
+
+    Under `torchrun` every process calls this; the first one writes.
+
+    Raises
+    ------
+    InputError
+        When `out` holds a run with another config or other data, or a part is empty.
+    """
+    if config.run.threads is not None:
+        torch.set_num_threads(config.run.threads)
+    if config.run.precision == "tf32":
+        torch.set_float32_matmul_precision("high")
+    with joined_processes(config.run.device) as processes:
+        run = _Run(data, config, out, processes, clock or SystemClock(), data_sha256)
+        run.begin()
+        run.learn(progress if processes.is_first else silent, tell)
+        return run.finish()
 
 
-def _fit(
-    network: CoreNet, data: TrainingSet, settings: TrainingSettings, progress: Progress
-) -> tuple[float, ...]:
-    """Train in place; leaves the weights of the epoch that validates best."""
-    indices = data.part(Part.TRAIN)
-    steps_per_epoch = len(indices) // settings.batch_size
-    if steps_per_epoch == 0:
-        raise ValueError(f"{len(indices)} training stacks are less than one batch")
-    optimiser = torch.optim.AdamW(
-        network.parameters(), settings.peak_learning_rate, weight_decay=settings.weight_decay
-    )
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, settings.peak_learning_rate, total_steps=settings.epochs * steps_per_epoch
-    )
-    averaged = AveragedModel(network, avg_fn=_running_mean, use_buffers=True)
-    kept = cast(CoreNet, averaged.module)
-    generator = torch.Generator().manual_seed(settings.seed)
-    losses: list[float] = []
-    best: dict[str, Tensor] = {}
-    for epoch in range(settings.epochs):
-        network.train()
-        for batch in _batches(indices, settings.batch_size, generator):
-            views = augmented(as_core_net_input(data.views[batch]), generator)
-            with torch.autocast("cpu", torch.bfloat16, enabled=settings.bfloat16):
-                logits = network(views).cumulative_logits
-            loss = _loss(logits.float(), torch.from_numpy(data.scores[batch]))
-            optimiser.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
-            optimiser.step()
-            schedule.step()
-            averaged.update_parameters(network)
-        losses.append(_validation_loss(kept, data))
-        if losses[-1] == min(losses):
-            best = {name: value.clone() for name, value in kept.state_dict().items()}
-        progress(f"train (validation loss {losses[-1]:.3f})", (epoch + 1) / settings.epochs)
-    network.load_state_dict(best)
-    return tuple(losses)
+class _Run:
+    """One process's view of a run."""
+
+    def __init__(
+        self,
+        data: LabelledStacks,
+        config: TrainingConfig,
+        out: Path,
+        processes: Processes,
+        clock: Clock,
+        data_sha256: str,
+    ) -> None:
+        self._data, self._config, self._out = data, config, out
+        self._processes, self._clock = processes, clock
+        self._learner = LEARNERS[config.network.kind]
+        self._loss = LOSSES[config.loss.kind]
+        self._learning = begin_learning(config, processes.device)
+        self._lessons = Lessons(
+            data,
+            config.data,
+            classes=config.network.classes,
+            view_px=config.network.view_px,
+            seed=config.run.seed,
+        )
+        self._batches = EpochBatches(
+            self._lessons, config.optimiser.batch, processes.rank, processes.count
+        )
+        self._loader = loader_of(self._lessons, self._batches, config.data.loading_processes)
+        self._place = RunPlace(config_sha256=config_fingerprint(config), data_sha256=data_sha256)
+        self._log: TensorBoardLog | None = None
+        self._refuse_too_little()
+
+    def begin(self) -> None:
+        """Take up a run that was stopped, or make the folder of a new one."""
+        last = self._out / LAST
+        if last.is_file():
+            found = read_checkpoint(last, self._learning)
+            for what in ("config_sha256", "data_sha256"):
+                if getattr(found, what) != getattr(self._place, what):
+                    raise InputError(
+                        self._out,
+                        f"holds a run with another {what.removesuffix('_sha256')}",
+                        "Give another --out",
+                    )
+            self._place = found
+        self._processes.wait_for_all()
+        if self._processes.is_first:
+            self._out.mkdir(parents=True, exist_ok=True)
+            write_run_note(self._out, self._config, self._place)
+            self._log = TensorBoardLog(self._out / "tensorboard", self._clock.utc_now().timestamp())
+
+    def learn(self, progress: Progress, tell: Tell) -> None:
+        """All epochs that are left."""
+        epochs = self._config.run.epochs
+        for epoch in range(self._place.epoch, epochs):
+            figures = self._epoch(epoch, progress)
+            judged = figures.judged_loss
+            is_best = self._place.best_loss is None or judged < self._place.best_loss
+            done = {"epoch": epoch + 1, "step": 0, "loss_sum": 0.0}
+            best = {"best_loss": judged, "best_epoch": epoch + 1} if is_best else {}
+            history = {"history": (*self._place.history, figures)}
+            self._place = self._place.model_copy(update=done | best | history)
+            if self._processes.is_first:
+                if is_best:
+                    save_model(
+                        self._out / BEST, self._learning.averaged, model_settings(self._config)
+                    )
+                self._save()
+                self._write_logs(figures)
+                tell(epoch_line(figures, epochs, is_best))
+            progress("train", (epoch + 1) / epochs)
+
+    def finish(self) -> TrainingReport:
+        """Calibrate the best weights and write the model."""
+        self._processes.wait_for_all()
+        best = read_model(self._out / BEST).network.to(self._processes.device)
+        raw, classes = self._answers(best, Part.CALIBRATE)
+        temperature, threshold = 1.0, 0.0
+        if len(classes):
+            temperature = fitted_temperature(raw, classes, self._learner.log_probabilities)
+            confidences = _probabilities(raw / temperature, self._learner.log_probabilities)
+            threshold = threshold_withholding(
+                self._config.run.withheld_fraction, confidences.max(axis=1)
+            )
+        report = TrainingReport(
+            model=self._out / MODEL,
+            history=self._place.history,
+            best_epoch=self._place.best_epoch,
+            temperature=temperature,
+            threshold=threshold,
+        )
+        if self._processes.is_first:
+            settings = model_settings(self._config).model_copy(
+                update={"temperature": temperature, "threshold": threshold}
+            )
+            save_model(report.model, best, settings)
+            write_result(self._out, report)
+        self._processes.wait_for_all()
+        return report
+
+    def _epoch(self, epoch: int, progress: Progress) -> EpochFigures:
+        """Learn from an epoch's stacks, then validate."""
+        self._learning.network.train()
+        accumulate = self._config.optimiser.accumulate
+        steps = self._steps_per_epoch
+        self._batches.epoch = epoch
+        self._batches.first = self._place.step * accumulate
+        started_s, first_step = self._clock.monotonic_s(), self._place.step
+        batches = iter(self._loader)
+        for step in range(first_step, steps):
+            self._step(epoch, step, [next(batches) for _ in range(accumulate)])
+            every = self._config.run.checkpoint_every_steps
+            if every and (step + 1) % every == 0 and self._processes.is_first:
+                self._save()
+            progress("this epoch", (step + 1) / steps)
+        seconds = self._clock.monotonic_s() - started_s
+        per_step = self._config.optimiser.batch * accumulate
+        validation_loss, accuracy = self._validated()
+        return EpochFigures(
+            epoch=epoch,
+            learning_rate=learning_rate(self._config, epoch, 0.0),
+            training_loss=self._place.loss_sum / (steps * per_step),
+            validation_loss=validation_loss,
+            validation_accuracy=accuracy,
+            stacks_per_s=(steps - first_step) * per_step / max(seconds, 1e-9),
+            memory_gib=most_memory_gib(self._processes.device),
+        )
+
+    def _step(self, epoch: int, step: int, batches: list[Batch]) -> None:
+        """One change of the weights, from all batches of all processes together."""
+        config, optimiser = self._config, self._learning.optimiser
+        for group in optimiser.param_groups:
+            group["lr"] = learning_rate(config, epoch, step / self._steps_per_epoch)
+        generator = step_generator(config.run.seed, epoch, step, self._processes.rank)
+        torch.manual_seed(generator.initial_seed())  # dropout draws from torch's own generator
+        optimiser.zero_grad()
+        whole = config.optimiser.batch * config.optimiser.accumulate
+        total = torch.zeros((), dtype=torch.float64, device=self._processes.device)
+        for batch in batches:
+            loss = self._batch_loss(batch, generator) / whole
+            torch.autograd.backward(loss)
+            total += loss.detach() * whole
+        parameters = [p for p in self._learning.network.parameters() if p.grad is not None]
+        self._processes.add_up([p.grad for p in parameters if p.grad is not None] + [total])
+        if config.optimiser.clip_norm is not None:
+            nn.utils.clip_grad_norm_(parameters, config.optimiser.clip_norm)
+        optimiser.step()
+        steps = self._place.steps_in_all + 1
+        average(self._learning, config.optimiser.averaging, steps)
+        self._place = self._place.model_copy(
+            update={
+                "step": step + 1,
+                "steps_in_all": steps,
+                "loss_sum": self._place.loss_sum + float(total),
+            }
+        )
+
+    def _batch_loss(self, batch: Batch, generator: torch.Generator) -> Tensor:
+        """The sum over the batch's stacks."""
+        device = self._processes.device
+        stacks = batch.stacks
+        if self._learner.leaves_views_out:
+            stacks = some_views(stacks, generator)
+        with torch.autocast(
+            device.type, torch.bfloat16, enabled=self._config.run.precision == "bfloat16"
+        ):
+            raw = self._learner.raw(self._learning.network, stacks.to(device))
+        losses = self._loss(
+            self._learner.log_probabilities(raw),
+            batch.classes.to(device),
+            self._config.loss.label_smoothing,
+        )
+        summed: Tensor = (batch.weights.to(device) * losses).sum()
+        return summed
+
+    def _validated(self) -> tuple[float | None, float | None]:
+        raw, classes = self._answers(self._learning.averaged, Part.VALIDATE)
+        if len(classes) == 0:
+            return None, None
+        probabilities = _probabilities(raw, self._learner.log_probabilities)
+        picked = probabilities[np.arange(len(classes)), classes]
+        right = probabilities.argmax(axis=1) == classes
+        return float(-np.log(np.maximum(picked, 1e-12)).mean()), float(right.mean())
+
+    def _answers(
+        self, network: nn.Module, part: Part
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """Log-odds, (stack, …), and classes of a part; each process works on its share."""
+        indices = list(self._data.part(part))
+        classes = class_of_score(scores_of(self._data, indices), self._config.network.classes)
+        if not indices:
+            return np.empty((0, 0), np.float32), classes
+        view_px, device = self._config.network.view_px, self._processes.device
+        width = 3 if self._config.network.kind == "corenet" else self._config.network.classes
+        answers = torch.zeros(len(indices), width, device=device)
+        network.eval()
+        with torch.inference_mode():
+            for place in self._processes.share(list(range(len(indices)))):
+                stack = as_views(self._data.stack(indices[place], view_px))[None].to(device)
+                answers[place] = self._learner.raw(network, stack)[0]
+        self._processes.add_up([answers])
+        return answers.cpu().numpy(), classes
+
+    @property
+    def _steps_per_epoch(self) -> int:
+        return len(self._batches) // self._config.optimiser.accumulate
+
+    def _save(self) -> None:
+        write_checkpoint(self._out / LAST, self._learning, self._place)
+
+    def _write_logs(self, figures: EpochFigures) -> None:
+        write_log(self._out, self._place.history)
+        if self._log is not None:
+            values = figures.model_dump(exclude={"epoch"}, exclude_none=True)
+            self._log.write(figures.epoch + 1, self._clock.utc_now().timestamp(), values)
+
+    def _refuse_too_little(self) -> None:
+        if self._config.optimiser.batch < self._processes.count:
+            raise InputError(
+                "optimiser.batch",
+                f"{self._config.optimiser.batch} stacks cannot be shared by "
+                f"{self._processes.count} processes",
+                "Make the batch at least as large as the number of processes",
+            )
+        if self._steps_per_epoch == 0:
+            raise InputError(
+                self._config.data.set,
+                f"its {len(self._lessons)} training stacks are less than one step takes",
+                "Take a smaller batch, or more data",
+            )
 
 
-def _running_mean(mean: Tensor, now: Tensor, count: Tensor | int) -> Tensor:
-    """A mean over the last fifty steps or so; over fewer at the beginning."""
-    decay = min(_AVERAGING, (1 + int(count)) / (10 + int(count)))
-    return mean * decay + now * (1 - decay)
-
-
-def _batches(
-    indices: NDArray[np.intp], size: int, generator: torch.Generator
-) -> Iterator[NDArray[np.intp]]:
-    """Shuffled, sorted within a batch because the views lie on disk; the remainder is left out."""
-    shuffled = indices[torch.randperm(len(indices), generator=generator).numpy()]
-    for start in range(0, len(shuffled) - size + 1, size):
-        yield np.sort(shuffled[start : start + size])
-
-
-def _loss(cumulative_logits: Tensor, scores: Tensor) -> Tensor:
-    """Likelihood of the class, and of each cut by itself, which steadies the beginning."""
-    reached = (scores[:, None] > torch.arange(3)).float()
-    cuts = functional.binary_cross_entropy_with_logits(cumulative_logits, reached)
-    picked = class_probabilities(cumulative_logits).gather(1, scores[:, None])
-    return cuts - picked.log().mean()
-
-
-def _logits(network: CoreNet, data: TrainingSet, indices: NDArray[np.intp]) -> NDArray[np.float32]:
-    """(stack, 3), in full precision and without augmentation."""
-    network.eval()
-    with torch.inference_mode():
-        parts = [
-            network(as_core_net_input(data.views[indices[start : start + _SCORED_AT_ONCE]]))
-            for start in range(0, len(indices), _SCORED_AT_ONCE)
-        ]
-    return np.concatenate([part.cumulative_logits.numpy() for part in parts])
-
-
-def _probabilities(logits: NDArray[np.float32], temperature: float) -> NDArray[np.float64]:
-    scaled = torch.from_numpy(logits).double() / temperature
-    result: NDArray[np.float64] = class_probabilities(scaled).numpy()
+def _probabilities(
+    raw: NDArray[np.float32], log_probabilities: Callable[[Tensor], Tensor]
+) -> NDArray[np.float64]:
+    result: NDArray[np.float64] = log_probabilities(torch.from_numpy(raw).double()).exp().numpy()
     return result
-
-
-def _validation_loss(network: CoreNet, data: TrainingSet) -> float:
-    indices = data.part(Part.VALIDATE)
-    probabilities = _probabilities(_logits(network, data, indices), 1.0)
-    picked = probabilities[np.arange(len(indices)), data.scores[indices]]
-    return float(-np.log(picked).mean())
-
-
-def _tested(
-    network: CoreNet, data: TrainingSet, model: ModelSettings, losses: tuple[float, ...]
-) -> TrainingReport:
-    indices = data.part(Part.TEST)
-    probabilities = _probabilities(_logits(network, data, indices), model.temperature)
-    scores = data.scores[indices]
-    right = probabilities.argmax(axis=1) == scores
-    two_class_right = (probabilities[:, 2:].sum(axis=1) >= 0.5) == (scores >= 2)
-    scored = probabilities.max(axis=1) >= model.threshold
-    return TrainingReport(
-        validation_losses=losses,
-        temperature=model.temperature,
-        threshold=model.threshold,
-        test_accuracy=float(right.mean()),
-        test_two_class_accuracy=float(two_class_right.mean()),
-        test_withheld=float(1 - scored.mean()),
-        test_accuracy_of_scored=float(right[scored].mean()) if scored.any() else math.nan,
-    )
-
-
-def main(arguments: list[str] | None = None, tell: Callable[[str], None] | None = None) -> None:
-    """Read the command line and train."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--set", type=Path, required=True, help="folder of the training set")
-    parser.add_argument("--out", type=Path, required=True, help="weights file to write")
-    parser.add_argument("--epochs", type=int, default=24)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument(
-        "--bfloat16", action="store_true", help="twice as fast where it is built in"
-    )
-    parser.add_argument("--threads", type=int, default=1, help="more only on an idle machine")
-    given = parser.parse_args(arguments)
-    say = tell or _tell
-    torch.set_num_threads(given.threads)
-    data = read_training_set(given.set)
-    settings = TrainingSettings(epochs=given.epochs, seed=given.seed, bfloat16=given.bfloat16)
-    report = train_model(
-        data,
-        settings,
-        given.out,
-        trained_on={"stacks": len(data.lessons), "epochs": given.epochs, "seed": given.seed},
-        progress=lambda stage, fraction: say(f"{fraction:4.0%} {stage}"),
-    )
-    say(f"temperature {report.temperature:.2f}, threshold {report.threshold:.2f}")
-    say(
-        f"test stacks, none withheld: {report.test_accuracy:.1%} four classes, "
-        f"{report.test_two_class_accuracy:.1%} two; {report.test_withheld:.1%} withheld: "
-        f"{report.test_accuracy_of_scored:.1%} four classes"
-    )
-
-
-def _tell(line: str) -> None:
-    print(line, flush=True)  # noqa: T201 - this module is a command
-
-
-if __name__ == "__main__":
-    main()

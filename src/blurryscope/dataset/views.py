@@ -4,6 +4,7 @@ A view shows the same stretch of tissue whatever the microscope: crops are broug
 `VIEW_PIXEL_SIZE_UM` first. Where the core is smaller than a view, glass fills the rest.
 """
 
+from dataclasses import dataclass
 from typing import TypeVar
 
 import cv2
@@ -39,6 +40,35 @@ _SEEN_WEIGHT = 0.2
 Picture = TypeVar("Picture", Rgb, Grey)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PreparedCore:
+    """A core brought to the size of its views, from which stacks are cut at once."""
+
+    square: Rgb
+    """(row, col, rgb) uint8, the core in a square of glass, `512 / view_px` times reduced."""
+    overview: Rgb
+    """(view_px, view_px, rgb) uint8"""
+    worth: Grey
+    """Share of tissue per `_MAP_STEP_PX` of the square before it was reduced."""
+    side_px: int
+    """Of that square."""
+
+    @property
+    def byte_count(self) -> int:
+        return self.square.nbytes + self.overview.nbytes + self.worth.nbytes
+
+    def stack(self, rng: np.random.Generator | None = None) -> Rgb:
+        """(view, row, col, rgb) uint8: crops, then the overview; see `make_stack`."""
+        view_px = len(self.overview)
+        reduction = VIEW_PX // view_px
+        corners = [
+            (row // reduction, column // reduction)
+            for row, column in _corners(self.worth.copy(), self.side_px, rng)
+        ]
+        crops = [self.square[row : row + view_px, col : col + view_px] for row, col in corners]
+        return np.stack([*crops, self.overview])
+
+
 def make_stack(
     core_rgb: Rgb,
     tissue: Mask | None = None,
@@ -65,21 +95,46 @@ def make_stack(
     -------
     (view, row, col, rgb) uint8 of `STACK_SHAPE`: crops, then the overview, padded to a square.
     """
+    return prepare_core(core_rgb, tissue, pixel_size_um=pixel_size_um).stack(rng)
+
+
+def prepare_core(
+    core_rgb: Rgb, tissue: Mask | None = None, *, pixel_size_um: float, view_px: int = VIEW_PX
+) -> PreparedCore:
+    """Do what all stacks of a core share; the arguments are those of `make_stack`.
+
+    `view_px` below 512 gives stacks whose views are so many pixels wide and show the same stretch
+    of tissue, each pixel the mean of those of the full stack.
+    """
     if core_rgb.ndim != 3 or core_rgb.shape[2] != 3 or core_rgb.dtype != np.uint8:
         raise ValueError(
             f"core_rgb must be (row, col, rgb) uint8, got {core_rgb.dtype} {core_rgb.shape}"
         )
     if pixel_size_um <= 0:
         raise ValueError(f"pixel_size_um must be positive, got {pixel_size_um}")
+    if view_px < VIEW_PX // _MAP_STEP_PX or VIEW_PX % view_px != 0:
+        raise ValueError(f"view_px must be 32, 64, 128, 256 or 512, got {view_px}")
     unscanned = is_unscanned(core_rgb)
     glass = _glass_colour(core_rgb, unscanned)
     glazed = np.where(unscanned[..., None], glass, core_rgb) if unscanned.any() else core_rgb
     picture = _at_view_pixel_size(glazed, pixel_size_um)
     square = _padded_to_square(picture, max(*picture.shape[:2], VIEW_PX), glass)
     shown = find_tissue(picture) if tissue is None else tissue
-    corners = _corners(_worth_map(shown, picture.shape[:2], square.shape[0]), square.shape[0], rng)
-    crops = [square[row : row + VIEW_PX, column : column + VIEW_PX] for row, column in corners]
-    return np.stack([*crops, _resized(square, (VIEW_PX, VIEW_PX))])
+    return PreparedCore(
+        square=_reduced(square, VIEW_PX // view_px),
+        overview=_reduced(_resized(square, (VIEW_PX, VIEW_PX)), VIEW_PX // view_px),
+        worth=_worth_map(shown, picture.shape[:2], square.shape[0]),
+        side_px=square.shape[0],
+    )
+
+
+def _reduced(rgb: Rgb, reduction: int) -> Rgb:
+    """The mean of each `reduction` x `reduction` pixels; what is over at the ends falls away."""
+    if reduction == 1:
+        return rgb
+    rows, columns = (length // reduction for length in rgb.shape[:2])
+    whole = np.ascontiguousarray(rgb[: rows * reduction, : columns * reduction])
+    return _resized(whole, (rows, columns))
 
 
 def find_tissue(rgb: Rgb, pixel_size_um: float = VIEW_PIXEL_SIZE_UM) -> Mask:

@@ -1,0 +1,58 @@
+"""One part of a data set through a network, or through colour alone: what an evaluation needs."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from blurryscope.artifacts.decision_rule import DecisionRule
+from blurryscope.artifacts.predictions import Prediction
+from blurryscope.artifacts.samples import Sample
+from blurryscope.artifacts.split import Part
+from blurryscope.artifacts.training_set import REDUCTION, LabelledStacks, fixed_stacks, scores_of
+from blurryscope.basics.progress import Progress, silent
+from blurryscope.classify.colour_baseline import ColourBaseline
+from blurryscope.classify.predict import Classifier, prediction_of
+
+_VIEW_PX = 512
+COLOUR = "colour"
+"""Names the baseline where a model is asked for."""
+
+
+def predicted_part(
+    data: LabelledStacks,
+    part: Part,
+    classifier: Classifier,
+    *,
+    is_gated: bool = False,
+    progress: Progress = silent,
+) -> Iterator[tuple[Prediction, Sample, str]]:
+    """A prediction for each sample of a part.
+
+    With `is_gated`, stacks unfit to be scored get no probabilities, as in a slide's `scores.csv`;
+    without, every stack gets them, so that two models are compared on the same ones.
+    """
+    indices = data.part(part)
+    for number, index in enumerate(indices, start=1):
+        sample = data.samples[index]
+        if is_gated:
+            prediction = classifier.score(sample, data.stack(index, _VIEW_PX))
+        else:
+            row = classifier.predict(data.stack(index, classifier.view_px)[None])[0]
+            prediction = prediction_of(sample, row, classifier.decision_rule())
+        yield prediction, sample, part.value
+        progress(f"predict {part}", number / len(indices))
+
+
+def colour_predicted_part(
+    data: LabelledStacks, part: Part
+) -> Iterator[tuple[Prediction, Sample, str]]:
+    """The same by six figures of colour, fitted on the training part."""
+    train, indices = data.part(Part.TRAIN), data.part(part)
+    view_px = _VIEW_PX // REDUCTION
+    baseline = ColourBaseline(fixed_stacks(data, train, view_px), scores_of(data, train))
+    if not indices:
+        return
+    rows = baseline.predict(fixed_stacks(data, indices, view_px))
+    for index, row in zip(indices, np.clip(rows, 0.0, 1.0), strict=True):
+        sample = data.samples[index]
+        yield prediction_of(sample, row / row.sum(), DecisionRule()), sample, part.value

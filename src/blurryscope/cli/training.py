@@ -1,0 +1,351 @@
+"""The commands for those who train: data sets, training, models, predictions of a part."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from blurryscope.basics.errors import InputError
+from blurryscope.basics.her2 import RESEARCH_USE_ONLY
+from blurryscope.cli.app import app
+from blurryscope.cli.options import Quiet
+from blurryscope.cli.progress import shown_progress
+
+if TYPE_CHECKING:
+    from blurryscope.artifacts.split import Part, Unit
+    from blurryscope.dataset.build import DataSet
+    from blurryscope.dataset.sources import SlideSource
+    from blurryscope.dataset.splitting import Shares
+
+dataset_app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help="Build data sets, split them, and check them. A split that leaks is refused.",
+)
+app.add_typer(dataset_app, name="dataset")
+
+SetFolder = Annotated[Path, typer.Argument(metavar="SET", help="Folder of the data set.")]
+model_app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help="Bring models into the form that is read here.",
+)
+app.add_typer(model_app, name="model")
+
+By = Annotated[str, typer.Option("--by", help="What is never divided: patient, core or slide.")]
+SharesText = Annotated[
+    str,
+    typer.Option(
+        "--shares", metavar="T,V,C,S", help="Shares to train, validate, calibrate and test."
+    ),
+]
+Seed = Annotated[int, typer.Option(help="Another seed is another draw.")]
+_USUAL_SHARES = "0.6,0.1,0.1,0.2"
+
+
+@dataset_app.command("build")
+def build(
+    out: Annotated[Path, typer.Option("--out", help="Folder for the data set.")],
+    slides: Annotated[
+        list[Path] | None, typer.Option("--slide", help="A slide's folder; several are fine.")
+    ] = None,
+    maps: Annotated[
+        list[Path] | None,
+        typer.Option("--map", help="The lab's map: one for all slides, or one per --slide."),
+    ] = None,
+    stacks: Annotated[
+        list[Path] | None,
+        typer.Option("--stacks", help="Stacks named SLIDE_REPEAT_CORE_SCORE.tif, or a folder."),
+    ] = None,
+    bgr: Annotated[bool, typer.Option("--bgr", help="Stacks store blue first.")] = False,
+    simulate: Annotated[
+        int, typer.Option("--simulate", min=0, help="Draw so many cores instead.")
+    ] = 0,
+    repeats: Annotated[int, typer.Option(min=1, help="Scans of each drawn core.")] = 3,
+    pixel_size_um: Annotated[
+        float | None, typer.Option(help="Of drawn cores; coarse ones are quick.")
+    ] = None,
+    by: By = "patient",
+    shares: SharesText = _USUAL_SHARES,
+    seed: Seed = 1,
+    workers: Annotated[int, typer.Option(min=1, help="Processes that draw.")] = 2,
+    quiet: Quiet = False,
+) -> None:
+    """Gather pictures and their scores, and split them once, as `holdout`.
+
+    Example: blurryscope dataset build --simulate 240 --pixel-size-um 2.88 --out set
+    """
+    from blurryscope.dataset.build import build_data_set
+    from blurryscope.dataset.simulated import SimulatedCores, simulated_pictures
+    from blurryscope.dataset.sources import (
+        cases_of_map,
+        inputs_of_slides,
+        pictures_of_slides,
+        pictures_of_stacks,
+        stacks_in,
+    )
+
+    _refuse_mixed_sources(slides, stacks, simulate)
+    unit, parts = _unit(by), _shares(shares)
+    with shown_progress(quiet) as progress:
+        if slides:
+            sources = _slide_sources(slides, maps or [])
+            data = build_data_set(
+                out,
+                pictures_of_slides(sources),
+                recipe={"source": "slides", "slides": [path.resolve().name for path in slides]},
+                inputs_sha256=inputs_of_slides(sources),
+            )
+        elif stacks:
+            cases = {key: case for path in maps or [] for key, case in cases_of_map(path).items()}
+            data = build_data_set(
+                out,
+                pictures_of_stacks(stacks_in(stacks), bgr=bgr, cases=cases),
+                recipe={"source": "stacks", "bgr": bgr},
+            )
+        else:
+            wanted = SimulatedCores(
+                core_count=simulate, scans_per_core=repeats, pixel_size_um=pixel_size_um, seed=seed
+            )
+            pictures = simulated_pictures(wanted, workers=workers, progress=progress)
+            data = build_data_set(out, pictures, recipe=wanted.recipe)
+    _say(_with_holdout(data, unit, parts, seed))
+
+
+@dataset_app.command("split")
+def split(
+    folder: SetFolder,
+    scheme: Annotated[
+        str, typer.Option(help="holdout, k-fold or leave-one-slide-out.")
+    ] = "holdout",
+    by: By = "patient",
+    folds: Annotated[int, typer.Option(min=2, help="How many, for k-fold.")] = 5,
+    shares: SharesText = _USUAL_SHARES,
+    seed: Seed = 1,
+    from_file: Annotated[
+        Path | None,
+        typer.Option("--from", help="Somebody's split: a CSV with slide, core and part."),
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="Name for a split from a file.")] = None,
+) -> None:
+    """Split a data set another way, or take over somebody's split if it does not leak.
+
+    Example: blurryscope dataset split set --scheme leave-one-slide-out
+    """
+    from blurryscope.artifacts.split import Unit, read_split
+    from blurryscope.dataset.build import add_splits, open_data_set
+    from blurryscope.dataset.splitting import k_fold, leave_one_slide_out
+
+    data, unit, parts = open_data_set(folder), _unit(by), _shares(shares)
+    if from_file is not None:
+        told = read_split(from_file, data.samples, unit if by != "patient" else Unit.CORE)
+        _say(
+            add_splits(
+                data, {name or from_file.stem: told}, unit=unit, scheme="imported", seed=None
+            )
+        )
+    elif scheme == "holdout":
+        _say(_with_holdout(data, unit, parts, seed))
+    elif scheme == "k-fold":
+        made = k_fold(data.samples, folds, unit=unit, shares=parts, seed=seed)
+        _say(add_splits(data, made, unit=unit, scheme=scheme, seed=seed))
+    elif scheme == "leave-one-slide-out":
+        made = leave_one_slide_out(data.samples, shares=parts, seed=seed)
+        _say(add_splits(data, made, unit=Unit.CORE, scheme=scheme, seed=seed))
+    else:
+        raise InputError(
+            "--scheme", f"there is none {scheme!r}", "Use holdout, k-fold or leave-one-slide-out"
+        )
+
+
+@dataset_app.command("check")
+def check(folder: SetFolder) -> None:
+    """Compare every picture with its checksum, and look for leaks in every split.
+
+    Example: blurryscope dataset check set
+    """
+    from blurryscope.dataset.build import check_data_set
+
+    _say(check_data_set(folder))
+
+
+@app.command()
+def train(
+    config_file: Annotated[Path, typer.Option("--config", help="What to train on, and how.")],
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", help="Folder of the run; beside the config if not given."),
+    ] = None,
+    data_set: Annotated[
+        Path | None, typer.Option("--set", help="Data set, if not the one in the config.")
+    ] = None,
+    start: Annotated[
+        str | None, typer.Option("--from", help="Go on from a model: `shipped`, a name or a file.")
+    ] = None,
+    quiet: Quiet = False,
+) -> None:
+    """Train a network; the same command goes on where a run was stopped.
+
+    Example: blurryscope train --config run.toml --out run
+    """
+    from blurryscope.classify.run_folder import keep_config
+    from blurryscope.classify.train import train as train_network
+    from blurryscope.classify.training_config import read_training_config
+    from blurryscope.dataset.build import open_data_set
+    from blurryscope.dataset.stacks import DataSetStacks
+
+    config = read_training_config(config_file)
+    if data_set is not None:
+        config = config.on_data_set(data_set)
+    if start is not None:
+        config = config.going_on_from(start)
+    folder = out or config_file.with_suffix("")
+    data = open_data_set(config.data.set)
+    stacks = DataSetStacks(data, data.split(config.data.split))
+    keep_config(config_file, folder)
+    with shown_progress(quiet) as progress:
+        report = train_network(
+            stacks,
+            config,
+            folder,
+            data_sha256=data.fingerprint(config.data.split),
+            progress=progress,
+            tell=(lambda _: None) if quiet else print,
+        )
+    print(f"model: {report.model} (best of {len(report.history)} epochs: {report.best_epoch})")
+    print(RESEARCH_USE_ONLY)
+
+
+@app.command()
+def predict(
+    folder: SetFolder,
+    out: Annotated[Path, typer.Option("--out", help="Table to write.")],
+    model: Annotated[
+        str, typer.Option(help="Shipped model, a .safetensors file, or `colour`: the baseline.")
+    ] = "corenet-1",
+    parts: Annotated[
+        list[str] | None, typer.Option("--part", help="calibrate and test, if not given.")
+    ] = None,
+    split_name: Annotated[str, typer.Option("--split", help="Split of the set.")] = "holdout",
+    gated: Annotated[
+        bool, typer.Option("--gated", help="Withhold stacks that are unfit to be scored.")
+    ] = False,
+    quiet: Quiet = False,
+) -> None:
+    """Predict parts of a data set, beside their labels, for `blurryscope evaluate`.
+
+    Example: blurryscope predict set --model run/model.safetensors --out predictions.csv
+    """
+    from blurryscope.artifacts.predictions import write_labelled_predictions
+    from blurryscope.classify.predict import load_model
+    from blurryscope.classify.predict_part import COLOUR, colour_predicted_part, predicted_part
+    from blurryscope.dataset.build import open_data_set
+    from blurryscope.dataset.stacks import DataSetStacks
+
+    data = open_data_set(folder)
+    stacks = DataSetStacks(data, data.split(split_name))
+    wanted = [_part(text) for text in parts or ["calibrate", "test"]]
+    with shown_progress(quiet) as progress:
+        if model == COLOUR:
+            rows = [row for part in wanted for row in colour_predicted_part(stacks, part)]
+        else:
+            classifier = load_model(model)
+            rows = [
+                row
+                for part in wanted
+                for row in predicted_part(
+                    stacks, part, classifier, is_gated=gated, progress=progress
+                )
+            ]
+    write_labelled_predictions(out, rows)
+    print(f"predictions: {out}")
+    print(RESEARCH_USE_ONLY)
+
+
+@model_app.command("import")
+def import_model(
+    checkpoint: Annotated[Path, typer.Argument(metavar="CKPT.pth", help="The authors' weights.")],
+    out: Annotated[Path, typer.Option("--out", help="The .safetensors file to write.")],
+) -> None:
+    """Turn the checkpoint that the paper's authors publish into a model for `score`.
+
+    Example: blurryscope model import checkpoint.pth --out efin-4.safetensors
+    """
+    from blurryscope.classify.authors_checkpoint import import_checkpoint
+
+    settings = import_checkpoint(checkpoint, out)
+    print(f"model: {out} ({settings.classes} classes, takes blue first)")
+    print(RESEARCH_USE_ONLY)
+
+
+def _part(text: str) -> "Part":
+    from blurryscope.artifacts.split import Part
+
+    try:
+        return Part(text)
+    except ValueError as error:
+        raise InputError("--part", f"there is none {text!r}", f"Use {', '.join(Part)}") from error
+
+
+def _refuse_mixed_sources(
+    slides: list[Path] | None, stacks: list[Path] | None, simulate: int
+) -> None:
+    if sum(map(bool, (slides, stacks, simulate))) != 1:
+        raise InputError(
+            "the source", "is not one", "Give --slide, or --stacks, or --simulate with a number"
+        )
+
+
+def _with_holdout(data: "DataSet", unit: "Unit", shares: "Shares", seed: int) -> "DataSet":
+    from blurryscope.dataset.build import add_splits
+    from blurryscope.dataset.splitting import holdout
+
+    made = holdout(data.samples, unit=unit, shares=shares, seed=seed)
+    return add_splits(data, {"holdout": made}, unit=unit, scheme="holdout", seed=seed)
+
+
+def _say(data: "DataSet") -> None:
+    from blurryscope.artifacts.split import Part
+
+    cores = {(sample.slide, sample.core) for sample in data.samples}
+    print(f"data set: {data.folder}, {len(data.samples)} pictures of {len(cores)} cores")
+    for name in sorted(data.note.splits):
+        made = data.split(name)
+        counts = {part: len(made.indices(data.samples, part)) for part in Part}
+        print(f"split {name}: " + ", ".join(f"{count} {part}" for part, count in counts.items()))
+
+
+def _unit(text: str) -> "Unit":
+    from blurryscope.artifacts.split import Unit
+
+    try:
+        return Unit(text)
+    except ValueError as error:
+        raise InputError("--by", f"there is no unit {text!r}", f"Use {', '.join(Unit)}") from error
+
+
+def _shares(text: str) -> "Shares":
+    from blurryscope.dataset.splitting import Shares
+
+    try:
+        train, validate, calibrate, test = (float(part) for part in text.split(","))
+        return Shares(train=train, validate=validate, calibrate=calibrate, test=test)
+    except ValueError as error:
+        raise InputError(
+            "--shares",
+            f"{text!r} will not do ({error})",
+            "Give four numbers such as 0.6,0.1,0.1,0.2",
+        ) from error
+
+
+def _slide_sources(slides: list[Path], maps: list[Path]) -> "list[SlideSource]":
+    from blurryscope.dataset.sources import SlideSource
+
+    if len(maps) not in (0, 1, len(slides)):
+        raise InputError(
+            "--map",
+            f"is given {len(maps)} times for {len(slides)} slides",
+            "Give it once, or per slide",
+        )
+    each: list[Path | None] = [*maps] if len(maps) > 1 else [next(iter(maps), None)] * len(slides)
+    return [SlideSource(folder=f, map_path=m) for f, m in zip(slides, each, strict=True)]

@@ -1,0 +1,195 @@
+"""Data sets on disk: pictures of cores or stacks, their list, and splits that do not leak.
+
+::
+
+    SET/dataset.json     version of the format, how it was made, checksum of the list
+    SET/samples.csv      a row per core and repeat
+    SET/pictures/        whole cores (PNG), from which crops are drawn afresh, or stacks (TIFF)
+    SET/splits/NAME.csv  a part for every core
+
+The same sources and seeds give the same bytes again.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from blurryscope.artifacts.provenance import current_versions, sha256_of_file
+from blurryscope.artifacts.samples import (
+    Sample,
+    read_samples,
+    with_checksum,
+    write_samples,
+    write_stack,
+)
+from blurryscope.artifacts.split import Split, Unit, read_split, write_split
+from blurryscope.artifacts.whole import present_file, whole_folder, write_text_whole
+from blurryscope.basics.errors import InputError, MissingInputError
+from blurryscope.basics.image import Rgb
+
+FORMAT = 1
+_REMEDY = "Build the data set again: blurryscope dataset build"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Picture:
+    """What goes into a data set; the sample's path counts for nothing."""
+
+    sample: Sample
+    pixels: Rgb
+    """The whole core, (row, col, rgb), where the sample has a pixel size; else a stack."""
+
+
+class SplitNote(BaseModel):
+    """How a split was made."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    unit: Unit
+    scheme: str
+    seed: int | None = None
+    sha256: str
+
+
+class DataSetNote(BaseModel):
+    """What `dataset.json` holds."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format: int
+    samples_sha256: str
+    """Of `samples.csv`, which holds the checksum of every picture: the version of the contents."""
+    recipe: dict[str, str | int | float | bool | list[str]]
+    inputs_sha256: dict[str, str] = {}
+    versions: dict[str, str] = {}
+    splits: dict[str, SplitNote] = {}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataSet:
+    """An opened data set."""
+
+    folder: Path
+    note: DataSetNote
+    samples: list[Sample]
+
+    def fingerprint(self, split: str) -> str:
+        """Of the pictures, their scores and the split: what a run is trained on."""
+        return f"{self.note.samples_sha256}:{self.note.splits[split].sha256}"
+
+    def split(self, name: str) -> Split:
+        """A split by its name, checked against the samples."""
+        known = self.note.splits.get(name)
+        if known is None:
+            names = ", ".join(sorted(self.note.splits)) or "none"
+            raise InputError(self.folder, f"has no split {name!r}", f"It has {names}")
+        path = self.folder / "splits" / f"{name}.csv"
+        split = read_split(path, self.samples, known.unit)
+        if sha256_of_file(path) != known.sha256:
+            raise InputError(path, "was changed since it was made", "Import it under another name")
+        return split
+
+
+def build_data_set(
+    folder: Path,
+    pictures: Iterable[Picture],
+    *,
+    recipe: Mapping[str, str | int | float | bool | list[str]],
+    inputs_sha256: Mapping[str, str] | None = None,
+) -> DataSet:
+    """Write a data set, whole or not at all, and open it."""
+    with whole_folder(folder) as partial:
+        samples = [_stored(partial / "pictures", picture) for picture in pictures]
+        _refuse_unusable(folder, samples)
+        write_samples(partial / "samples.csv", samples)
+        note = DataSetNote(
+            format=FORMAT,
+            samples_sha256=sha256_of_file(partial / "samples.csv"),
+            recipe=dict(recipe),
+            inputs_sha256=dict(inputs_sha256 or {}),
+            versions=current_versions(),
+        )
+        _write_note(partial, note)
+    return open_data_set(folder)
+
+
+def open_data_set(folder: Path) -> DataSet:
+    """Read the list and the note; an `InputError` says what cannot be used."""
+    if not (folder / "dataset.json").is_file():
+        raise MissingInputError(folder, "holds no data set", _REMEDY)
+    note = _read_note(folder / "dataset.json")
+    table = present_file(folder / "samples.csv", _REMEDY)
+    if sha256_of_file(table) != note.samples_sha256:
+        raise InputError(table, "was changed since the data set was built", _REMEDY)
+    return DataSet(folder=folder, note=note, samples=read_samples(table))
+
+
+def add_splits(
+    data: DataSet, splits: Mapping[str, Split], *, unit: Unit, scheme: str, seed: int | None
+) -> DataSet:
+    """Write splits under their names; one that was there under the same name is replaced."""
+    notes = dict(data.note.splits)
+    for name, split in splits.items():
+        path = data.folder / "splits" / f"{name}.csv"
+        write_split(path, split)
+        notes[name] = SplitNote(unit=unit, scheme=scheme, seed=seed, sha256=sha256_of_file(path))
+    _write_note(data.folder, data.note.model_copy(update={"splits": notes}))
+    return open_data_set(data.folder)
+
+
+def check_data_set(folder: Path) -> DataSet:
+    """Compare every picture with its checksum and every split with the samples."""
+    data = open_data_set(folder)
+    for sample in data.samples:
+        if sha256_of_file(present_file(sample.path, _REMEDY)) != sample.sha256:
+            raise InputError(sample.path, "is not the picture that samples.csv lists", _REMEDY)
+    for name in data.note.splits:
+        data.split(name)
+    return data
+
+
+def _stored(pictures: Path, picture: Picture) -> Sample:
+    sample = picture.sample
+    stem = f"{sample.slide}_{sample.repeat}_{sample.core}"
+    path = pictures / f"{stem}{'.png' if sample.holds_whole_core else '.tif'}"
+    if path.exists():
+        raise InputError(stem, "is there twice", "Give each core and repeat once")
+    pictures.mkdir(exist_ok=True)
+    if sample.holds_whole_core:
+        _, packed = cv2.imencode(".png", np.ascontiguousarray(picture.pixels[..., ::-1]))
+        path.write_bytes(packed.tobytes())
+    else:
+        write_stack(path, picture.pixels)
+    return with_checksum(replace(sample, path=path))
+
+
+def _refuse_unusable(folder: Path, samples: list[Sample]) -> None:
+    if not samples:
+        raise InputError(folder, "would hold no core with a score", "Check the sources and maps")
+    seen: dict[str, Sample] = {}
+    for sample in samples:
+        twin = seen.setdefault(sample.sha256, sample)
+        if twin.score is not sample.score:
+            raise InputError(
+                f"{sample.slide} {sample.core}",
+                f"is the same picture as {twin.slide} {twin.core}, with another score",
+                "Put the map right",
+            )
+
+
+def _write_note(folder: Path, note: DataSetNote) -> None:
+    write_text_whole(folder / "dataset.json", note.model_dump_json(indent=2) + "\n")
+
+
+def _read_note(path: Path) -> DataSetNote:
+    try:
+        note = DataSetNote.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        raise InputError(path, f"cannot be read ({error})", _REMEDY) from error
+    if note.format != FORMAT:
+        raise InputError(path, f"has format {note.format}", "Use a newer blurryscope")
+    return note
