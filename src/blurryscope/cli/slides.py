@@ -1,5 +1,6 @@
 """The commands that a slide goes through: from its film to its report."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -23,6 +24,10 @@ from blurryscope.cli.options import (
     run_settings,
 )
 from blurryscope.cli.progress import shown_progress
+
+Mirrored = Annotated[
+    bool, typer.Option("--mirrored", help="The camera sees the slide in a mirror.")
+]
 
 # Stages are imported inside the commands, so that `--help` does not wait for torch.
 
@@ -60,6 +65,7 @@ def run(
     consensus: Consensus = None,
     pixel_size_um: PixelSize = None,
     damaged: Damaged = False,
+    mirrored: Mirrored = False,
     quiet: Quiet = False,
 ) -> None:
     """From the film, or the films, of one slide to its report.
@@ -70,6 +76,7 @@ def run(
 
     refuse_too_many_orientations(orientation, len(videos))
     settings = run_settings(model, orientation, pixel_size_um, damaged, layout, place, consensus)
+    settings = replace(settings, is_mirrored=mirrored)
     with shown_progress(quiet) as progress:
         report = pipeline.run(
             videos, out, map_path=map_path, slide=slide, settings=settings, progress=progress
@@ -85,18 +92,40 @@ def stitch(
     out: Out,
     pixel_size_um: PixelSize = None,
     damaged: Damaged = False,
+    mirrored: Mirrored = False,
+    deblurred: Annotated[
+        bool, typer.Option("--deblurred", help="Also a copy with motion blur undone, to look at.")
+    ] = False,
+    exposure_s: Annotated[
+        float | None,
+        typer.Option("--exposure-s", help="Exposure of a frame, if recording.json lacks it."),
+    ] = None,
+    abutted: Annotated[
+        bool,
+        typer.Option("--legacy-abutted", help="Also frames edge to edge, as the paper's authors."),
+    ] = False,
     quiet: Quiet = False,
 ) -> None:
-    """Make the mosaic of one film and tell where every frame lay.
+    """Make the mosaic of one film, tell where every frame lay, and what to scan again.
 
     Example: blurryscope stitch scan.mp4 --out slide-1
     """
     from blurryscope import pipeline
+    from blurryscope.pipeline.stitching import add_layers
 
+    if exposure_s is not None and not 0 < exposure_s < 1:
+        raise InputError("--exposure-s", f"{exposure_s} is no exposure", "Give s, such as 0.0078")
     settings = run_settings(pixel_size_um=pixel_size_um, damaged=damaged)
+    settings = replace(settings, is_mirrored=mirrored)
     with shown_progress(quiet) as progress:
         pipeline.stitch_into(video, out, settings=settings, progress=progress)
+        layers = add_layers(
+            video, out, deblurs=deblurred, abuts=abutted, exposure_s=exposure_s, progress=progress
+        )
     print(f"mosaic: {out / 'mosaic.ome.zarr'}")
+    for layer in layers:
+        print(f"layer: {layer}")
+    _say_rescans(out)
 
 
 @app.command()
@@ -215,6 +244,17 @@ def simulate(
             )
     for scan in scans:
         print(f"film: {scan.video}")
+
+
+def _say_rescans(folder: Path) -> None:
+    """Say what the technician has to do while the slide still lies on the stage."""
+    from blurryscope.artifacts.scan_quality import read_rescans
+
+    rescans = read_rescans(folder / "rescan.csv")
+    if rescans:
+        print(f"scan again, see {folder / 'stitch-quality.png'}:")
+    for entry in rescans:
+        print(f"  {entry.problem}. {entry.action}")
 
 
 def _say_doubts(folders: list[Path]) -> None:

@@ -358,7 +358,11 @@ def _recording_beside(video: Path, settings: RunSettings) -> Recording:
     """What is known of a scan; a rig's nominal pixel size is a guess that the film does better."""
     beside = video.with_name("recording.json")
     known = read_recording(beside) if beside.is_file() else Recording()
-    return replace(known, pixel_size_um=settings.pixel_size_um)
+    return replace(
+        known,
+        pixel_size_um=settings.pixel_size_um,
+        is_mirrored=settings.is_mirrored or known.is_mirrored,
+    )
 
 
 def _checksums(paths: Sequence[Path]) -> dict[str, str]:

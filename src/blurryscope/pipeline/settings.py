@@ -25,6 +25,8 @@ class RunSettings:
     pixel_size_um: float | None = None
     """None is measured from the film and the speed of the stage."""
     takes_damaged: bool = False
+    is_mirrored: bool = False
+    """Whether the camera saw the slide in a mirror; the film's recording.json may say so too."""
     consensus: str | None = None
     """How one score is made of several readers' in the map: `majority`, `median`, or a name."""
     is_orientation_told: bool = False

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from blurryscope.artifacts.derived_mosaic import Told, derived_mosaic
 from blurryscope.artifacts.frame_places import FramePlace, read_frame_places
 from blurryscope.artifacts.mosaic import Mosaic
+from blurryscope.artifacts.recording import read_recording
 from blurryscope.artifacts.video import Video
 from blurryscope.artifacts.whole import present_file
 from blurryscope.basics.errors import InputError
@@ -38,7 +39,7 @@ def abut_film(video: Path, slide_dir: Path, *, progress: Progress = silent) -> P
     quarters = _quarter_turns(slide_dir / "stitch.json")
     if not lanes:
         raise InputError(slide_dir / "frames.csv", "holds no lane", "Stitch the slide again")
-    with Video(video) as film:
+    with Video(video, is_mirrored=_is_mirrored(slide_dir / "recording.json")) as film:
         rows, columns = film.info.height_px, film.info.width_px
         high, wide = (columns, rows) if quarters % 2 else (rows, columns)
         size_px = (high * len(lanes), wide * max(len(lane) for lane in lanes))
@@ -54,6 +55,10 @@ def abut_film(video: Path, slide_dir: Path, *, progress: Progress = silent) -> P
                     writer.write_rows(band)
                 progress("paste frames edge to edge", (number + 1) / len(lanes))
     return slide_dir / ABUTTED
+
+
+def _is_mirrored(path: Path) -> bool:
+    return path.is_file() and bool(read_recording(path).is_mirrored)
 
 
 def _lanes(places: Sequence[FramePlace]) -> list[list[int]]:
