@@ -360,10 +360,9 @@ def _counted_ids() -> Callable[[], str]:
 
 def run_trials(patient: str, seeds: range) -> list[Trial]:
     """Trials with `protocol`, `grbl` or `firmware`; a function of its own for other processes."""
-    patients = {
-        "protocol": SimulatedPatient,
-        "grbl": lambda: SimulatedPatient(has_checksums=False),
-        "firmware": FirmwarePatient,
-    }
-    with Bench(patients[patient]()).switched_on() as bench:
+    is_firmware = patient == "firmware"
+    bench = Bench(
+        FirmwarePatient() if is_firmware else SimulatedPatient(has_checksums=patient == "protocol")
+    )
+    with bench.switched_on():
         return bench.trials(seeds)

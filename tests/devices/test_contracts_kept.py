@@ -2,18 +2,21 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from blurryscope.devices.contracts import Camera, Stage
+from blurryscope.devices.film_camera import FilmCamera
 from blurryscope.devices.grbl_stage import GrblStage
 from blurryscope.simulator.fast_clock import FastClock
 from blurryscope.simulator.port import SimulatedPort
 from blurryscope.simulator.presets import AUTHENTIC, PLAIN
 from blurryscope.simulator.rig import RigSettings, SimulatedRig
-from blurryscope.testing import CameraContract, StageContract
+from blurryscope.testing import CameraContract, FakeClock, StageContract
 from tests.devices.conftest import DESIGN, SMALL
 from tests.devices.firmware_on_desk import FirmwareOnDesk
+from tests.devices.usb_on_desk import usb_camera
 
 
 class TestStageWithChecksums(StageContract):
@@ -52,4 +55,20 @@ class TestSimulatedCamera(CameraContract):
         scan = PLAIN if request.param == "plain" else AUTHENTIC
         settings = RigSettings(scan=scan, machine=SMALL)
         with SimulatedRig(DESIGN, clock, settings) as rig, rig.camera() as camera:
+            yield camera
+
+
+class TestFilmAsCamera(CameraContract):
+    @pytest.fixture
+    def camera(self, jpeg_film: Path) -> Iterator[Camera]:
+        with FilmCamera(jpeg_film, clock=FakeClock()) as camera:
+            yield camera
+
+
+class TestUsbCamera(CameraContract):
+    """The code for USB cameras, with a film in the place of the device and knobs in memory."""
+
+    @pytest.fixture
+    def camera(self, jpeg_film: Path) -> Iterator[Camera]:
+        with usb_camera(jpeg_film) as camera:
             yield camera

@@ -1,7 +1,9 @@
 """Whatever goes wrong, the stage is safe and the user is told."""
 
+import site
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
+from pathlib import Path
 
 import pytest
 
@@ -56,7 +58,8 @@ def test_a_thousand_random_faults_leave_the_stage_safe_and_the_user_informed() -
         for patient, count in shares.items()
         for first in range(1_000, 1_000 + count, 40)
     ]
-    with ProcessPoolExecutor(4, mp_context=get_context("spawn")) as workers:
+    root = str(Path(__file__).parents[2])
+    with ProcessPoolExecutor(4, get_context("spawn"), site.addsitedir, (root,)) as workers:
         parts = list(workers.map(run_trials, *zip(*jobs, strict=True)))
     trials = [trial for part in parts for trial in part]
     for patient in shares:

@@ -18,7 +18,7 @@ from blurryscope.simulator.fast_clock import FastClock
 from blurryscope.simulator.stage import Floats
 
 _NAME = "simulated camera"
-_EXPOSURE_STEP_S = 0.0001
+_EXPOSURE_STEPS_PER_S = 10_000
 """UVC cameras count their exposure in tenths of a millisecond."""
 _PATIENCE_S = 2.0
 """After so long without a new picture a camera is frozen."""
@@ -212,10 +212,10 @@ class SimulatedCamera:
 
     def _set_exposure(self, wanted: CameraSettings) -> None:
         if wanted.exposure_s is not None:
-            kept_s = round(wanted.exposure_s / _EXPOSURE_STEP_S) * _EXPOSURE_STEP_S
+            kept_s = round(wanted.exposure_s * _EXPOSURE_STEPS_PER_S) / _EXPOSURE_STEPS_PER_S
             if not self.faults.keeps_exposure:
                 kept_s = self._settings.exposure_s or kept_s
-            is_kept = math.isclose(kept_s, wanted.exposure_s, abs_tol=_EXPOSURE_STEP_S)
+            is_kept = math.isclose(kept_s, wanted.exposure_s, abs_tol=1 / _EXPOSURE_STEPS_PER_S)
             fits = kept_s + self._mounting.readout_s <= 2 / self._mounting.frame_rate_hz
             if not is_kept or not fits or kept_s <= 0:
                 raise self._refused("exposure_s", wanted.exposure_s, self._settings.exposure_s)

@@ -1,0 +1,127 @@
+"""Locking a USB camera, and noticing what is wrong with it."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from blurryscope.artifacts.video import Video
+from blurryscope.basics.errors import OutputError
+from blurryscope.devices.contracts import CameraFrame, CameraSettings
+from blurryscope.devices.errors import CameraFrozenError, DeviceMissingError, SettingsRefusedError
+from blurryscope.devices.jpeg import JpegFilm, JpegPicture, to_jpeg
+from blurryscope.devices.uvc_camera import UvcCamera
+from blurryscope.devices.v4l2_controls import (
+    AUTO_WHITE_BALANCE,
+    EXPOSURE,
+    EXPOSURE_MODE,
+    GAIN,
+    WHITE_BALANCE_K,
+)
+from blurryscope.testing import smooth_picture
+from tests.devices.usb_on_desk import Knobs, usb_camera
+
+WANTED = CameraSettings(exposure_s=0.0078, gain=16.0, white_balance_k=5000.0)
+
+
+def _frame(index: int, time_s: float, jpeg: bytes) -> CameraFrame:
+    return CameraFrame(
+        index=index, time_s=time_s, picture=JpegPicture(index, time_s, jpeg), jpeg=jpeg
+    )
+
+
+def _film(path: Path, times_s: list[float], jpegs: list[bytes]) -> Path:
+    with JpegFilm(path, (96, 128), 30.0) as film:
+        for index, (time_s, jpeg) in enumerate(zip(times_s, jpegs, strict=True)):
+            film.write(_frame(index, time_s, jpeg))
+    return path
+
+
+def _jpegs(count: int) -> list[bytes]:
+    rng = np.random.default_rng(1)
+    return [to_jpeg(smooth_picture(rng, (96, 128))) for _ in range(count)]
+
+
+def test_locking_switches_automatics_off_and_reads_back(jpeg_film: Path) -> None:
+    knobs = Knobs()
+    with usb_camera(jpeg_film, knobs) as camera:
+        has = camera.configure(WANTED)
+    assert (has.exposure_s, has.gain, has.white_balance_k) == (0.0078, 16.0, 5000.0)
+    assert knobs.values[EXPOSURE_MODE] == 1
+    assert knobs.values[AUTO_WHITE_BALANCE] == 0
+
+
+@pytest.mark.parametrize(
+    ("control", "name"),
+    [
+        (EXPOSURE, "exposure_s"),
+        (GAIN, "gain"),
+        (WHITE_BALANCE_K, "white_balance_k"),
+        (EXPOSURE_MODE, "automatic exposure"),
+    ],
+)
+def test_a_setting_that_does_not_stick_is_refused_by_name(
+    jpeg_film: Path, control: int, name: str
+) -> None:
+    with (
+        usb_camera(jpeg_film, Knobs(stuck=frozenset({control}))) as camera,
+        pytest.raises(SettingsRefusedError, match=f"does not keep {name}"),
+    ):
+        camera.configure(WANTED)
+
+
+def test_a_camera_without_a_knob_says_which_one(jpeg_film: Path) -> None:
+    knobs = Knobs()
+    del knobs.values[WHITE_BALANCE_K]
+    with (
+        usb_camera(jpeg_film, knobs) as camera,
+        pytest.raises(SettingsRefusedError, match="no control for white_balance_k"),
+    ):
+        camera.configure(WANTED)
+
+
+def test_jpegs_reach_the_film_as_they_left_the_camera(jpeg_film: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy.mkv"
+    with usb_camera(jpeg_film) as camera, JpegFilm(copy, (96, 128), 30.0) as film:
+        for frame in camera.frames():
+            film.write(frame)
+    with Video(jpeg_film) as ours, Video(copy) as theirs:
+        for before, after in zip(ours, theirs, strict=True):
+            assert np.array_equal(before.rgb(), after.rgb())
+            assert before.time_s == pytest.approx(after.time_s, abs=0.002)
+
+
+def test_frames_that_are_missing_are_counted(tmp_path: Path) -> None:
+    film = _film(tmp_path / "gap.mkv", [0.0, 1 / 30, 4 / 30, 5 / 30], _jpegs(4))
+    with usb_camera(film) as camera:
+        assert [frame.lost_count for frame in camera.frames()] == [0, 0, 2, 0]
+
+
+def test_a_camera_that_repeats_one_picture_is_frozen(tmp_path: Path) -> None:
+    film = _film(tmp_path / "still.mkv", [n / 30 for n in range(80)], _jpegs(1) * 80)
+    with usb_camera(film) as camera, pytest.raises(CameraFrozenError, match="same picture"):
+        list(camera.frames())
+
+
+def test_a_camera_that_is_not_there_says_so() -> None:
+    with (
+        pytest.raises(DeviceMissingError, match="cannot be opened as a camera"),
+        UvcCamera("/dev/video99", CameraSettings()),
+    ):
+        pass
+
+
+def test_a_film_that_was_cut_off_keeps_its_frames(jpeg_film: Path, tmp_path: Path) -> None:
+    cut = tmp_path / "cut.mkv"
+    content = jpeg_film.read_bytes()
+    cut.write_bytes(content[: len(content) * 2 // 3])
+    with Video(cut) as video:
+        assert 6 <= len(list(video)) < 12
+
+
+def test_a_full_disk_is_told_with_what_is_safe() -> None:
+    full = Path("/dev/full")
+    if not full.exists():
+        pytest.skip("this system has no /dev/full")
+    with pytest.raises(OutputError, match=r"cannot be written .* frames are in the file"):
+        _film(full, [n / 30 for n in range(40)], _jpegs(40))
