@@ -1,24 +1,47 @@
 """The commands that drive the microscope: plan, calibrate, scan."""
 
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from blurryscope.basics.errors import InputError
+from blurryscope.basics.her2 import RESEARCH_USE_ONLY
+from blurryscope.basics.progress import Progress
 from blurryscope.cli.app import app
+from blurryscope.cli.options import Model, Out, Quiet, run_settings
+from blurryscope.cli.progress import shown_progress
 
 if TYPE_CHECKING:
-    from blurryscope.scan.plan import ScanPlan
+    from blurryscope.pipeline.microscopy import Calibrated
+    from blurryscope.rig import Rig
+    from blurryscope.scan.calibration import Calibration
+    from blurryscope.scan.drive import Microscope
+    from blurryscope.scan.plan import FieldOfView, ScanPlan
+    from blurryscope.scan.plan_file import ScanOrder
+    from blurryscope.scan.states import Controls, ScanStatus
 
-PlanFile = Annotated[Path, typer.Argument(metavar="PLAN", help="What to scan: plan.toml.")]
+PlanArgument = Annotated[Path, typer.Argument(metavar="PLAN", help="What to scan: plan.toml.")]
+PlanFile = Annotated[Path, typer.Option("--plan", help="What to scan: plan.toml.")]
+RigFile = Annotated[
+    str, typer.Option("--rig", help="Which microscope: rig.toml, or the word simulated.")
+]
+Record = Annotated[
+    Path | None,
+    typer.Option("--calibration", help="Folder of the calibration; else beside rig.toml or --out."),
+]
 Pictures = Annotated[
     Path | None, typer.Option("--pictures", help="Folder for a picture of each slide's plan.")
 ]
 
 
 @app.command()
-def plan(plan_path: PlanFile, pictures: Pictures = None) -> None:
+def plan(plan_path: PlanArgument, calibration: Record = None, pictures: Pictures = None) -> None:
     """Show what a plan costs and yields, or why it cannot work. Nothing moves.
 
     Example: blurryscope plan plan.toml --pictures plans
@@ -29,20 +52,177 @@ def plan(plan_path: PlanFile, pictures: Pictures = None) -> None:
     from blurryscope.scan.refusals import refuse
 
     order = read_plan(plan_path)
-    if order.field is None:
-        raise InputError(
-            f"{plan_path}, field",
-            "nothing says what the camera sees",
-            "Calibrate first (blurryscope calibrate), or guess in [field]",
-        )
+    field = _field_for(order, calibration)
     for slide in order.slides:
-        each = order.plan_of(slide, order.field, acceleration_um_per_s2=100_000.0)
+        each = order.plan_of(slide, field, acceleration_um_per_s2=100_000.0)
         refuse(f"{plan_path}, {slide.name}", each, most_blur_um=order.most_blur_um)
         _show(slide.name, each, slide.repeats)
         if pictures is not None:
             target = pictures / f"{slide.name}.svg"
             write_text_whole(target, plan_picture(each, slide.name, None, slide.focus_um))
             print(f"picture: {target}")
+
+
+@app.command()
+def calibrate(
+    rig_name: RigFile,
+    plan_path: PlanFile,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Folder for the record; else beside rig.toml.")
+    ] = None,
+    quiet: Quiet = False,
+) -> None:
+    """Measure the microscope on the first slide of a plan: pixels, rotation, read-out, backlash.
+
+    Example: blurryscope calibrate --rig rig.toml --plan plan.toml
+    """
+    from blurryscope.rig import load_rig
+    from blurryscope.scan.plan_file import read_plan
+
+    rig, order = load_rig(rig_name), read_plan(plan_path)
+    folder = out or rig.folder or Path("calibration")
+    with shown_progress(quiet) as progress, rig.opened() as scope:
+        known = _calibrate(scope, rig, order, folder, progress)
+    _show_calibration(known.record)
+    print(f"calibration: {known.path}")
+
+
+@app.command()
+def scan(
+    rig_name: RigFile,
+    plan_path: PlanFile,
+    out: Out,
+    calibration: Record = None,
+    model: Model = "corenet-1",
+    quiet: Quiet = False,
+) -> None:
+    """Scan all slides of a plan, stitch them meanwhile, find and score the cores, write reports.
+
+    Without a calibration the microscope is calibrated first. While it scans, p and Enter pause
+    after the lane, r and Enter go on, a and Enter (or Ctrl-C) stop at once; the same command goes
+    on where a scan stopped.
+
+    Example: blurryscope scan --rig rig.toml --plan plan.toml --out slide-1
+    """
+    from blurryscope.pipeline.live import LiveSettings
+    from blurryscope.pipeline.microscopy import Session, load_calibrated, scan_slides
+    from blurryscope.rig import load_rig
+    from blurryscope.scan.calibration import FILE
+    from blurryscope.scan.plan_file import read_plan
+    from blurryscope.scan.states import Controls
+
+    rig, order, settings = load_rig(rig_name), read_plan(plan_path), run_settings(model)
+    folder = calibration or rig.folder or out / "calibration"
+    controls = Controls()
+    with shown_progress(quiet) as progress, rig.opened() as scope, _steered(controls):
+        if (folder / FILE).is_file():
+            known = load_calibrated(scope, folder)
+        else:
+            known = _calibrate(scope, rig, order, folder, progress)
+            _show_calibration(known.record)
+        # A simulated camera waits for the computer; a real one does not.
+        live = LiveSettings(queue_frames=60, patience_s=None) if rig.is_simulated else LiveSettings()
+        session = Session(
+            scope=scope,
+            known=known,
+            controls=controls,
+            on_status=_reporter(progress),
+            live=live,
+            settings=settings,
+            progress=progress,
+        )
+        reports = scan_slides(session, order, out)
+    for result in session.live_results:
+        words = (
+            f"{result.waited_s:.1f} s after the last frame" if result.is_whole else result.reason
+        )
+        print(f"mosaic: {words}")
+    for report in reports:
+        print(f"report: {report}")
+    print(RESEARCH_USE_ONLY)
+
+
+def _field_for(order: "ScanOrder", calibration: Path | None) -> "FieldOfView":
+    from blurryscope.scan.calibration import FILE, read_calibration
+
+    if calibration is not None:
+        return read_calibration(calibration / FILE).field_of_view(order.speed_um_per_s)
+    if order.field is None:
+        raise InputError(
+            f"{order.path}, field",
+            "nothing says what the camera sees",
+            "Give --calibration, or guess in [field]",
+        )
+    return order.field
+
+
+def _calibrate(
+    scope: "Microscope", rig: "Rig", order: "ScanOrder", folder: Path, progress: Progress
+) -> "Calibrated":
+    from blurryscope.pipeline.microscopy import calibrate_into
+    from blurryscope.scan.calibrate import CalibrateSettings
+
+    settings = CalibrateSettings(focus=rig.focus)
+    return calibrate_into(scope, order, rig.guess, folder, settings, progress)
+
+
+def _show_calibration(record: "Calibration") -> None:
+    from blurryscope.scan.calibration import doubts
+
+    ratio = record.strip.readout_ratio
+    stretch = "not seen, rows lie along the lanes" if ratio is None else f"{ratio:+.3f}"
+    px, strip = record.pixels, record.strip
+    print(
+        f"  pixel size      {px.pixel_size_um:.4f} µm (at rest {px.disagreement_fraction:.1%} off)"
+    )
+    print(f"  rotation        {px.turn_deg:.2f}° (residual {px.residual_px:.2f} px)")
+    print(f"  read-out ratio  {stretch} at {strip.speed_um_per_s:.0f} µm/s ({strip.count} steps)")
+    print(
+        f"  frame rate      {strip.frame_rate_hz:.3f} Hz (jitter {1000 * strip.jitter_s:.2f} ms, "
+        f"{strip.lost_count} lost)"
+    )
+    print(
+        f"  backlash        {record.backlash.backlash_um:.1f} ± {record.backlash.spread_um:.1f} µm"
+    )
+    print(f"  light           {record.falloff_fraction:.0%} darker at the edge")
+    print(f"  focus plane     within {record.focus.residual_um:.1f} µm")
+    print(f"  homing          comes back to {record.home.repeatability_um:.1f} µm")
+    for doubt in doubts(record):
+        print(f"  DOUBT: {doubt}")
+
+
+def _reporter(progress: Progress) -> "Callable[[ScanStatus], None]":
+    """Progress of a scan, and each warning once."""
+    told: set[str] = set()
+
+    def report(status: "ScanStatus") -> None:
+        progress("scan", status.fraction)
+        words = status.note if status.note else status.state.value
+        if words not in told:
+            told.add(words)
+            progress(f"scan: {words[:60]}", status.fraction)
+
+    return report
+
+
+@contextmanager
+def _steered(controls: "Controls") -> Iterator[None]:
+    """Let Ctrl-C, and p, r, a on a terminal, steer the scan."""
+    before = signal.signal(signal.SIGINT, lambda *_: controls.abort())
+    if sys.stdin.isatty():
+        threading.Thread(target=_read_keys, args=(controls,), daemon=True).start()
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _read_keys(controls: "Controls") -> None:
+    wishes = {"p": controls.pause, "r": controls.resume, "a": controls.abort}
+    for line in sys.stdin:
+        wish = wishes.get(line.strip().lower()[:1])
+        if wish is not None:
+            wish()
 
 
 def _show(name: str, plan: "ScanPlan", repeats: int) -> None:

@@ -24,15 +24,12 @@ _LEAST_CORRELATION = 0.7
 
 
 def take_landmark(
-    scope: Microscope, candidates: Sequence[StagePoint], folder: Path, flat: NDArray[np.float32]
+    scope: Microscope, candidates: Sequence[StagePoint], folder: Path
 ) -> StagePoint | None:
-    """Photograph the first place that is worth remembering; None where none of them is.
-
-    `flat` is the field over empty glass, (row, col), mean 1.
-    """
+    """Photograph the first place that is worth remembering; None where none of them is."""
     for place in candidates:
         luma = picture_at(scope, place).luma()
-        if detail(luma, flat).std() >= _TELLING:
+        if detail(luma).std() >= _TELLING:
             is_coded, coded = cv2.imencode(".png", luma)
             if not is_coded:
                 raise ValueError(f"a picture of shape {luma.shape} cannot be coded as PNG")
@@ -46,7 +43,6 @@ def check_landmark(
     scope: Microscope,
     place: StagePoint | None,
     folder: Path,
-    flat: NDArray[np.float32],
     pixel_size_um: float,
 ) -> float:
     """Look at the landmark again and give how far off it lies, µm.
@@ -64,7 +60,7 @@ def check_landmark(
     found = None
     if before.shape == after.shape:
         search = Search(reach_x_px=reach, reach_y_px=reach)
-        found = find_displacement(detail(before, flat), detail(after, flat), search)
+        found = find_displacement(detail(before), detail(after), search)
     if found is None or found.correlation < _LEAST_CORRELATION:
         raise InputError(folder, "the slide's landmark is not where it was", remedy)
     off_um = float(np.hypot(found.x_px, found.y_px)) * pixel_size_um

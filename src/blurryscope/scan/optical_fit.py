@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 _OUTLIER_FRACTION = 0.08
 """Of the usual speed: beyond it the stage stuck, or a frame was taken for another."""
+_ASIDE_FRACTION = 0.03
+"""Of the usual speed, across it: neither jerks nor the beat of the camera turn the motion."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,16 +131,20 @@ def fit_speed(moves: Sequence[tuple[float, float, float]]) -> SpeedFit | None:
     if len(moves) < 4:
         return None
     seconds, x_px, y_px = (np.asarray(column, np.float64) for column in zip(*moves, strict=True))
-    speed = np.hypot(x_px, y_px) / seconds
-    usual = float(np.median(speed))
-    kept = np.abs(speed - usual) < _OUTLIER_FRACTION * usual
+    velocity = np.stack([x_px, y_px], axis=1) / seconds[:, None]
+    middle = np.median(velocity, axis=0)
+    usual = float(np.hypot(*middle))
+    along = velocity @ middle / usual
+    aside = (velocity[:, 0] * middle[1] - velocity[:, 1] * middle[0]) / usual
+    kept = np.abs(along - usual) < _OUTLIER_FRACTION * usual
+    kept &= np.abs(aside) < _ASIDE_FRACTION * usual
     if np.count_nonzero(kept) < 4:
         return None
     total_s = seconds[kept].sum()
     return SpeedFit(
         x_px_per_s=float(x_px[kept].sum() / total_s),
         y_px_per_s=float(y_px[kept].sum() / total_s),
-        spread_fraction=float(speed[kept].std() / usual),
+        spread_fraction=float(along[kept].std() / usual),
         count=int(np.count_nonzero(kept)),
     )
 

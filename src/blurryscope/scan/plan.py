@@ -40,6 +40,16 @@ class Area:
         """Its size, mm²."""
         return self.width_um * self.height_um / 1e6
 
+    def within(self, other: "Area") -> "Area":
+        """The part of it that lies in `other`; they must have some in common."""
+        left_um, top_um = max(self.left_um, other.left_um), max(self.top_um, other.top_um)
+        return Area(
+            left_um=left_um,
+            top_um=top_um,
+            width_um=min(self.right_um, other.right_um) - left_um,
+            height_um=min(self.bottom_um, other.bottom_um) - top_um,
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FieldOfView:

@@ -2,9 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -64,7 +63,7 @@ class ScanJob:
         return hashlib.sha256(told.encode()).hexdigest()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Supervision:
     """Who watches a scan and who may stop it."""
 
@@ -133,7 +132,8 @@ class _Run:
         self._enter(ScanState.JOINING)
         past = read_past(self._job.folder / JOURNAL)
         join_parts(self._job.folder, past.parts, self._job.plan.field.frame_rate_hz)
-        write_recording(self._job.folder / "recording.json", self._recording())
+        recording = recording_of(self._job, self._scope.name)
+        write_recording(self._job.folder / "recording.json", recording)
         self._enter(ScanState.DONE)
 
     def end_badly(self, error: BaseException) -> None:
@@ -195,7 +195,6 @@ class _Run:
             self._scope,
             self._past.landmark,
             self._job.folder,
-            self._job.flat,
             self._job.plan.field.pixel_size_um,
         )
         self._journal.note("landmark found", off_um=round(off_um, 2))
@@ -205,7 +204,7 @@ class _Run:
         plan = self._job.plan
         grid = [plan.place(x_um, y_um) for x_um, y_um in focus_grid(plan.area, 9)]
         candidates = [*self._job.landmark_hints, *grid]
-        place = take_landmark(self._scope, candidates, self._job.folder, self._job.flat)
+        place = take_landmark(self._scope, candidates, self._job.folder)
         if place is not None:
             self._journal.note("landmark", x_um=place.x_um, y_um=place.y_um, z_um=place.z_um)
 
@@ -301,19 +300,21 @@ class _Run:
             )
         )
 
-    def _recording(self) -> Recording:
-        plan = self._job.plan
-        return Recording(
-            slide=self._job.slide,
-            repeat=self._job.repeat,
-            pixel_size_um=plan.field.pixel_size_um,
-            speed_um_per_s=plan.motion.speed_um_per_s,
-            exposure_s=plan.field.exposure_s,
-            frame_rate_hz=plan.field.frame_rate_hz,
-            lane_pitch_um=plan.lane_pitch_um,
-            rig=self._scope.name,
-            versions=current_versions(),
-        )
+
+def recording_of(job: ScanJob, rig: str) -> Recording:
+    """What is known of a scan before it begins."""
+    plan = job.plan
+    return Recording(
+        slide=job.slide,
+        repeat=job.repeat,
+        pixel_size_um=plan.field.pixel_size_um,
+        speed_um_per_s=plan.motion.speed_um_per_s,
+        exposure_s=plan.field.exposure_s,
+        frame_rate_hz=plan.field.frame_rate_hz,
+        lane_pitch_um=plan.lane_pitch_um,
+        rig=rig,
+        versions=current_versions(),
+    )
 
 
 def _is_same_boot(status: StageStatus, past: Past) -> bool:
@@ -329,11 +330,3 @@ def _where(status: StageStatus) -> dict[str, object]:
         "y_um": place.y_um,
         "z_um": place.z_um,
     }
-
-
-def jobs_of_slide(job: ScanJob, repeats: int) -> Sequence[ScanJob]:
-    """The repeats of a slide, each in a folder of its own."""
-    return [
-        replace(job, repeat=number, folder=job.folder / f"repeat-{number}")
-        for number in range(1, repeats + 1)
-    ]

@@ -35,6 +35,8 @@ _MOST_RATIO = 0.45
 """Read-out ratios beyond this leave frames nothing in common."""
 _JITTER_REACH_PX = (12, 24)
 """Across and along: what a step may be off the usual one."""
+_ROWS = (0.0, 0.25, -0.25)
+"""Fields across: where the strip is filmed, so that one core's edge or a jerk does not decide."""
 Detail = NDArray[np.float32]
 
 
@@ -60,8 +62,9 @@ def measure_strip(
     """
     speed_um_per_s = plan.motion.speed_um_per_s
     film = _Film(flat)
-    for begin_um, stop_um in (ends_um, ends_um[::-1]):
-        _film_pass(scope, plan, film, (begin_um, stop_um), y_um)
+    for share in _ROWS:
+        for ways_um in (ends_um, ends_um[::-1]):
+            _film_pass(scope, plan, film, ways_um, y_um + share * plan.field.across_um)
     speeds = []
     for way in (1, -1):
         moves = film.cruise(way, ends_um)
@@ -123,20 +126,22 @@ class _Film:
         self.track = Track()
         self._flat = flat
         self._way = 1
-        self._frames: dict[int, list[tuple[float, Detail]]] = {1: [], -1: []}
+        self._passes: dict[int, list[list[tuple[float, Detail]]]] = {1: [], -1: []}
 
     def begin(self, way: int) -> None:
         self._way = way
+        self._passes[way].append([])
 
     def take(self, frame: CameraFrame) -> None:
-        self._frames[self._way].append((frame.time_s, detail(frame.luma(), self._flat)))
+        self._passes[self._way][-1].append((frame.time_s, detail(frame.luma(), self._flat)))
 
     def cruise(self, way: int, ends_um: tuple[float, float]) -> list[_Move]:
         """Pairs of frames that were both taken between the ends, at full speed."""
         low_um, high_um = ends_um
         return [
             _Move(later_s - earlier_s, before, after)
-            for (earlier_s, before), (later_s, after) in pairwise(self._frames[way])
+            for frames in self._passes[way]
+            for (earlier_s, before), (later_s, after) in pairwise(frames)
             if all(low_um <= x_um <= high_um for x_um in self._x_um(earlier_s, later_s))
         ]
 
@@ -146,9 +151,9 @@ class _Film:
             yield np.inf if place is None else place[0]
 
     def clock(self) -> FrameClock:
-        """From the longer pass: between the passes the camera was not filming."""
-        longer = max(self._frames.values(), key=len)
-        return fit_frame_clock([time_s for time_s, _ in longer])
+        """From the longest pass: between the passes the camera was not filming."""
+        longest = max((p for passes in self._passes.values() for p in passes), key=len)
+        return fit_frame_clock([time_s for time_s, _ in longest])
 
 
 def _speed_of(moves: list[_Move], cross: PixelFit, speed_um_per_s: float) -> SpeedFit | None:

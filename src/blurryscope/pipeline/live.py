@@ -1,0 +1,125 @@
+"""Stitching while the scan runs: frames wait in a queue, a second thread takes them."""
+
+import queue
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from blurryscope.artifacts.recording import Recording
+from blurryscope.devices.contracts import CameraFrame
+from blurryscope.pipeline.settings import RunSettings
+from blurryscope.stitch.film import SlideStitcher
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LiveSettings:
+    """How frames wait for the stitcher."""
+
+    queue_frames: int = 900
+    """Half a minute of film."""
+    patience_s: float | None = 0.05
+    """How long a frame waits for room before live stitching is given up; None waits for ever, as
+    only a simulated camera can."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LiveResult:
+    """How live stitching ended."""
+
+    is_whole: bool
+    """Whether the mosaic is there; else the film has to be stitched."""
+    waited_s: float
+    """From the last frame to the mosaic, real time."""
+    reason: str = ""
+
+
+class LiveStitch:
+    """Takes the frames of one scan while in `with`; `finish` when the last one has come.
+
+    Nothing that goes wrong here harms the scan: the film is there, and can be stitched later.
+    """
+
+    def __init__(
+        self,
+        film: Path,
+        out: Path,
+        recording: Recording,
+        settings: RunSettings,
+        live: LiveSettings,
+    ) -> None:
+        self._film, self._out = film, out
+        self._recording, self._settings = recording, settings
+        self._queue: queue.Queue[CameraFrame | None] = queue.Queue(live.queue_frames)
+        self._patience_s = live.patience_s
+        self._first_s: float | None = None
+        self._last_s = 0.0
+        self._is_given_up = False
+
+    def __enter__(self) -> Self:
+        self._helper = ThreadPoolExecutor(1, "live stitch")
+        self._work: Future[None] = self._helper.submit(self._stitch)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._is_given_up = True
+        self._offer(None)
+        self._helper.shutdown()
+
+    def take(self, frame: CameraFrame) -> None:
+        """Take the next frame of the film; times count from the first, as in the film."""
+        if self._is_given_up:
+            return
+        if self._first_s is None:
+            self._first_s = frame.time_s
+        if not self._offer(replace(frame, time_s=frame.time_s - self._first_s)):
+            self._is_given_up = True
+        self._last_s = time.monotonic()
+
+    def finish(self) -> LiveResult:
+        """Wait for the mosaic."""
+        if self._is_given_up or not self._offer(None):
+            reason = self._failure() or "the computer could not keep up with the camera"
+            return LiveResult(is_whole=False, waited_s=0.0, reason=reason)
+        error = self._work.exception()
+        self._is_given_up = True
+        return LiveResult(
+            is_whole=error is None,
+            waited_s=time.monotonic() - self._last_s,
+            reason="" if error is None else str(error),
+        )
+
+    def _failure(self) -> str:
+        error = self._work.exception() if self._work.done() else None
+        return "" if error is None else str(error)
+
+    def _offer(self, frame: CameraFrame | None) -> bool:
+        """Put a frame into the queue; False if nobody will ever take it."""
+        begun_s = time.monotonic()
+        while not self._work.done():
+            try:
+                self._queue.put(frame, timeout=0.02)
+            except queue.Full:
+                waited_s = time.monotonic() - begun_s
+                if self._patience_s is not None and waited_s > self._patience_s:
+                    return False
+            else:
+                return True
+        return False
+
+    def _stitch(self) -> None:
+        settings = self._settings.stitch
+        with SlideStitcher(self._film, self._out, self._recording, settings) as slide:
+            while (frame := self._queue.get()) is not None:
+                if self._is_given_up:
+                    return
+                slide.push(frame)
+            if not self._is_given_up:
+                slide.finish()

@@ -1,0 +1,250 @@
+"""`rig.toml`: which microscope. The only place that chooses between a real and a simulated one."""
+
+import tomllib
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Literal
+
+import pydantic
+
+from blurryscope.artifacts.whole import present_file
+from blurryscope.basics.clock import SystemClock
+from blurryscope.basics.errors import InputError
+from blurryscope.devices.contracts import Camera, CameraSettings, Stage
+from blurryscope.devices.grbl_stage import GrblStage
+from blurryscope.scan.bench import FocusSearch
+from blurryscope.scan.drive import Microscope
+from blurryscope.scan.plan import FieldOfView
+from blurryscope.simulator.fast_clock import FastClock
+from blurryscope.simulator.presets import PRESETS, ScanSettings
+from blurryscope.simulator.rig import RigSettings, SimulatedRig
+from blurryscope.simulator.slide import SlideDesign
+
+SIMULATED = "simulated"
+_REMEDY = "Correct it; docs/how-to/scan.md shows a rig.toml"
+_FAST = 50.0
+"""How many times faster than real time a simulated microscope runs at most."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SimulatedSlide:
+    """What a simulated rig carries, and how it is built."""
+
+    scan: ScanSettings
+    design: SlideDesign
+    speed: float = _FAST
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RealDevices:
+    """What hangs on which port."""
+
+    stage_driver: Literal["grbl", "marlin"]
+    stage_port: str
+    profile: dict[int, float] = field(default_factory=dict)
+    """Settings of the controller by number, compared when it is opened."""
+    camera_driver: Literal["uvc"]
+    camera_device: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rig:
+    """A microscope that can be opened."""
+
+    name: str
+    devices: RealDevices | SimulatedSlide
+    camera: CameraSettings
+    """Asked for and locked when it is opened."""
+    focus: FocusSearch
+    guess: FieldOfView
+    """Before there is a calibration."""
+    folder: Path | None
+    """Where its calibration lies; None lays it beside the results."""
+
+    @property
+    def is_simulated(self) -> bool:
+        """Whether time waits for the computer; nothing else above may depend on it."""
+        return isinstance(self.devices, SimulatedSlide)
+
+    @contextmanager
+    def opened(self) -> Iterator[Microscope]:
+        """Open stage and camera, set and lock the camera; all is closed again at the end."""
+        with ExitStack() as stack:
+            if isinstance(self.devices, SimulatedSlide):
+                scope = _open_simulated(self.name, self.devices, stack)
+            else:
+                scope = _open_real(self.name, self.devices, stack)
+            scope.camera.configure(self.camera)
+            yield scope
+
+
+def load_rig(named: str) -> Rig:
+    """Read a `rig.toml`, or take `simulated`, the microscope that everybody has."""
+    if named == SIMULATED:
+        return _simulated(_SimulatedOnDisk(), SIMULATED, None)
+    path = Path(named)
+    try:
+        text = present_file(path, f"Give a rig.toml, or {SIMULATED!r}").read_text(encoding="utf-8")
+        stored = _RigOnDisk.model_validate(tomllib.loads(text))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(path, f"is no TOML ({error})", "Correct the line") from error
+    except pydantic.ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"]) or "the file"
+        raise InputError(
+            f"{path}, {place}", first["msg"].removeprefix("Value error, "), _REMEDY
+        ) from error
+    return _rig_of(stored, path)
+
+
+def _rig_of(stored: "_RigOnDisk", path: Path) -> Rig:
+    folder = path.parent / f"{path.stem}-calibration"
+    if stored.simulated is not None:
+        return _simulated(stored.simulated, stored.name, folder, stored)
+    if stored.stage is None or stored.camera is None:
+        raise InputError(path, "names neither [stage] and [camera] nor [simulated]", _REMEDY)
+    camera = stored.camera
+    return Rig(
+        name=stored.name,
+        devices=RealDevices(
+            stage_driver=stored.stage.driver,
+            stage_port=stored.stage.port,
+            profile={int(number): value for number, value in stored.stage.settings.items()},
+            camera_driver=camera.driver,
+            camera_device=camera.device,
+        ),
+        camera=CameraSettings(
+            columns=camera.columns,
+            rows=camera.rows,
+            frame_rate_hz=camera.frame_rate_hz,
+            exposure_s=camera.exposure_s,
+            gain=camera.gain,
+            white_balance_k=camera.white_balance_k,
+        ),
+        focus=FocusSearch(**stored.focus.model_dump()),
+        guess=FieldOfView(
+            pixel_size_um=camera.pixel_size_um,
+            rows=camera.rows,
+            columns=camera.columns,
+            turn_deg=camera.turn_deg,
+            frame_rate_hz=camera.frame_rate_hz,
+            exposure_s=camera.exposure_s,
+        ),
+        folder=folder,
+    )
+
+
+def _simulated(
+    stored: "_SimulatedOnDisk", name: str, folder: Path | None, rig: "_RigOnDisk | None" = None
+) -> Rig:
+    scan = PRESETS[stored.preset]
+    mounted = replace(
+        scan.camera,
+        rows=scan.camera.rows // stored.shrink,
+        columns=scan.camera.columns // stored.shrink,
+        pixel_size_um=scan.camera.pixel_size_um * stored.shrink,
+    )
+    design = stored.model_dump(exclude={"preset", "shrink", "speed"})
+    return Rig(
+        name=name,
+        devices=SimulatedSlide(
+            scan=replace(scan, camera=mounted),
+            design=SlideDesign(name="SIM", **design),
+            speed=stored.speed,
+        ),
+        camera=CameraSettings(exposure_s=mounted.exposure_s, gain=1.0, white_balance_k=4600.0),
+        focus=FocusSearch(**rig.focus.model_dump()) if rig is not None else FocusSearch(),
+        guess=FieldOfView(
+            # As a lab would guess: 10x on the side of the box, the camera about upright.
+            pixel_size_um=0.56 * stored.shrink,
+            rows=mounted.rows,
+            columns=mounted.columns,
+            turn_deg=90.0 * round(mounted.turn_deg / 90.0),
+        ),
+        folder=folder,
+    )
+
+
+def _open_simulated(name: str, devices: SimulatedSlide, stack: ExitStack) -> Microscope:
+    clock = stack.enter_context(FastClock(devices.speed))
+    rig = SimulatedRig(devices.design, clock, RigSettings(scan=devices.scan))
+    stack.enter_context(rig)
+    return Microscope(
+        name, stack.enter_context(rig.stage()), stack.enter_context(rig.camera()), clock
+    )
+
+
+def _open_real(name: str, devices: RealDevices, stack: ExitStack) -> Microscope:
+    clock = SystemClock()
+    stage: Stage = GrblStage(devices.stage_port, clock=clock, profile=devices.profile)
+    camera: Camera = _real_camera(devices)
+    return Microscope(name, stack.enter_context(stage), stack.enter_context(camera), clock)
+
+
+def _real_camera(devices: RealDevices) -> Camera:
+    from blurryscope.devices.uvc_camera import UvcCamera
+
+    return UvcCamera(devices.camera_device)
+
+
+class _Strict(pydantic.BaseModel):
+    model_config = pydantic.ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class _StageOnDisk(_Strict):
+    driver: Literal["grbl", "marlin"] = "grbl"
+    port: str = pydantic.Field(min_length=1)
+    settings: dict[str, float] = pydantic.Field(default={})
+    """GRBL's `$` settings by number, such as "100" = 1600."""
+
+    @pydantic.field_validator("settings")
+    @classmethod
+    def _are_numbered(cls, settings: dict[str, float]) -> dict[str, float]:
+        strangers = [name for name in settings if not name.isdecimal()]
+        if strangers:
+            raise ValueError(f"settings go by number, such as 100, got {strangers[0]!r}")
+        return settings
+
+
+class _CameraOnDisk(_Strict):
+    driver: Literal["uvc"] = "uvc"
+    device: str = pydantic.Field(min_length=1)
+    columns: int = pydantic.Field(default=640, ge=16)
+    rows: int = pydantic.Field(default=480, ge=16)
+    frame_rate_hz: float = pydantic.Field(default=30.0, gt=0)
+    exposure_s: float = pydantic.Field(default=0.0078, gt=0)
+    gain: float | None = None
+    white_balance_k: float | None = pydantic.Field(default=None, gt=0)
+    pixel_size_um: float = pydantic.Field(default=0.72, gt=0)
+    """A guess; calibration measures it."""
+    turn_deg: float = 90.0
+    """A guess to the nearest right angle."""
+
+
+class _FocusOnDisk(_Strict):
+    start_um: float = 0.0
+    reach_um: float = pydantic.Field(default=60.0, gt=0)
+    step_um: float = pydantic.Field(default=10.0, gt=0)
+
+
+class _SimulatedOnDisk(_Strict):
+    preset: Literal["plain", "authentic"] = "authentic"
+    shrink: int = pydantic.Field(default=1, ge=1, le=8)
+    """So many times fewer pixels each way, and so many times larger: quicker, and coarser."""
+    speed: float = pydantic.Field(default=_FAST, gt=0)
+    rows: int = pydantic.Field(default=6, ge=1)
+    columns: int = pydantic.Field(default=12, ge=1)
+    core_diameter_um: float = pydantic.Field(default=1000.0, gt=0)
+    pitch_um: float = pydantic.Field(default=1500.0, gt=0)
+    margin_um: float = pydantic.Field(default=1250.0, gt=0)
+    seed: int = 0
+
+
+class _RigOnDisk(_Strict):
+    name: str = pydantic.Field(min_length=1)
+    stage: _StageOnDisk | None = None
+    camera: _CameraOnDisk | None = None
+    focus: _FocusOnDisk = _FocusOnDisk()
+    simulated: _SimulatedOnDisk | None = None
