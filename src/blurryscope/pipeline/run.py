@@ -45,7 +45,7 @@ from blurryscope.pipeline.steps import (
     scanned_folders,
     stamp,
 )
-from blurryscope.pipeline.stitching import stitch_and_judge
+from blurryscope.pipeline.stitching import judge, stitch_and_judge
 from blurryscope.report import write_report
 from blurryscope.tma import (
     Dearrayed,
@@ -109,9 +109,7 @@ def stitch_into(video: Path, out: Path, *, settings: RunSettings, progress: Prog
 def stitch(video: Path, out: Path, *, settings: RunSettings, progress: Progress = silent) -> None:
     """Stitch one film into its folder, which `prepare` has looked at."""
     recording = _recording_beside(video, settings)
-    fingerprint = fingerprint_of(
-        sha256_of_file(video), asdict(recording), asdict(settings.stitch), settings.takes_damaged
-    )
+    fingerprint = _stitch_fingerprint(video, recording, settings)
     if is_done(out, "stitch", fingerprint, STITCH_FILES):
         return
 
@@ -120,6 +118,23 @@ def stitch(video: Path, out: Path, *, settings: RunSettings, progress: Progress 
         stitch_and_judge(video, out, recording=recording, settings=settings, progress=progress)
 
     redo(out, "stitch", fingerprint, work)
+
+
+def take_over_stitched(video: Path, out: Path, *, settings: RunSettings) -> None:
+    """Take what was stitched while the film was made as what `stitch` would have made of it."""
+    recording = _recording_beside(video, settings)
+
+    def work() -> None:
+        claim(out, video)
+        judge(out)
+
+    redo(out, "stitch", _stitch_fingerprint(video, recording, settings), work)
+
+
+def _stitch_fingerprint(video: Path, recording: Recording, settings: RunSettings) -> str:
+    return fingerprint_of(
+        sha256_of_file(video), asdict(recording), asdict(settings.stitch), settings.takes_damaged
+    )
 
 
 def cores(
