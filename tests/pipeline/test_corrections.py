@@ -9,31 +9,23 @@ import numpy as np
 import pytest
 
 from blurryscope.artifacts.edit_log import LOG_NAME, Author, EditKind, read_edit_log
+from blurryscope.artifacts.layout_file import read_layout
 from blurryscope.artifacts.tissue_cores import (
     CoreStatus,
     PlaceSource,
     TissueCore,
-    read_core_grid,
     read_tissue_cores,
 )
 from blurryscope.basics.core_name import CoreName
 from blurryscope.basics.errors import InputError
 from blurryscope.pipeline.corrections import MakeEdits, correct, take_in_hand_edits
 from blurryscope.tma import open_slide
-from blurryscope.tma.array_folder import used_layout
 from blurryscope.tma.edits import lock, move, relabel, remove, set_status, swap, unlock
 from blurryscope.tma.qupath import edits_of_grid, grid_of_cores
-from blurryscope.tma.toy_slides import ToySlide
 
 Rename = Callable[..., Path]
 
-SLIDE = ToySlide(rows=3, columns=4, missing=frozenset({"B2"}), brown=frozenset({"A1", "C4"}))
 DR_W = Author(at=datetime(2026, 3, 1, 12, 0, tzinfo=UTC), by="Dr W")
-
-
-@pytest.fixture
-def folder(named: Rename) -> Path:
-    return named(SLIDE)
 
 
 def name(text: str) -> CoreName:
@@ -87,8 +79,10 @@ def test_a_relabelled_core_leaves_its_old_name_missing(folder: Path) -> None:
     assert not (folder / "cores" / "B1.png").exists()
 
 
-def test_a_missing_core_is_found_where_a_person_points(folder: Path, named: Rename) -> None:
-    x_px, y_px = (float(at) for at in SLIDE.centres()[name("B2")])
+def test_a_missing_core_is_found_where_a_person_points(
+    folder: Path, named: Rename, missing_at: tuple[float, float]
+) -> None:
+    x_px, y_px = missing_at
     edit(folder, lambda t: [move(t, name("B2"), (x_px + 8, y_px), DR_W)])
     edit(folder, lambda t: [set_status(t, name("C1"), CoreStatus.MISSING, DR_W)])
     named()
@@ -197,7 +191,7 @@ def test_a_log_that_was_changed_is_refused(folder: Path) -> None:
 
 def test_a_grid_that_was_corrected_in_qupath_comes_back_as_edits(folder: Path) -> None:
     cores = read_tissue_cores(folder / "cores.csv")
-    layout = used_layout(None, None, read_core_grid(folder / "cores.json"))
+    layout = read_layout(folder / "array" / "layout.toml")
     grid = grid_of_cores(cores, layout, {})
     assert (grid.height, grid.width) == (3, 4)
     changed = list(grid.cores)

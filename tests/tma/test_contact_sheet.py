@@ -19,7 +19,7 @@ def sheet_of(turn: Orientation) -> np.ndarray:
         turned = np.rot90(np.fliplr(upright.read_level(0)), -turn.quarter_turns)
     picture = PlainPicture(np.ascontiguousarray(turned), upright.pixel_size_um)
     found = find_cores(picture, SLIDE.map(), TmaSettings(orientation=turn))
-    return draw_contact_sheet(found, picture, used_layout(None, SLIDE.map(), found.grid))
+    return draw_contact_sheet(found, picture, used_layout(None, SLIDE.map(), found))
 
 
 def cell_means(sheet: np.ndarray) -> np.ndarray:

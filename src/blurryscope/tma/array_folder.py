@@ -7,12 +7,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from blurryscope.artifacts.array_layout import Layout, LayoutBlock
+from blurryscope.artifacts.array_layout import Layout, LayoutBlock, PlaceKind, SpecialPlace
 from blurryscope.artifacts.core_labels import AxisLabels
 from blurryscope.artifacts.lab_map import SlideMap
 from blurryscope.artifacts.layout_file import read_layout, write_layout
 from blurryscope.artifacts.map_table import read_map_table, write_differences, write_map_table
 from blurryscope.artifacts.qupath_grid import write_qpmap, write_qptma
+from blurryscope.artifacts.score_words import Presence
 from blurryscope.artifacts.tissue_cores import (
     CoreGrid,
     read_core_grid,
@@ -20,6 +21,7 @@ from blurryscope.artifacts.tissue_cores import (
     write_tissue_cores,
 )
 from blurryscope.artifacts.whole import whole_folder
+from blurryscope.basics.core_name import CoreName
 from blurryscope.basics.errors import InputError
 from blurryscope.tma.contact_sheet import draw_contact_sheet
 from blurryscope.tma.find import Dearrayed
@@ -35,14 +37,15 @@ TABLE, SHEET, LAYOUT, MAP, DIFFERENCES = (
 """`cores.csv` here is the table as the program last wrote it: what was changed by hand shows."""
 
 
-def used_layout(told: Layout | None, slide_map: SlideMap | None, grid: CoreGrid) -> Layout:
-    """The layout that the names follow, with the sizes found on the slide."""
-    if told is not None:
-        layout = told
-    elif slide_map is not None:
-        layout = inferred_layout(slide_map)
-    else:
-        layout = Layout((_even_block(grid),))
+def used_layout(told: Layout | None, slide_map: SlideMap | None, found: Dearrayed) -> Layout:
+    """The layout that the names follow, with the sizes found on the slide.
+
+    Places that the map leaves out, and where no tissue was seen, are empty from now on.
+    """
+    grid = found.grid
+    layout = Layout((_even_block(grid),)) if told is None else told
+    if slide_map is not None:
+        layout = _with_empty_places(told or inferred_layout(slide_map), slide_map, found)
     if grid.pixel_size_um is None:
         return layout
     pitch = tuple(round(pitch_px * grid.pixel_size_um, 1) for pitch_px in grid.pitch_px)
@@ -52,6 +55,23 @@ def used_layout(told: Layout | None, slide_map: SlideMap | None, grid: CoreGrid)
         core_diameter_um=layout.core_diameter_um or round(grid.diameter_px * grid.pixel_size_um, 1),
         pitch_um=layout.pitch_um or (along, down),
     )
+
+
+def _with_empty_places(layout: Layout, slide_map: SlideMap, found: Dearrayed) -> Layout:
+    seen = {core.name for core in found.cores if core.status.has_tissue}
+    told = {place.name: place for place in layout.special if place.kind is not PlaceKind.EMPTY}
+    unlisted = [
+        name
+        for name in sorted(layout.names())
+        if name not in told and name not in seen and _is_left_out(slide_map, name)
+    ]
+    empty = (SpecialPlace(name=name, kind=PlaceKind.EMPTY) for name in unlisted)
+    return replace(layout, special=(*empty, *told.values()))
+
+
+def _is_left_out(slide_map: SlideMap, name: CoreName) -> bool:
+    entry = slide_map.entries.get(name)
+    return entry is None or entry.presence is Presence.EMPTY
 
 
 def _even_block(grid: CoreGrid) -> LayoutBlock:
@@ -71,7 +91,7 @@ def write_array(
     layout: Layout | None,
 ) -> None:
     """Write `array/` whole: contact sheet, layout, the map as read, and where the slide differs."""
-    used = used_layout(layout, slide_map, found.grid)
+    used = used_layout(layout, slide_map, found)
     listed = slide_map if slide_map is None or layout is None else whole_map(layout, slide_map)
     with whole_folder(out_dir / FOLDER) as folder:
         write_layout(folder / LAYOUT, used)
