@@ -1,8 +1,9 @@
 """Names for the cores of a slide and its repeats, so that one name means one core in all of them.
 
 The first film is named by the map. A repeat may lie turned on the stage: it is named in the turn
-in which its cores are recognised in those of the first. Where none is, it is named as the first
-and says so, and takes no part in the results.
+in which its cores are recognised in those of the first. Where none is, both slides are laid upon
+one another and the names carried over; where that fails too it is named as the first and says so,
+and takes no part in the results.
 """
 
 from collections.abc import Iterator, Sequence
@@ -16,6 +17,7 @@ from blurryscope.artifacts.tissue_cores import PlaceSource, read_core_grid, read
 from blurryscope.basics.errors import InputError
 from blurryscope.tma import Dearrayed, Orientation, SlidePicture, TmaSettings, find_cores
 from blurryscope.tma.array_size import doubts_about_size
+from blurryscope.tma.carry import carry_names
 from blurryscope.tma.recognise import NamedScan, Recognition, recognise
 
 
@@ -76,10 +78,45 @@ def name_repeat(
         tried.append((recognise(scan, first), found))
         if tried[-1][0].is_proven:
             break
+    if not (tried and tried[-1][0].is_proven):
+        carried = _carried(mosaic, first, settings, slide_map)
+        if carried is not None:
+            return carried
     if not tried:
         raise refused[0]
     recognition, found = tried[-1] if tried[-1][0].is_proven else tried[0]
     return _judged(found if slide_map else _without_map(found, first), recognition, first)
+
+
+def _carried(
+    mosaic: Mosaic, first: NamedScan, settings: TmaSettings, slide_map: SlideMap | None
+) -> Dearrayed | None:
+    """The names of the first scan where its tissue lies in this one; None where it is not proven.
+
+    The map alone would have named this repeat otherwise, which is an alarm unless a person has
+    already answered for the first scan what the map cannot tell.
+    """
+    found = carry_names(mosaic, first, settings)
+    if found is None or settings.orientation not in {None, Orientation(found.grid.orientation)}:
+        return None
+    recognition = recognise(NamedScan(picture=mosaic, cores=found.cores, grid=found.grid), first)
+    if not recognition.is_proven:
+        return None
+    found = found if slide_map else _without_map(found, first)
+    if first.grid.confirmed_by_hand:
+        return _judged(found, recognition, first)
+    alarm = (
+        "Tissue gives this repeat the names of the first scan, but the map alone would name it "
+        "otherwise: are the names of the first right?"
+    )
+    grid = found.grid.model_copy(
+        update={
+            "agrees_with_first": True,
+            "needs_confirmation": True,
+            "reasons": (alarm, *found.grid.reasons),
+        }
+    )
+    return replace(found, grid=grid)
 
 
 def _attempts(settings: TmaSettings, first: NamedScan) -> Iterator[TmaSettings]:

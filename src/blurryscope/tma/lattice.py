@@ -6,6 +6,7 @@ somewhere inside; which of them is A1 is the business of `placement`.
 """
 
 import heapq
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -25,6 +26,9 @@ _NEAR_STEPS = 3
 """Nodes up to this many steps away tell how the lattice runs locally."""
 _PRIOR_WEIGHT = 3.0
 """What the overall vectors weigh against local neighbours, in neighbours one step away."""
+_LEAST_PATCH = 4
+"""Spots that make a block of their own; fewer are debris."""
+_MOST_PATCHES = 12
 _STEPS = [(1, 0), (-1, 0), (0, 1), (0, -1), (1, 1), (1, -1), (-1, 1), (-1, -1)]
 _LONG_STEPS = [(2, 0), (-2, 0), (0, 2), (0, -2), (3, 0), (-3, 0), (0, 3), (0, -3)]
 
@@ -282,6 +286,9 @@ class Lattice:
 
     nodes: NodeMap
     growth: Growth
+    patches: tuple[Growth, ...] = ()
+    """What grew apart from it, beyond gaps that are no whole number of pitches; in the same count
+    of nodes, rounded."""
 
     @property
     def tilt_deg(self) -> float:
@@ -289,30 +296,78 @@ class Lattice:
         x, y = self.nodes.vectors.along_row
         return float(np.degrees(np.arctan2(y, x)))
 
+    @property
+    def joined(self) -> Growth:
+        """The growth and its patches as one."""
+        every = [self.growth, *self.patches]
+        spots = np.concatenate([growth.spots for growth in every])
+        spots, first = np.unique(spots, return_index=True)
+        return Growth(spots=spots, nodes=np.concatenate([g.nodes for g in every])[first])
+
 
 def fit_lattice(xy: Floats, weights: Floats, diameter_px: float) -> Lattice:
     """Fit a lattice to (n, 2) spots with weights; the coarsest that explains nearly the most."""
     trials = []
     for vectors in lattice_vectors(xy, weights, diameter_px):
-        growth = grow(xy, weights, vectors)
-        explained = float(weights[growth.spots].sum())
-        trials.append((explained, vectors, growth))
-        if explained > 0.93 * weights.sum() and _filled(growth) > 0.5:
+        patches = grown_patches(xy, weights, vectors)
+        explained = float(sum(weights[patch.spots].sum() for patch in patches))
+        trials.append((explained, vectors, patches))
+        if explained > 0.93 * weights.sum() and _filled(patches) > 0.5:
             break
     best = max(trial[0] for trial in trials)
     good = [trial for trial in trials if trial[0] >= 0.93 * best]
     # A lattice twice too fine explains everything as well, with half of its nodes empty.
-    _, vectors, growth = max(good, key=lambda trial: _filled(trial[2]) * trial[0])
+    _, vectors, (growth, *patches) = max(good, key=lambda trial: _filled(trial[2]) * trial[0])
     nodes = NodeMap.fit(growth.nodes, xy[growth.spots], vectors)
     for _ in range(2):
         growth = _matched(nodes, xy, weights)
         nodes = NodeMap.fit(growth.nodes, xy[growth.spots], nodes.vectors)
-    return Lattice(nodes=nodes, growth=growth)
+    return Lattice(nodes=nodes, growth=growth, patches=tuple(patches))
 
 
-def _filled(growth: Growth) -> float:
-    extent = np.ptp(growth.nodes, axis=0) + 1
-    return len(growth.spots) / float(extent.prod())
+def grown_patches(xy: Floats, weights: Floats, vectors: LatticeVectors) -> list[Growth]:
+    """Grow from the best seed, then beside it from what was not reached, as long as that helps."""
+    patches = [grow(xy, weights, vectors)]
+    rest = np.setdiff1d(np.arange(len(xy)), patches[0].spots)
+    while len(rest) >= _LEAST_PATCH and len(patches) < _MOST_PATCHES:
+        grown = grow(xy[rest], weights[rest], vectors)
+        patch = Growth(spots=rest[grown.spots], nodes=grown.nodes)
+        rest = np.setdiff1d(rest, patch.spots)
+        if len(patch.spots) >= _LEAST_PATCH:
+            patch = _counted_on(patches, patch, xy, vectors)
+            if _lies_beside(patch, patches):
+                patches.append(patch)
+    return sorted(patches, key=lambda patch: -len(patch.spots))
+
+
+def _counted_on(
+    patches: list[Growth], patch: Growth, xy: Floats, vectors: LatticeVectors
+) -> Growth:
+    """The patch in the count of its nearest neighbours, rounded to whole nodes."""
+    known = np.concatenate([each.spots for each in patches])
+    nodes = np.concatenate([each.nodes for each in patches])
+    away = xy[patch.spots][:, None] - xy[known][None]
+    nearest = np.argmin((away**2).sum(axis=-1), axis=1)
+    each = np.arange(len(nearest))
+    steps = away[each, nearest] @ np.linalg.inv(vectors.matrix)
+    close = np.argsort((steps**2).sum(axis=1))[: max(len(steps) // 3, 3)]
+    offset = np.median((nodes[nearest] + steps - patch.nodes)[close], axis=0)
+    return Growth(spots=patch.spots, nodes=patch.nodes + np.rint(offset).astype(np.int64))
+
+
+def _lies_beside(patch: Growth, others: list[Growth]) -> bool:
+    """Whether no other lies in the same rows and columns: such a one is a count gone wrong."""
+    for other in others:
+        least = np.maximum(patch.nodes.min(axis=0), other.nodes.min(axis=0))
+        most = np.minimum(patch.nodes.max(axis=0), other.nodes.max(axis=0))
+        if (most - least >= 0).all():
+            return False
+    return True
+
+
+def _filled(patches: Sequence[Growth]) -> float:
+    area = sum(float((np.ptp(patch.nodes, axis=0) + 1).prod()) for patch in patches)
+    return sum(len(patch.spots) for patch in patches) / area
 
 
 def _matched(nodes: NodeMap, xy: Floats, weights: Floats) -> Growth:

@@ -63,7 +63,8 @@ def named_blocks(
     if len(layout.blocks) == 1:
         return [_only_block(sight, lattice, layout.blocks[0], listed, settings)]
     _refuse_moved(settings)
-    return _blocks_in_best_turn(sight, lattice, layout, listed, settings)
+    every = replace(lattice, growth=lattice.joined)  # gaps need not be whole pitches wide
+    return _blocks_in_best_turn(sight, every, layout, listed, settings)
 
 
 def _plain_block(

@@ -54,7 +54,7 @@ def look_at_nodes(
     grid = np.stack(np.meshgrid(column_steps, row_steps), axis=-1)
     predicted = lattice.nodes(grid.reshape(-1, 2))
     in_scan = _in_scan(predicted, tissue_map)
-    found, strength = _best_near(
+    found, strength = highest_near(
         predicted, response, _SEARCH_PITCHES * lattice.nodes.vectors.pitch_px
     )
     at = (rows - row_steps[0]) * len(column_steps) + (columns - column_steps[0])
@@ -70,7 +70,7 @@ def look_at_nodes(
     return NodeTable(
         predicted=predicted.reshape(*shape, 2),
         found=found.reshape(*shape, 2),
-        tissue=np.where(in_scan, _core_against_none(strength, usual), 0.0).reshape(shape),
+        tissue=np.where(in_scan, core_against_none(strength, usual), 0.0).reshape(shape),
         in_scan=in_scan.reshape(shape),
         brown=np.full(shape, np.nan),
         middle_of_scan=(float(middle[1] - row_steps[0]), float(middle[0] - column_steps[0])),
@@ -87,7 +87,8 @@ def _taken(found: Floats, spot_rows: Ints, reach_px: float) -> NDArray[np.bool_]
     return is_taken
 
 
-def _core_against_none(strength: Floats, usual: float) -> Floats:
+def core_against_none(strength: Floats, usual: float) -> Floats:
+    """Log-likelihood ratio of a core, by its response and that of the usual core."""
     even = max(_LEAST_RESPONSE, _LEAST_OF_USUAL * usual)
     return np.asarray(np.clip((strength - even) / (0.25 * even), -_SURE, _SURE))
 
@@ -106,7 +107,7 @@ def _values_at(picture: Grey, xy: Floats) -> Floats:
     return np.asarray(picture[np.clip(y, 0, rows - 1), np.clip(x, 0, columns - 1)], np.float64)
 
 
-def _best_near(xy: Floats, response: Grey, reach_px: float) -> tuple[Floats, Floats]:
+def highest_near(xy: Floats, response: Grey, reach_px: float) -> tuple[Floats, Floats]:
     """The place of the highest response within reach of each node, and its height."""
     reach = max(int(reach_px), 1)
     steps = np.arange(-reach, reach + 1)

@@ -73,10 +73,19 @@ class Orientation(StrEnum):
         """Whether the map's rows run down the scan."""
         return self.quarter_turns % 2 == 1
 
+    def turned(self, quarter_turns: int) -> "Orientation":
+        """The same turned on, clockwise."""
+        turns = (self.quarter_turns + quarter_turns) % 4
+        first = "mirrored" if self.is_mirrored else "turned"
+        return Orientation(f"{first}-{90 * turns}" if turns else _UNTURNED[self.is_mirrored])
+
     def laid(self, places: NDArray[np.generic]) -> NDArray[np.generic]:
         """Turn a (rows, columns) table of the map into the one that the scan shows."""
         mirrored = np.fliplr(places) if self.is_mirrored else places
         return np.rot90(mirrored, -self.quarter_turns)
+
+
+_UNTURNED = {False: "as-scanned", True: "mirrored"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -66,9 +66,10 @@ def recognise(scan: NamedScan, first: NamedScan) -> Recognition:
     both = [core for core in scan.cores if core.status.has_tissue and core.name in known]
     if not both:
         return Recognition(recognised_count=0, compared_count=0, likeness=0.0)
-    ours = np.stack([_small_picture(scan, core) for core in both])
-    theirs = np.stack([_small_picture(first, known[core.name]) for core in both])
-    alike = _likeness(ours, theirs)
+    ours = np.stack([core_as_mapped(scan, core.x_px, core.y_px) for core in both])
+    others_of_first = [known[core.name] for core in both]
+    theirs = np.stack([core_as_mapped(first, core.x_px, core.y_px) for core in others_of_first])
+    alike = likeness(ours, theirs)
     own = np.diag(alike)
     others = np.where(np.eye(len(both), dtype=bool), -np.inf, alike)
     return Recognition(
@@ -78,21 +79,27 @@ def recognise(scan: NamedScan, first: NamedScan) -> Recognition:
     )
 
 
-def _small_picture(scan: NamedScan, core: TissueCore) -> Floats:
-    """Optical density of a core as the map has it turned, (row, col), zero outside its disc."""
+def core_as_mapped(scan: NamedScan, x_px: float, y_px: float) -> Floats:
+    """A small picture of what lies there, turned as the map has it; see `small_picture`."""
+    white = np.array(scan.grid.white)
+    small = small_picture(scan.picture, (x_px, y_px), scan.grid.diameter_px, white)
+    return _as_in_map(small, Orientation(scan.grid.orientation))
+
+
+def small_picture(
+    picture: SlidePicture, xy_px: tuple[float, float], diameter_px: float, white: Floats
+) -> Floats:
+    """Optical density of a core as it lies in the scan, (row, col)."""
     level = 0
-    while (
-        level + 1 < scan.picture.level_count
-        and scan.grid.diameter_px / 2 ** (level + 1) >= 2 * _SIDE_PX
-    ):
+    while level + 1 < picture.level_count and diameter_px / 2 ** (level + 1) >= 2 * _SIDE_PX:
         level += 1
-    side = max(round(scan.grid.diameter_px / 2**level), 2)
-    top, left = (round((at + 0.5) / 2**level - side / 2) for at in (core.y_px, core.x_px))
-    rgb = scan.picture.read(top, left, (side, side), level).astype(np.float64)
-    seen = np.where(rgb > 0, rgb, np.array(scan.grid.white))  # unscanned tells nothing
-    density = -np.log10(np.maximum(seen, 1.0) / np.array(scan.grid.white)).sum(axis=-1)
+    side = max(round(diameter_px / 2**level), 2)
+    left, top = (round((at + 0.5) / 2**level - side / 2) for at in xy_px)
+    rgb = picture.read(top, left, (side, side), level).astype(np.float64)
+    seen = np.where(rgb > 0, rgb, white)  # unscanned tells nothing
+    density = -np.log10(np.maximum(seen, 1.0) / white).sum(axis=-1)
     small = cv2.resize(density, (_SIDE_PX, _SIDE_PX), interpolation=cv2.INTER_AREA)
-    return _as_in_map(np.asarray(small, np.float64), Orientation(scan.grid.orientation))
+    return np.asarray(small, np.float64)
 
 
 def _as_in_map(picture: Floats, orientation: Orientation) -> Floats:
@@ -101,7 +108,7 @@ def _as_in_map(picture: Floats, orientation: Orientation) -> Floats:
     return np.fliplr(upright) if orientation.is_mirrored else upright
 
 
-def _likeness(ours: Floats, theirs: Floats) -> Floats:
+def likeness(ours: Floats, theirs: Floats) -> Floats:
     """Highest correlation over small shifts, (ours, theirs), of the detail inside the disc."""
     inner = _SIDE_PX - 2 * _REACH_PX
     grid = np.indices((inner, inner)) - (inner - 1) / 2

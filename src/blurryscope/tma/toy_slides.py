@@ -3,7 +3,7 @@
 Far simpler than what the simulator draws, and a thousand times faster.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 import cv2
@@ -42,6 +42,21 @@ class ToySlide:
     dust_count: int = 0
     white: Floats = field(default_factory=lambda: WHITE)
     seed: int = 0
+    gaps: Mapping[int, float] = field(default_factory=dict)
+    """Pitches of extra room after a column, counted from 0: blocks."""
+    faint: frozenset[str] = frozenset()
+    """A third as dense as others."""
+    torn: frozenset[str] = frozenset()
+    """Half of the disc is gone."""
+    shattered: frozenset[str] = frozenset()
+    """Several pieces about where the core was."""
+    folded: frozenset[str] = frozenset()
+    """Part of the disc lies double."""
+    pen_strokes: int = 0
+    has_edge: bool = False
+    """The edge of the slide runs down the right-hand side."""
+    unscanned_px: int = 0
+    """Black all round."""
 
     def names(self) -> list[CoreName]:
         return [CoreName(row, column) for row in range(self.rows) for column in range(self.columns)]
@@ -51,10 +66,15 @@ class ToySlide:
         rng = np.random.default_rng(self.seed)
         angle = np.deg2rad(self.tilt_deg)
         turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
-        steps = np.array([(name.column, name.row) for name in self.names()], np.float64)
+        steps = np.array(
+            [(name.column + self._room_before(name.column), name.row) for name in self.names()]
+        )
         xy = steps * self.pitch_px @ turn + rng.uniform(-1, 1, steps.shape) * self.jitter_px
         corner = xy.min(axis=0) - self.border_px - self.diameter_px / 2
         return dict(zip(self.names(), xy - corner, strict=True))
+
+    def _room_before(self, column: int) -> float:
+        return sum(room for after, room in self.gaps.items() if after < column)
 
     def draw(self) -> NDArray[np.uint8]:
         """(row, col, rgb) uint8 with a little noise."""
@@ -65,13 +85,49 @@ class ToySlide:
         density = np.zeros((rows, columns, 3))
         for name, xy in centres.items():
             if str(name) not in self.missing:
-                stain = HAEMATOXYLIN + (DAB if str(name) in self.brown else 0.0)
-                _draw_disc(density, xy, self.diameter_px / 2, stain * self.strength, rng)
+                self._draw_core(density, str(name), xy, rng)
         for _ in range(self.dust_count):
             at, radius = rng.uniform(0, (columns, rows)), rng.uniform(1, 5)
             _draw_disc(density, at, radius, rng.uniform(0.05, 0.9) * np.ones(3), rng)
+        self._draw_marks(density, rng)
         light = cv2.blur(self.white * 10.0**-density, (self.blur_px, 1))
-        return to_uint8(np.maximum(light + rng.normal(0, 1.0, light.shape), 1.0))
+        rgb = to_uint8(np.maximum(light + rng.normal(0, 1.0, light.shape), 1.0))
+        if self.unscanned_px:
+            framed = np.zeros_like(rgb)
+            inner = np.s_[self.unscanned_px : -self.unscanned_px]
+            framed[inner, inner] = rgb[inner, inner]
+            return framed
+        return rgb
+
+    def _draw_core(self, density: Floats, name: str, xy: Floats, rng: np.random.Generator) -> None:
+        stain = (HAEMATOXYLIN + (DAB if name in self.brown else 0.0)) * self.strength
+        stain = stain * (0.35 if name in self.faint else 1.0)
+        radius_px = self.diameter_px / 2
+        if name in self.shattered:
+            for turn in rng.uniform(0, 2 * np.pi) + np.arange(4) * np.pi / 2:
+                away = 0.55 * radius_px * np.array([np.cos(turn), np.sin(turn)])
+                _draw_disc(density, xy + away, 0.35 * radius_px, stain, rng)
+            return
+        _draw_disc(density, xy, radius_px, stain, rng)
+        if name in self.torn:
+            _cover(density, xy, radius_px, 0.0, rng)
+        if name in self.folded:
+            _cover(density, xy, radius_px, 2.6, rng)
+
+    def _draw_marks(self, density: Floats, rng: np.random.Generator) -> None:
+        rows, columns = density.shape[:2]
+        for _ in range(self.pen_strokes):
+            start, turn = rng.uniform(0, (columns, rows)), rng.uniform(0, np.pi)
+            end = start + rng.uniform(1, 6) * self.diameter_px * np.array(
+                [np.cos(turn), np.sin(turn)]
+            )
+            thick = max(round(rng.uniform(0.1, 0.4) * self.diameter_px), 2)
+            stroke = np.zeros((rows, columns), np.uint8)
+            cv2.line(stroke, (int(start[0]), int(start[1])), (int(end[0]), int(end[1])), 1, thick)
+            density[stroke > 0] = rng.permutation([1.3, 1.0, 0.7])
+        if self.has_edge:
+            at = columns - round(0.2 * self.border_px)
+            density[:, at : at + max(round(0.1 * self.border_px), 2)] = 0.5
 
     def picture(self) -> PlainPicture:
         """Drawn at 10 µm a pixel, so that the search has a level to go up."""
@@ -94,6 +150,21 @@ def _draw_disc(
     rows, columns = np.indices(here.shape[:2])
     disc = np.hypot(columns + left - xy[0], rows + top - xy[1]) < radius_px
     here[disc] = rng.uniform(0.2, 1.8, (np.count_nonzero(disc), 1)) * stain
+
+
+def _cover(
+    density: Floats, xy: Floats, radius_px: float, factor: float, rng: np.random.Generator
+) -> None:
+    """Multiply the density of a core on one side of a straight line through it."""
+    reach = int(np.ceil(radius_px)) + 1
+    left, top = np.maximum(np.floor(xy - reach).astype(int), 0)
+    here = density[top : top + 2 * reach + 1, left : left + 2 * reach + 1]
+    rows, columns = np.indices(here.shape[:2])
+    x, y = columns + left - xy[0], rows + top - xy[1]
+    turn = rng.uniform(0, 2 * np.pi)
+    across = x * np.cos(turn) + y * np.sin(turn)
+    offset = 0.0 if factor < 1 else 0.45 * radius_px
+    here[(across > offset) & (np.hypot(x, y) < radius_px)] *= factor
 
 
 def map_of(names: Iterable[str], **scores: Score) -> SlideMap:
