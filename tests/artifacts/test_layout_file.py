@@ -166,3 +166,13 @@ def test_the_text_of_a_layout_is_what_a_person_would_write() -> None:
         'core_diameter_um = 600\nempty = ["A1"]\ncontrol = { "B1" = "3+" }\n\n'
         '[[block]]\nrows = "A-C"\ncolumns = "1-4"\nat = [0, 0]\n'
     )
+
+
+def test_the_layout_in_the_reference_is_one(tmp_path: Path) -> None:
+    page = Path(__file__).parents[2] / "docs" / "reference" / "maps.md"
+    example = page.read_text(encoding="utf-8").split("```toml")[1].split("```")[0]
+    path = tmp_path / "layout.toml"
+    path.write_text(example, encoding="utf-8")
+    layout = read_layout(path)
+    assert len(layout.blocks) == 2
+    assert layout.label(CoreName(0, 8)) == "A-9"
