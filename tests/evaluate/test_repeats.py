@@ -1,6 +1,7 @@
 """Fusing repeats, against cases worked by hand."""
 
 import math
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -155,3 +156,37 @@ def _prediction(
         slide="S", repeat=repeat, core=core, score=Score.ZERO, probabilities=probabilities,
         p_positive=probabilities[2] + probabilities[3], decision=Decision.SCORED,
     )  # fmt: skip
+
+
+def test_a_referred_repeat_takes_no_part() -> None:
+    referred = _referred(_THREE_UNSURE, 2)
+    result = fuse_core([_prediction(_ZERO_SURE, 1), referred], decision_rule=DecisionRule())
+    assert (result.score, result.repeats_used) == (Score.ZERO, 1)
+
+
+def test_a_core_whose_repeats_are_all_referred_is_referred_with_their_reason() -> None:
+    result = fuse_core(
+        [_referred(_ZERO_SURE, 1), _prediction(None, 2)], decision_rule=DecisionRule()
+    )
+    assert (result.decision, result.score) == (Decision.REFER, None)
+    assert result.probabilities == pytest.approx(_ZERO_SURE, abs=1e-5)
+    assert result.reason.startswith("unlike the cores")
+
+
+def test_repeats_that_doubt_alone_can_be_sure_together() -> None:
+    # each may be 1+ or 2+; together 2+ has 0.9: (0.75 / 0.25)² = 9
+    rule = DecisionRule(cutoffs=(0.8, 0.8, 0.8, 0.8))
+    doubtful: Probabilities = (0.0, 0.25, 0.75, 0.0)
+    assert rule.decide(doubtful, 0.75)[0] is Decision.INDETERMINATE
+    surer: Probabilities = (0.0, 0.05, 0.95, 0.0)
+    fused = fuse_core([_prediction(doubtful, 1), _prediction(surer, 2)], decision_rule=rule)
+    assert fused.decision is Decision.SCORED
+
+
+def _referred(probabilities: Probabilities, repeat: int) -> Prediction:
+    return replace(
+        _prediction(probabilities, repeat),
+        score=None,
+        decision=Decision.REFER,
+        reason="unlike the cores that the network learnt from",
+    )

@@ -1,6 +1,6 @@
 """What a model must not be trusted with: a small file beside its weights, fitted afterwards.
 
-`NAME.limits.npz` belongs to `NAME.safetensors`; made by `blurryscope calibrate`. It holds numbers
+`NAME.limits.npz` belongs to `NAME.safetensors`; made by `blurryscope fit-limits`. It holds numbers
 and no program, as the weights do.
 """
 
@@ -20,7 +20,7 @@ from blurryscope.basics.calibration import tempered
 from blurryscope.basics.errors import InputError
 from blurryscope.classify.familiarity import Familiarity
 
-_REMEDY = "Fit them again: blurryscope calibrate"
+_REMEDY = "Fit them again: blurryscope fit-limits"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,10 +3,10 @@
 Every module beside this one that holds commands is imported here, which registers them.
 """
 
-from blurryscope.cli import edits, maps, scanning, slides
+from blurryscope.cli import edits, evaluation, maps, scanning, slides, training
 from blurryscope.cli.app import app, run_app
 
-__all__ = ["app", "edits", "main", "maps", "scanning", "slides"]
+__all__ = ["app", "edits", "evaluation", "main", "maps", "scanning", "slides", "training"]
 
 
 def main() -> None:

@@ -1,0 +1,136 @@
+"""Fitting a model's limits: from cores it learnt from, and from cores set aside for calibration."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from blurryscope.artifacts.decision_rule import DecisionRule
+from blurryscope.artifacts.split import Part
+from blurryscope.artifacts.training_set import LabelledStacks
+from blurryscope.basics.calibration import fitted_temperature, tempered
+from blurryscope.basics.conformal import class_cutoffs
+from blurryscope.basics.errors import InputError
+from blurryscope.basics.progress import Progress, silent
+from blurryscope.classify.calibrate import threshold_withholding
+from blurryscope.classify.familiarity import fitted_familiarity
+from blurryscope.classify.gate import objection, stack_quality
+from blurryscope.classify.limits import Limits
+from blurryscope.classify.predict import Classifier
+
+_VIEW_PX = 512
+_FEWEST_CORES = 40
+"""Of calibration cores: ten of a class are the fewest for sets that hold it in 90 %."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LimitSettings:
+    """What limits are to promise."""
+
+    coverage: float = 0.9
+    """How often a set of scores holds the true one."""
+    withheld_share: float = 0.15
+    """Of calibration stacks, by the threshold; the paper's share."""
+    strange_share: float = 0.02
+    """Of calibration stacks, which are all familiar, that may be called strange."""
+
+    def __post_init__(self) -> None:
+        for name in ("coverage", "withheld_share", "strange_share"):
+            if not 0.0 < getattr(self, name) < 1.0:
+                raise ValueError(f"{name} must be above 0 and below 1, got {getattr(self, name)}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Answered:
+    """Stacks of a part that pass the gate, with what the network says."""
+
+    probabilities: NDArray[np.float64]
+    features: NDArray[np.float32]
+    scores: NDArray[np.int64]
+    owners: NDArray[np.str_]
+    """The patient of each stack, or its core where that is not known."""
+
+
+def fitted_limits(
+    classifier: Classifier,
+    data: LabelledStacks,
+    settings: LimitSettings | None = None,
+    *,
+    fitted_on: dict[str, str | int | float] | None = None,
+    progress: Progress = silent,
+) -> Limits:
+    """Fit familiarity to the training part, all else to the calibration part; test is not read.
+
+    `classifier` must have no limits yet, or they would be fitted on top of those.
+    """
+    if classifier.limits is not None:
+        raise ValueError("classifier must be loaded without limits")
+    settings = settings or LimitSettings()
+    train = _answered(classifier, data, data.part(Part.TRAIN), progress)
+    calibration = _answered(classifier, data, data.part(Part.CALIBRATE), progress)
+    _refuse_too_few(train, calibration)
+    familiarity = fitted_familiarity(train.features, train.scores)
+    temperature = fitted_temperature(calibration.probabilities, calibration.scores)
+    probabilities = tempered(calibration.probabilities, temperature)
+    cutoffs = class_cutoffs(
+        probabilities, calibration.scores, 1 - settings.coverage, calibration.owners
+    )
+    zero, one, two, three = (float(cutoff) for cutoff in cutoffs)
+    distances = familiarity.distance(calibration.features)
+    return Limits(
+        temperature=temperature,
+        rule=DecisionRule(
+            threshold=threshold_withholding(settings.withheld_share, probabilities.max(axis=1)),
+            cutoffs=(zero, one, two, three),
+            coverage=settings.coverage,
+        ),
+        familiarity=familiarity,
+        farthest=float(np.quantile(distances, 1 - settings.strange_share)),
+        fitted_on={
+            **(fitted_on or {}),
+            "training_stacks": len(train.scores),
+            "calibration_stacks": len(calibration.scores),
+            "calibration_cores": len(np.unique(calibration.owners)),
+        },
+    )
+
+
+def _answered(
+    classifier: Classifier, data: LabelledStacks, indices: Sequence[int], progress: Progress
+) -> _Answered:
+    """As in use: full stacks, and none that the gate refuses."""
+    rows, features, scores, owners = [], [], [], []
+    for number, index in enumerate(indices, start=1):
+        stack = data.stack(index, _VIEW_PX)
+        sample = data.samples[index]
+        progress("look at the data set", number / len(indices))
+        if sample.score is None or objection(stack_quality(stack)) is not None:
+            continue
+        answers = classifier.answers(stack[None])
+        rows.append(answers.probabilities[0])
+        features.append(answers.features[0])
+        scores.append(int(sample.score))
+        owners.append(sample.case or f"{sample.slide} {sample.core}")
+    return _Answered(
+        probabilities=np.array(rows),
+        features=np.array(features, np.float32),
+        scores=np.array(scores, np.int64),
+        owners=np.array(owners, np.str_),
+    )
+
+
+def _refuse_too_few(train: _Answered, calibration: _Answered) -> None:
+    cores = len(np.unique(calibration.owners))
+    if cores < _FEWEST_CORES:
+        raise InputError(
+            "the data set",
+            f"holds {cores} calibration cores that are fit to be scored",
+            f"Set at least {_FEWEST_CORES} aside: blurryscope dataset split --shares",
+        )
+    if len(np.unique(train.scores)) < 4:
+        raise InputError(
+            "the data set",
+            "lacks a score among its training cores",
+            "Give cores of all four scores to train",
+        )

@@ -1,0 +1,212 @@
+"""The commands for those who judge a network: evaluate its predictions, fit its limits."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from blurryscope.basics.errors import InputError
+from blurryscope.basics.her2 import RESEARCH_USE_ONLY
+from blurryscope.cli.app import app
+from blurryscope.cli.options import Model, Quiet
+from blurryscope.cli.progress import shown_progress
+
+if TYPE_CHECKING:
+    from blurryscope.evaluate.honest_protocol import HonestReport
+    from blurryscope.evaluate.paper_protocol import PaperReport
+
+
+@app.command()
+def evaluate(
+    predictions: Annotated[
+        list[Path],
+        typer.Argument(metavar="PREDICTIONS", help="Tables (CSV) of one model's predictions."),
+    ],
+    out: Annotated[Path, typer.Option("--out", help="Folder for page, figures and numbers.")] = (
+        Path("evaluation")
+    ),
+    labels: Annotated[
+        Path | None,
+        typer.Option("--labels", help="Table of labels, if the predictions do not hold them."),
+    ] = None,
+    data_set: Annotated[
+        Path | None,
+        typer.Option("--set", help="Data set: labels, patients, parts, and the colour baseline."),
+    ] = None,
+    split: Annotated[str, typer.Option(help="Which split of the data set.")] = "holdout",
+    calibration: Annotated[
+        Path | None,
+        typer.Option("--calibration", help="Predictions of other cores, to fix thresholds on."),
+    ] = None,
+    against: Annotated[
+        list[Path] | None,
+        typer.Option("--against", help="Another model's predictions, to compare; may be repeated."),
+    ] = None,
+    stacks: Annotated[
+        list[Path] | None,
+        typer.Option("--stacks", help="Stacks of these cores, or a folder: colour baseline."),
+    ] = None,
+    bgr: Annotated[bool, typer.Option("--bgr", help="Stacks store blue first.")] = False,
+    column: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--column",
+            metavar="NAME=HEADING",
+            help="What a column is called in your table, such as label=consensus.",
+        ),
+    ] = None,
+    protocol: Annotated[
+        str, typer.Option(help="honest, or paper: as published, slips and all.")
+    ] = "honest",
+    withheld: Annotated[
+        float, typer.Option("--withheld", help="Share of calibration cores to withhold.")
+    ] = 0.15,
+    coverage: Annotated[
+        float, typer.Option(help="How often sets shall hold the true score.")
+    ] = 0.9,
+    replicates: Annotated[int, typer.Option(min=1, help="Of the bootstrap.")] = 1000,
+    seed: Annotated[int, typer.Option(help="Of the bootstrap.")] = 0,
+    quiet: Quiet = False,
+) -> None:
+    """Compare predictions with labels: a page, figures, and all numbers as CSV.
+
+    Example: blurryscope evaluate scores.csv --labels labels.csv --out evaluation
+    """
+    from blurryscope.evaluate.honest_protocol import HonestSettings
+    from blurryscope.pipeline.evaluation import (
+        EvaluationInputs,
+        evaluate_as_published,
+        evaluate_honestly,
+    )
+
+    inputs = EvaluationInputs(
+        predictions=predictions,
+        against=against or [],
+        labels=labels,
+        columns=_columns(column or []),
+        calibration=calibration,
+        data_set=data_set,
+        split=split,
+        stacks=stacks or [],
+        bgr=bgr,
+    )
+    _check_share("--withheld", withheld)
+    _check_share("--coverage", coverage)
+    with shown_progress(quiet) as progress:
+        if protocol == "paper":
+            page, published = evaluate_as_published(inputs, out, progress)
+            lines = _published_lines(published)
+        elif protocol == "honest":
+            settings = HonestSettings(
+                withheld_share=withheld, miscoverage=1 - coverage, replicates=replicates, seed=seed
+            )
+            page, report = evaluate_honestly(inputs, out, settings, progress)
+            lines = _honest_lines(report)
+        else:
+            raise InputError("--protocol", f"there is none {protocol!r}", "Use honest or paper")
+    for line in lines:
+        print(line)
+    print(f"evaluation: {page}")
+    print(RESEARCH_USE_ONLY)
+
+
+@app.command("fit-limits")
+def fit_limits(
+    data_set: Annotated[Path, typer.Argument(metavar="SET", help="Folder of the data set.")],
+    model: Model = "corenet-1",
+    split: Annotated[str, typer.Option(help="Which split of the data set.")] = "holdout",
+    out: Annotated[
+        Path | None, typer.Option("--out", help="File to write; beside the weights if not given.")
+    ] = None,
+    coverage: Annotated[
+        float, typer.Option(help="How often sets shall hold the true score.")
+    ] = 0.9,
+    withheld: Annotated[
+        float, typer.Option("--withheld", help="Share of calibration stacks to withhold.")
+    ] = 0.15,
+    strange: Annotated[
+        float, typer.Option("--strange", help="Share of familiar stacks that may be referred.")
+    ] = 0.02,
+    quiet: Quiet = False,
+) -> None:
+    """Fit a model's limits: temperature, threshold, sets, and what is unlike its training cores.
+
+    Example: blurryscope fit-limits set --model mine.safetensors
+    """
+    from blurryscope.classify.fit_limits import LimitSettings, fitted_limits
+    from blurryscope.classify.limits import limits_path, write_limits
+    from blurryscope.classify.model_file import read_model
+    from blurryscope.classify.predict import Classifier
+    from blurryscope.dataset.build import open_data_set
+    from blurryscope.dataset.stacks import DataSetStacks
+
+    for option, share in (
+        ("--coverage", coverage), ("--withheld", withheld), ("--strange", strange)
+    ):  # fmt: skip
+        _check_share(option, share)
+    loaded, data = read_model(model), open_data_set(data_set)
+    settings = LimitSettings(coverage=coverage, withheld_share=withheld, strange_share=strange)
+    with shown_progress(quiet) as progress:
+        limits = fitted_limits(
+            Classifier(loaded),
+            DataSetStacks(data, data.split(split)),
+            settings,
+            fitted_on={"samples_sha256": data.note.samples_sha256, "split": split},
+            progress=progress,
+        )
+    path = out or limits_path(loaded.path)
+    write_limits(path, limits, loaded.network)
+    told = ", ".join(f"{cutoff:.2f}" for cutoff in limits.rule.cutoffs or ())
+    print(
+        f"temperature {limits.temperature:.2f}, threshold {limits.rule.threshold:.2f}, "
+        f"cutoffs {told}, farthest {limits.farthest:.2f}"
+    )
+    print(f"limits: {path}")
+
+
+def _columns(told: list[str]) -> dict[str, str]:
+    columns = {}
+    for text in told:
+        name, equals, heading = text.partition("=")
+        if not (name and equals and heading):
+            raise InputError(
+                "--column", f"{text!r} names no column", "Write NAME=HEADING, such as label=truth"
+            )
+        columns[name] = heading
+    return columns
+
+
+def _check_share(option: str, value: float) -> None:
+    if not 0.0 < value < 1.0:
+        raise InputError(option, f"{value} is no share", "Give a number between 0 and 1")
+
+
+def _honest_lines(report: "HonestReport") -> list[str]:
+    from blurryscope.evaluate.words import interval, number
+
+    lines = []
+    for classes, view in report.views.items():
+        told = view.estimates["accuracy"]
+        line = (
+            f"{classes} classes, {report.test_count} cores: accuracy "
+            f"{number(told.value, is_share=True)} "
+            f"({interval(told.wilson, is_share=True)}), nothing withheld"
+        )
+        if view.selected is not None:
+            line += (
+                f"; {number(view.selected.accuracy.value, is_share=True)} of the "
+                f"{number(view.selected.coverage.value, is_share=True)} scored"
+            )
+        lines.append(line)
+    return lines
+
+
+def _published_lines(report: "PaperReport") -> list[str]:
+    from blurryscope.evaluate.words import number
+
+    return [
+        f"{classes} classes, {entry.rule}: {number(entry.accuracy, is_share=True)}, "
+        f"{number(entry.indeterminate, is_share=True)} withheld (threshold from these cores)"
+        for classes, entries in report.figures.items()
+        for entry in entries
+    ]

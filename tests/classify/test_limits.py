@@ -1,0 +1,158 @@
+"""What a model must not be trusted with: fitted, kept beside its weights, and told in words."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from blurryscope.artifacts.decision_rule import DecisionRule
+from blurryscope.artifacts.predictions import Decision
+from blurryscope.artifacts.samples import Sample, sample_of_file
+from blurryscope.artifacts.split import Part
+from blurryscope.basics.errors import InputError
+from blurryscope.basics.her2 import Score
+from blurryscope.basics.image import Rgb
+from blurryscope.classify.familiarity import fitted_familiarity
+from blurryscope.classify.fit_limits import fitted_limits
+from blurryscope.classify.limits import Limits, limits_path, read_limits, write_limits
+from blurryscope.classify.model_file import ModelSettings, read_model, save_model
+from blurryscope.classify.networks import CoreNet
+from blurryscope.classify.predict import Classifier, load_model
+
+_SAMPLE = sample_of_file(Path("S_1_A1_2.tif"))
+_FEATURES = 224
+
+
+@pytest.fixture
+def weights(tmp_path: Path) -> Path:
+    torch.manual_seed(0)
+    path = tmp_path / "small.safetensors"
+    save_model(path, CoreNet(32), ModelSettings(network="corenet", width=32))
+    return path
+
+
+@pytest.fixture
+def limits() -> Limits:
+    rng = np.random.default_rng(0)
+    features = rng.normal(0, 1, (400, _FEATURES)).astype(np.float32)
+    return Limits(
+        temperature=2.0,
+        rule=DecisionRule(threshold=0.3, cutoffs=(1.0, 1.0, 1.0, 1.0), coverage=0.8),
+        familiarity=fitted_familiarity(features, np.arange(400) % 4),
+        farthest=1e9,
+        fitted_on={"samples": "none"},
+    )
+
+
+def test_a_core_far_from_all_centres_is_strange_and_one_at_a_centre_is_not() -> None:
+    rng = np.random.default_rng(1)
+    scores = np.arange(2000) % 4
+    features = (rng.normal(0, 1, (2000, 5)) + 10 * scores[:, None]).astype(np.float32)
+    familiarity = fitted_familiarity(features, scores)
+    usual = familiarity.distance(features)
+    assert usual.mean() == pytest.approx(1.0, abs=0.1)
+    between = np.full((1, 5), 5.0, np.float32)
+    assert familiarity.distance(between)[0] > usual.max()
+
+
+def test_a_class_without_cores_cannot_be_familiar() -> None:
+    with pytest.raises(ValueError, match="every class"):
+        fitted_familiarity(np.zeros((3, 2), np.float32), np.array([0, 1, 3]))
+
+
+def test_limits_come_back_as_they_were_written(weights: Path, limits: Limits) -> None:
+    network = read_model(weights).network
+    write_limits(limits_path(weights), limits, network)
+    again = read_limits(limits_path(weights), network)
+    assert (again.temperature, again.rule, again.farthest) == (2.0, limits.rule, 1e9)
+    np.testing.assert_array_equal(again.familiarity.whitening, limits.familiarity.whitening)
+
+
+def test_limits_of_other_weights_are_refused(weights: Path, limits: Limits) -> None:
+    write_limits(limits_path(weights), limits, CoreNet(32))
+    with pytest.raises(InputError, match="was fitted to other weights"):
+        load_model(weights)
+
+
+def test_a_file_that_holds_no_limits_is_refused(weights: Path) -> None:
+    limits_path(weights).write_bytes(b"\x80\x04 a pickle could be anything")
+    with pytest.raises(InputError, match="cannot be read as limits"):
+        load_model(weights)
+
+
+def test_a_model_brings_its_limits_along(weights: Path, limits: Limits) -> None:
+    plain = load_model(weights).predict(_tissue(1)[None])
+    write_limits(limits_path(weights), limits, read_model(weights).network)
+    blunted = load_model(weights).predict(_tissue(1)[None])
+    roots = np.sqrt(plain)
+    np.testing.assert_allclose(blunted, roots / roots.sum(axis=1, keepdims=True), rtol=1e-5)
+
+
+def test_a_strange_core_is_referred_with_its_distance(weights: Path, limits: Limits) -> None:
+    classifier = Classifier(read_model(weights), replace(limits, farthest=1e-3))
+    prediction = classifier.score(_SAMPLE, _tissue(1))
+    assert prediction.decision is Decision.REFER
+    assert prediction.reason.startswith("unlike the cores that the network learnt from (distance ")
+    assert prediction.score is None
+    assert prediction.probabilities is not None
+
+
+def test_scores_that_cannot_be_told_apart_are_indeterminate(weights: Path, limits: Limits) -> None:
+    prediction = Classifier(read_model(weights), limits).score(_SAMPLE, _tissue(1))
+    assert prediction.decision is Decision.INDETERMINATE
+    assert "it may be 0 or 1+ or 2+ or 3+" in prediction.reason
+    assert "80%" in prediction.reason
+
+
+def test_limits_are_fitted_without_a_look_at_the_test_part(weights: Path) -> None:
+    data = _Stacks(tested=_tissue(0))
+    fitted = fitted_limits(Classifier(read_model(weights)), data)
+    same = fitted_limits(Classifier(read_model(weights)), _Stacks(tested=255 - _tissue(0)))
+    assert fitted.rule == same.rule
+    assert fitted.farthest == same.farthest
+    assert fitted.fitted_on["calibration_cores"] == 40
+
+
+def test_too_few_calibration_cores_are_refused(weights: Path) -> None:
+    with pytest.raises(InputError, match="holds 12 calibration cores"):
+        fitted_limits(Classifier(read_model(weights)), _Stacks(calibration_count=12))
+
+
+class _Stacks:
+    """Eight stacks to learn from, forty to calibrate, one to test, scores by turns."""
+
+    def __init__(self, calibration_count: int = 40, tested: Rgb | None = None) -> None:
+        parts = [Part.TRAIN] * 8 + [Part.CALIBRATE] * calibration_count + [Part.TEST]
+        self._parts = parts
+        self._tested = tested
+        self._stacks = [_tissue(seed) for seed in range(4)]
+        self.samples: Sequence[Sample] = [
+            replace(sample_of_file(Path(f"S_1_A{n + 1}.tif")), score=Score(n % 4))
+            for n in range(len(parts))
+        ]
+
+    def part(self, part: Part) -> list[int]:
+        return [n for n, each in enumerate(self._parts) if each is part]
+
+    def stack(self, index: int, view_px: int, rng: np.random.Generator | None = None) -> Rgb:
+        del view_px, rng
+        if self._parts[index] is Part.TEST and self._tested is not None:
+            return self._tested
+        return self._stacks[index % 4]
+
+
+def _tissue(seed: int) -> Rgb:
+    """Speckle as coarse as cells, denser with the seed, on a stack with some glass."""
+    rng = np.random.default_rng(seed)
+    views = []
+    for _ in range(5):
+        cells = cv2.resize(rng.normal(0, 1, (64, 64)).astype(np.float32), (512, 512))
+        density = np.clip(0.2 + 0.05 * seed + 0.12 * cells, 0.02, None)[..., None] * [0.6, 0.7, 0.5]
+        view = 250 * 10**-density
+        view[:, :60] = 250
+        views.append(view)
+    return np.asarray(views, np.uint8)
