@@ -45,9 +45,10 @@ def folder(tmp_path: Path, tell: Tell) -> Path:
 @pytest.mark.parametrize(
     "command",
     [
-        "map check", "layout show", "layout from-map", "layout keep", "layout from-qupath",
-        "layout to-qupath", "edit move", "edit missing", "edit status", "edit relabel", "edit swap",
-        "edit remove", "edit lock", "edit unlock", "edit read", "edit from-qupath", "edit log",
+        "map check", "map join", "layout show", "layout from-map", "layout keep",
+        "layout from-qupath", "layout to-qupath", "edit move", "edit missing", "edit status",
+        "edit relabel", "edit swap", "edit remove", "edit lock", "edit unlock", "edit read",
+        "edit from-qupath", "edit log",
     ],
 )  # fmt: skip
 def test_every_command_shows_an_example(command: str, tell: Tell) -> None:

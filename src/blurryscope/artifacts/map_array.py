@@ -70,11 +70,17 @@ def read_score_cells(sheet: Sheet, places: Places) -> dict[CoreName, MapEntry]:
 
 
 def read_case_cells(sheet: Sheet, places: Places) -> dict[CoreName, MapEntry]:
-    """Cells are case numbers; a blank one is a place without a core."""
+    """Cells are case numbers; a blank one is a place without a core.
+
+    Words such as `empty` or `lost` are no case; a bare number is one, not a score.
+    """
     entries = {}
     for name, (row, column) in places.items():
         text = sheet.rows[row][column]
+        word = read_word(text)
         presence = Presence.UNSCORED if text else Presence.EMPTY
+        if word is not None and word.score is None:
+            text, presence = "", word.presence
         entries[name] = MapEntry(score=None, case=text or None, presence=presence)
     return entries
 

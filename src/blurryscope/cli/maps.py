@@ -85,6 +85,35 @@ def _words_about(
     yield from describe_map(read)
 
 
+@map_app.command("join")
+def join(
+    scores: Annotated[
+        Path, typer.Argument(metavar="SCORES", help="A map with the scores, by place.")
+    ],
+    numbers: Annotated[
+        Path, typer.Option("--numbers", help="A sheet like the array with a core number a cell.")
+    ],
+    out: OutFile,
+    cases: Annotated[
+        Path | None, typer.Option("--cases", help="A table with core_id and accession_id.")
+    ] = None,
+    slide: Slide = None,
+    consensus: Consensus = None,
+) -> None:
+    """Join sheets of scores, of core numbers and of cases to one map.
+
+    Example: blurryscope map join scores.xlsx --numbers clean_map.xlsx --cases metadata.xlsx
+    --out map.csv
+    """
+    from blurryscope.artifacts.joined_map import join_map, write_joined_map
+    from blurryscope.artifacts.slide_map import MapReading, read_slide_map
+
+    slide_map = read_slide_map(scores, slide, MapReading(consensus=consensus))
+    joined = join_map(slide_map, numbers, cases)
+    write_joined_map(_new_file(out), slide_map.slide, joined)
+    print(f"map: {out} ({len(joined)} cores)")
+
+
 @layout_app.command("show")
 def show(
     layout_path: Annotated[Path, typer.Argument(metavar="LAYOUT", help="A layout.toml.")],
