@@ -9,7 +9,9 @@ import pytest
 from blurryscope.devices.contracts import Camera, Stage
 from blurryscope.devices.film_camera import FilmCamera
 from blurryscope.devices.grbl_stage import GrblStage
+from blurryscope.devices.marlin_stage import MarlinStage
 from blurryscope.simulator.fast_clock import FastClock
+from blurryscope.simulator.marlin_controller import MarlinController
 from blurryscope.simulator.port import SimulatedPort
 from blurryscope.simulator.presets import AUTHENTIC, PLAIN
 from blurryscope.simulator.rig import RigSettings, SimulatedRig
@@ -46,6 +48,18 @@ class TestStageOnOurFirmware(StageContract):
     def stage(self, clock: FastClock) -> Iterator[Stage]:
         firmware = FirmwareOnDesk()
         with SimulatedPort(firmware, clock) as port, GrblStage(port.url, clock=clock) as stage:
+            yield stage
+
+
+class TestStageOnMarlin(StageContract):
+    """A 3D printer's controller: numbered lines, no hold in the middle of a move."""
+
+    @pytest.fixture
+    def stage(self, clock: FastClock) -> Iterator[Stage]:
+        machine = replace(SMALL, homes_low=(True, True, True), watchdog_s=None)
+        controller = MarlinController(replace(machine, start_um=(3_000.0, 2_000.0, 500.0)))
+        controller.power_on(0.0)
+        with SimulatedPort(controller, clock) as port, MarlinStage(port.url, clock=clock) as stage:
             yield stage
 
 

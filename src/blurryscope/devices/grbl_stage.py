@@ -33,6 +33,7 @@ logger = logging.getLogger(__name__)
 _ARRIVED_UM = 3.0
 """Reports round to a micrometre, steps of a coarse screw to 2.5."""
 _STALLED_S = 1.0
+_STALLED_REPORTS = 4
 _NEEDED_SETTINGS = frozenset(
     {20, 22, 23, 24, 25, 27, *range(110, 113), *range(120, 123), *range(130, 133)}
 )
@@ -409,18 +410,24 @@ class GrblStage:
 
 
 class _StallWatch:
-    """Tells when a stage that says it moves stays where it is."""
+    """Tells when a stage that says it moves stays where it is.
+
+    Goes by the controller's own time where it tells one: a report may have been on its way long.
+    """
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._place: StagePoint | None = None
-        self._since_s = clock.monotonic_s()
+        self._since_s = 0.0
+        self._alike_count = 0
 
     def sees_standing(self, report: Report) -> bool:
-        place, now_s = _point(report), self._clock.monotonic_s()
-        if report.state != "Run" or self._place is None or place != self._place:
-            self._place, self._since_s = place, now_s
-        return now_s - self._since_s > _STALLED_S
+        place = _point(report)
+        now_s = self._clock.monotonic_s() if report.uptime_ms is None else report.uptime_ms / 1000
+        if report.state != "Run" or place != self._place:
+            self._place, self._since_s, self._alike_count = place, now_s, 0
+        self._alike_count += 1
+        return now_s - self._since_s > _STALLED_S and self._alike_count > _STALLED_REPORTS
 
 
 def _mode(report: Report, *, is_homed: bool, has_alarm: bool) -> StageMode:

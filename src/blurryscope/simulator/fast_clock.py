@@ -13,6 +13,9 @@ _BEAT_S = 0.0002
 """Of real time between two steps: what a pseudo-terminal takes to hand a line over."""
 
 
+_REACTS_IN_S = 0.05
+_REACTION_LASTS_S = 0.02
+"""Who wakes up has this much real time to act before the clock passes `_REACTS_IN_S`."""
 _BOUND_LASTS_S = 5.0
 """Of real time: a limit that nobody renews must not stop the world for ever."""
 
@@ -45,6 +48,8 @@ class FastClock:
         self._wakes_s: list[float] = []
         self._bounds: dict[object, _Bound] = {}
         self._sleepers: set[int] = set()
+        self._woken: dict[int, tuple[float, float]] = {}
+        """When each thread last woke up, here and in real time."""
         self._is_over = False
 
     def __enter__(self) -> Self:
@@ -75,9 +80,11 @@ class FastClock:
         with self._changed:
             wake_s = self._now_s + max(for_s, 0.0)
             self._wakes_s.append(wake_s)
-            self._sleepers.add(threading.get_ident())
+            thread = threading.get_ident()
+            self._sleepers.add(thread)
             self._changed.wait_for(lambda: self._now_s >= wake_s or self._is_over)
-            self._sleepers.discard(threading.get_ident())
+            self._sleepers.discard(thread)
+            self._woken[thread] = (self._now_s, time.monotonic())
             self._wakes_s.remove(wake_s)
 
     @contextmanager
@@ -116,13 +123,18 @@ class FastClock:
                 self._advance(step_s)
 
     def _advance(self, step_s: float) -> None:
-        forgotten_s = time.monotonic() - _BOUND_LASTS_S
+        real_s = time.monotonic()
         bounds_s = [
             bound.limit_s
             for bound in self._bounds.values()
-            if bound.thread not in self._sleepers and bound.said_s > forgotten_s
+            if bound.thread not in self._sleepers and bound.said_s > real_s - _BOUND_LASTS_S
         ]
-        goal_s = min((self._now_s + step_s, *self._wakes_s, *bounds_s))
+        reactions_s = [
+            woke_s + _REACTS_IN_S
+            for thread, (woke_s, woke_real_s) in self._woken.items()
+            if thread not in self._sleepers and woke_real_s > real_s - _REACTION_LASTS_S
+        ]
+        goal_s = min((self._now_s + step_s, *self._wakes_s, *bounds_s, *reactions_s))
         if goal_s > self._now_s:
             self._now_s = goal_s
         if any(wake_s <= self._now_s for wake_s in self._wakes_s):

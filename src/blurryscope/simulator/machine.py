@@ -264,6 +264,14 @@ class Machine:
         else:
             self.state = MachineState.ALARM
 
+    def quick_stop(self, now_s: float) -> None:
+        """As Marlin's: stand at once, forget all moves, trust the count of steps."""
+        self.path.halt(now_s)
+        self._drop_jobs()
+        self._forget_event()
+        if self.state is not MachineState.ALARM:
+            self.state = MachineState.IDLE
+
     def alarm(self, number: int, at_s: float) -> None:
         """Stand at once and know nothing any more."""
         self.path.halt(at_s)

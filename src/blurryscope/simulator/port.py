@@ -16,7 +16,7 @@ from blurryscope.simulator.fast_clock import FastClock
 
 _LOOK_S = 0.001
 """Of real time: how long it sleeps when nothing comes."""
-_REACTS_IN_S = 0.1
+_REACTS_IN_S = 0.05
 """A fast clock runs no further ahead of the controller than this."""
 
 
