@@ -19,8 +19,9 @@ from blurryscope.tma.toy_slides import ToySlide, map_of
 
 Floats = NDArray[np.float64]
 
-_REACH_DIAMETERS = 0.35
-"""How far from its true centre a core may be told: half a core has its middle elsewhere."""
+_REACH_DIAMETERS = 0.5
+"""How far from its true centre a core may be told, within its own disc: what is left of a torn
+core has its middle elsewhere."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
