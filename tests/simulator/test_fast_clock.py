@@ -1,0 +1,58 @@
+"""A clock that runs fast, and waits for those who cannot keep up."""
+
+import threading
+import time
+
+from blurryscope.basics.clock import Clock
+from blurryscope.simulator.fast_clock import FastClock
+
+
+def test_an_hour_passes_in_less_than_a_second() -> None:
+    with FastClock(1e6) as clock:
+        as_clock: Clock = clock
+        began_s = time.monotonic()
+        as_clock.sleep(3600.0)
+        assert time.monotonic() - began_s < 5.0
+        assert 3600.0 <= clock.monotonic_s() < 3700.0
+
+
+def test_nobody_wakes_late() -> None:
+    woke_s = []
+    with FastClock(1000) as clock:
+
+        def nap() -> None:
+            for _ in range(20):
+                due_s = clock.monotonic_s() + 0.5
+                clock.sleep(0.5)
+                woke_s.append(clock.monotonic_s() - due_s)
+
+        threads = [threading.Thread(target=nap) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert len(woke_s) == 60
+    assert max(woke_s) <= 0.1
+
+
+def test_time_stands_still_while_it_is_held() -> None:
+    with FastClock(1000) as clock, clock.held():
+        before_s = clock.monotonic_s()
+        threading.Event().wait(0.02)
+        assert clock.monotonic_s() == before_s
+
+
+def test_a_sleeper_is_not_stopped_by_its_own_limit() -> None:
+    with FastClock(1000) as clock:
+        clock.hold_at("me", clock.monotonic_s() + 0.1)
+        clock.sleep(5.0)
+        clock.let_go("me")
+
+
+def test_a_clock_that_is_over_lets_everybody_go() -> None:
+    clock = FastClock(1.0)
+    with clock:
+        sleeper = threading.Thread(target=clock.sleep, args=(3600.0,))
+        sleeper.start()
+    sleeper.join(5.0)
+    assert not sleeper.is_alive()
