@@ -17,8 +17,9 @@ from blurryscope.artifacts.tissue_cores import (
     read_core_grid,
     read_tissue_cores,
 )
+from blurryscope.basics.core_name import CoreName
 from blurryscope.basics.errors import InputError
-from blurryscope.pipeline import RunSettings, run
+from blurryscope.pipeline import RunSettings, run, score_inputs
 from blurryscope.simulator.scan import SimulatedScan
 from blurryscope.tma import Orientation
 
@@ -193,6 +194,31 @@ def test_without_a_map_repeats_still_share_their_names(
     assert grid.names_from == "grid"
     cores = read_tissue_cores(out / "repeat-2" / "cores.csv")
     assert {core.source for core in cores} == {PlaceSource.INFERRED}
+
+
+def swap_by_hand(folder: Path, one: str, other: str) -> None:
+    table = folder / "cores.csv"
+    text = table.read_text(encoding="utf-8")
+    for old, new in ((one, "?"), (other, one), ("?", other)):
+        text = text.replace(f"\n{old},", f"\n{new},")
+    table.write_text(text, encoding="utf-8")
+
+
+def test_what_is_corrected_in_the_first_repeat_is_carried_to_the_others(
+    tiny_scans: list[SimulatedScan], repeats_dir: Path, tmp_path: Path
+) -> None:
+    out = shutil.copytree(repeats_dir, tmp_path / "slide")
+    before = {core.name: core for core in read_tissue_cores(out / "repeat-2" / "cores.csv")}
+    swap_by_hand(out / "repeat-1", "A1", "A3")
+    with pytest.raises(InputError, match="named before repeat-1 was corrected"):
+        score_inputs([out], None, "corenet-1", is_bgr=False)
+    run([each.video for each in tiny_scans], out, map_path=tiny_scans[0].map)
+    after = {core.name: core for core in read_tissue_cores(out / "repeat-2" / "cores.csv")}
+    a1, a3 = CoreName(0, 0), CoreName(0, 2)
+    assert after[a1].x_px == pytest.approx(before[a3].x_px, abs=20)
+    assert after[a1].label is before[a1].label
+    assert {each.repeats_used for each in read_results(out / "results.csv")} == {2}
+    score_inputs([out], None, "corenet-1", is_bgr=False)
 
 
 def test_a_repeat_left_out_is_missed(

@@ -23,7 +23,8 @@ from blurryscope.artifacts.edit_log import (
 from blurryscope.artifacts.layout_file import read_layout
 from blurryscope.artifacts.tissue_cores import TissueCore, read_core_grid, read_tissue_cores
 from blurryscope.basics.clock import SystemClock
-from blurryscope.pipeline.steps import stamp
+from blurryscope.basics.errors import InputError
+from blurryscope.pipeline.steps import fingerprint_of, stamp
 from blurryscope.tma import Dearrayed, SlidePicture, WhiteBalance, write_cores
 from blurryscope.tma.array_folder import FOLDER, LAYOUT, TABLE, write_array_again
 from blurryscope.tma.edits import Table, with_edits
@@ -113,3 +114,25 @@ def with_kept_edits(found: Dearrayed, picture: SlidePicture, folder: Path) -> De
     log = read_edit_log(folder)
     log.refuse_other_size(folder, picture.size_px)
     return with_edits(found, picture, log.locked)
+
+
+CORRECTED = "corrected"
+"""The stamp that says which corrections of the first repeat a folder was named after."""
+
+
+def corrections_print(first: Path) -> str:
+    """Checksum of what was corrected in the first repeat: the others are named after it."""
+    locked = read_edit_log(first).locked
+    return fingerprint_of([state.model_dump() for state in locked.values()])
+
+
+def refuse_uncarried_corrections(folders: Sequence[Path]) -> None:
+    """Repeats that still have the names of before would be fused with tissue of other cores."""
+    current, none = corrections_print(folders[0]), fingerprint_of([])
+    behind = [folder for folder in folders[1:] if (stamp(folder, CORRECTED) or none) != current]
+    if behind:
+        raise InputError(
+            behind[0],
+            f"was named before {folders[0].name} was corrected",
+            "Carry the corrections over with `blurryscope run` or `blurryscope cores`, and the map",
+        )

@@ -63,8 +63,29 @@ def name_repeat(
     """Find and name the cores of a further scan of the slide that `first` shows.
 
     `settings.orientation` is taken as told; where it is None every turn is tried, and the one in
-    which the cores are recognised is taken.
+    which the cores are recognised is taken. Where a person has corrected the first scan, its
+    names are carried over by the tissue: the map would give the others the old ones.
     """
+    if not any(core.is_locked for core in first.cores):
+        return _name_by_map(mosaic, first, slide_map, settings, where)
+    corrected = _with_names_of_first(mosaic, first, settings, slide_map)
+    if corrected is not None:
+        return _judged(*corrected, first)
+    found = _name_by_map(mosaic, first, slide_map, settings, where)
+    reason = (
+        "The first repeat was corrected by hand, and its tissue is not recognised well enough here "
+        "to carry the names over: this repeat takes no part in the results"
+    )
+    return _asked(found, reason, agrees_with_first=False)
+
+
+def _name_by_map(
+    mosaic: Mosaic,
+    first: NamedScan,
+    slide_map: SlideMap | None,
+    settings: TmaSettings,
+    where: Path,
+) -> Dearrayed:
     names = slide_map or _map_of_names(first)
     tried: list[tuple[Recognition, Dearrayed]] = []
     refused: list[InputError] = []
@@ -96,24 +117,39 @@ def _carried(
     The map alone would have named this repeat otherwise, which is an alarm unless a person has
     already answered for the first scan what the map cannot tell.
     """
-    found = carry_names(mosaic, first, settings)
-    if found is None or settings.orientation not in {None, Orientation(found.grid.orientation)}:
+    carried = _with_names_of_first(mosaic, first, settings, slide_map)
+    if carried is None:
         return None
-    recognition = recognise(NamedScan(picture=mosaic, cores=found.cores, grid=found.grid), first)
-    if not recognition.is_proven:
-        return None
-    found = found if slide_map else _without_map(found, first)
+    found, recognition = carried
     if first.grid.confirmed_by_hand:
         return _judged(found, recognition, first)
     alarm = (
         "Tissue gives this repeat the names of the first scan, but the map alone would name it "
         "otherwise: are the names of the first right?"
     )
+    return _asked(found, alarm, agrees_with_first=True)
+
+
+def _with_names_of_first(
+    mosaic: Mosaic, first: NamedScan, settings: TmaSettings, slide_map: SlideMap | None
+) -> tuple[Dearrayed, Recognition] | None:
+    """A scan with the names of the first laid upon it; None where that is not proven."""
+    found = carry_names(mosaic, first, settings)
+    if found is None or settings.orientation not in {None, Orientation(found.grid.orientation)}:
+        return None
+    recognition = recognise(NamedScan(picture=mosaic, cores=found.cores, grid=found.grid), first)
+    if not recognition.is_proven:
+        return None
+    return (found if slide_map else _without_map(found, first)), recognition
+
+
+def _asked(found: Dearrayed, reason: str, *, agrees_with_first: bool) -> Dearrayed:
+    """Names that a person should look at, and why."""
     grid = found.grid.model_copy(
         update={
-            "agrees_with_first": True,
+            "agrees_with_first": agrees_with_first,
             "needs_confirmation": True,
-            "reasons": (alarm, *found.grid.reasons),
+            "reasons": (reason, *found.grid.reasons),
         }
     )
     return replace(found, grid=grid)

@@ -27,7 +27,13 @@ from blurryscope.basics.errors import InputError
 from blurryscope.basics.progress import Progress, silent
 from blurryscope.classify.predict import Classifier, load_model
 from blurryscope.pipeline.answers import named_as_answered, remember, remembered
-from blurryscope.pipeline.corrections import take_in_hand_edits, with_kept_edits
+from blurryscope.pipeline.corrections import (
+    CORRECTED,
+    corrections_print,
+    refuse_uncarried_corrections,
+    take_in_hand_edits,
+    with_kept_edits,
+)
 from blurryscope.pipeline.naming import name_repeat, name_scan, read_named_scan
 from blurryscope.pipeline.scoring import score, score_cores
 from blurryscope.pipeline.settings import RunSettings
@@ -151,13 +157,14 @@ def cores(
     """
     mosaics = [Mosaic(folder / MOSAIC) for folder in folders]
     told, size_px = settings, mosaics[0].size_px
+    for folder, mosaic in zip(folders, mosaics, strict=True):
+        take_in_hand_edits(folder, mosaic)
     known = remembered(folders[0], settings, slide_map, size_px)
     settings = known.settings
     prints = _core_fingerprints(folders, slide_map, map_path, settings)
     found: dict[int, Dearrayed] = {}
     first: NamedScan | None = None
     for at, (folder, mosaic) in enumerate(zip(folders, mosaics, strict=True)):
-        take_in_hand_edits(folder, mosaic)
         progress("find the cores", at / len(folders))
         if is_done(folder, "cores", prints[at], CORE_FILES):
             first = first or read_named_scan(folder, mosaic)
@@ -178,6 +185,7 @@ def cores(
             prints[at],
             _writing(dearrayed, mosaics[at], folders[at], slide_map, settings),
         )
+        redo(folders[at], CORRECTED, corrections_print(folders[0]), lambda: None)
     remember(folders[0], told, settings, slide_map, size_px, Author(at=SystemClock().utc_now()))
     progress("find the cores", 1.0)
     return settings
@@ -297,10 +305,11 @@ def _score_folder(
 ) -> Path:
     """Score a slide's folder again; its tables are replaced unless another one is named."""
     folders = scanned_folders(slide_dir)
-    for folder in folders:
-        take_in_hand_edits(folder, Mosaic(folder / MOSAIC))
     if not folders:
         raise InputError(slide_dir, "holds no stitched slide", "Stitch a film: blurryscope stitch")
+    for folder in folders:
+        take_in_hand_edits(folder, Mosaic(folder / MOSAIC))
+    refuse_uncarried_corrections(folders)
     settings = RunSettings(model=classifier.name)
     name = _name_of(slide_dir)
     if out is None:
@@ -343,7 +352,7 @@ def _core_fingerprints(
             told_map,
             asdict(settings.tma if at == 0 else settings.tma_of_repeat(at + 1)),
             read_edit_log(folder).unlock_count,
-            None if at == 0 else [first, asdict(settings.tma)],
+            None if at == 0 else [first, asdict(settings.tma), corrections_print(folders[0])],
         )
         for at, folder in enumerate(folders)
     ]
