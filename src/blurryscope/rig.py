@@ -12,8 +12,9 @@ import pydantic
 from blurryscope.artifacts.whole import present_file
 from blurryscope.basics.clock import SystemClock
 from blurryscope.basics.errors import InputError
-from blurryscope.devices.contracts import Camera, CameraSettings, Stage
+from blurryscope.devices.contracts import CameraSettings
 from blurryscope.devices.grbl_stage import GrblStage
+from blurryscope.devices.uvc_camera import UvcCamera
 from blurryscope.scan.bench import FocusSearch
 from blurryscope.scan.drive import Microscope
 from blurryscope.scan.plan import FieldOfView
@@ -24,8 +25,10 @@ from blurryscope.simulator.slide import SlideDesign
 
 SIMULATED = "simulated"
 _REMEDY = "Correct it; docs/how-to/scan.md shows a rig.toml"
-_FAST = 50.0
+_FAST = 20.0
 """How many times faster than real time a simulated microscope runs at most."""
+_SLOWEST_FRAME_S = 60.0
+"""Of real time: a busy computer may take long to draw the cores that a frame shows first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,12 +44,12 @@ class SimulatedSlide:
 class RealDevices:
     """What hangs on which port."""
 
-    stage_driver: Literal["grbl", "marlin"]
     stage_port: str
+    """Of a stage that speaks GRBL: `/dev/ttyACM0`, `COM3`."""
     profile: dict[int, float] = field(default_factory=dict)
     """Settings of the controller by number, compared when it is opened."""
-    camera_driver: Literal["uvc"]
     camera_device: str
+    """Of a USB camera: `/dev/video0`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,11 +66,6 @@ class Rig:
     folder: Path | None
     """Where its calibration lies; None lays it beside the results."""
 
-    @property
-    def is_simulated(self) -> bool:
-        """Whether time waits for the computer; nothing else above may depend on it."""
-        return isinstance(self.devices, SimulatedSlide)
-
     @contextmanager
     def opened(self) -> Iterator[Microscope]:
         """Open stage and camera, set and lock the camera; all is closed again at the end."""
@@ -75,7 +73,7 @@ class Rig:
             if isinstance(self.devices, SimulatedSlide):
                 scope = _open_simulated(self.name, self.devices, stack)
             else:
-                scope = _open_real(self.name, self.devices, stack)
+                scope = _open_real(self.name, self.devices, self.camera, stack)
             scope.camera.configure(self.camera)
             yield scope
 
@@ -109,10 +107,8 @@ def _rig_of(stored: "_RigOnDisk", path: Path) -> Rig:
     return Rig(
         name=stored.name,
         devices=RealDevices(
-            stage_driver=stored.stage.driver,
             stage_port=stored.stage.port,
             profile={int(number): value for number, value in stored.stage.settings.items()},
-            camera_driver=camera.driver,
             camera_device=camera.device,
         ),
         camera=CameraSettings(
@@ -168,7 +164,7 @@ def _simulated(
 
 
 def _open_simulated(name: str, devices: SimulatedSlide, stack: ExitStack) -> Microscope:
-    clock = stack.enter_context(FastClock(devices.speed))
+    clock = stack.enter_context(FastClock(devices.speed, bound_lasts_s=_SLOWEST_FRAME_S))
     rig = SimulatedRig(devices.design, clock, RigSettings(scan=devices.scan))
     stack.enter_context(rig)
     return Microscope(
@@ -176,17 +172,13 @@ def _open_simulated(name: str, devices: SimulatedSlide, stack: ExitStack) -> Mic
     )
 
 
-def _open_real(name: str, devices: RealDevices, stack: ExitStack) -> Microscope:
+def _open_real(
+    name: str, devices: RealDevices, asked: CameraSettings, stack: ExitStack
+) -> Microscope:
     clock = SystemClock()
-    stage: Stage = GrblStage(devices.stage_port, clock=clock, profile=devices.profile)
-    camera: Camera = _real_camera(devices)
+    stage = GrblStage(devices.stage_port, clock=clock, profile=devices.profile)
+    camera = UvcCamera(devices.camera_device, asked, clock=clock)
     return Microscope(name, stack.enter_context(stage), stack.enter_context(camera), clock)
-
-
-def _real_camera(devices: RealDevices) -> Camera:
-    from blurryscope.devices.uvc_camera import UvcCamera
-
-    return UvcCamera(devices.camera_device)
 
 
 class _Strict(pydantic.BaseModel):
@@ -194,7 +186,7 @@ class _Strict(pydantic.BaseModel):
 
 
 class _StageOnDisk(_Strict):
-    driver: Literal["grbl", "marlin"] = "grbl"
+    driver: Literal["grbl"] = "grbl"
     port: str = pydantic.Field(min_length=1)
     settings: dict[str, float] = pydantic.Field(default={})
     """GRBL's `$` settings by number, such as "100" = 1600."""

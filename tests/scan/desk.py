@@ -36,7 +36,7 @@ THREE_LANES = ScanPlan(
 @contextmanager
 def rig_of(slide: SlideDesign = SLIDE) -> Iterator[SimulatedRig]:
     """The microscope on the table, switched on."""
-    clock = FastClock(50)
+    clock = FastClock(20, bound_lasts_s=60.0)
     with clock, SimulatedRig(slide, clock, RigSettings(scan=SCAN)) as rig:
         yield rig
 

@@ -104,7 +104,6 @@ def scan(
 
     Example: blurryscope scan --rig rig.toml --plan plan.toml --out slide-1
     """
-    from blurryscope.pipeline.live import LiveSettings
     from blurryscope.pipeline.microscopy import Session, load_calibrated, scan_slides
     from blurryscope.rig import load_rig
     from blurryscope.scan.calibration import FILE
@@ -120,14 +119,11 @@ def scan(
         else:
             known = _calibrate(scope, rig, order, folder, progress)
             _show_calibration(known.record)
-        # A simulated camera waits for the computer; a real one does not.
-        live = LiveSettings(queue_frames=60, patience_s=None) if rig.is_simulated else LiveSettings()
         session = Session(
             scope=scope,
             known=known,
             controls=controls,
             on_status=_reporter(progress),
-            live=live,
             settings=settings,
             progress=progress,
         )

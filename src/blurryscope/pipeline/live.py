@@ -1,5 +1,6 @@
 """Stitching while the scan runs: frames wait in a queue, a second thread takes them."""
 
+import math
 import queue
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -20,9 +21,8 @@ class LiveSettings:
 
     queue_frames: int = 900
     """Half a minute of film."""
-    patience_s: float | None = 0.05
-    """How long a frame waits for room before live stitching is given up; None waits for ever, as
-    only a simulated camera can."""
+    patience_s: float = 0.05
+    """How long a frame waits for room before live stitching is given up: the camera waits too."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +70,7 @@ class LiveStitch:
         trace: TracebackType | None,
     ) -> None:
         self._is_given_up = True
-        self._offer(None)
+        self._offer(None, self._patience_s)
         self._helper.shutdown()
 
     def take(self, frame: CameraFrame) -> None:
@@ -79,13 +79,13 @@ class LiveStitch:
             return
         if self._first_s is None:
             self._first_s = frame.time_s
-        if not self._offer(replace(frame, time_s=frame.time_s - self._first_s)):
+        if not self._offer(replace(frame, time_s=frame.time_s - self._first_s), self._patience_s):
             self._is_given_up = True
         self._last_s = time.monotonic()
 
     def finish(self) -> LiveResult:
         """Wait for the mosaic."""
-        if self._is_given_up or not self._offer(None):
+        if self._is_given_up or not self._offer(None, math.inf):
             reason = self._failure() or "the computer could not keep up with the camera"
             return LiveResult(is_whole=False, waited_s=0.0, reason=reason)
         error = self._work.exception()
@@ -100,7 +100,7 @@ class LiveStitch:
         error = self._work.exception() if self._work.done() else None
         return "" if error is None else str(error)
 
-    def _offer(self, frame: CameraFrame | None) -> bool:
+    def _offer(self, frame: CameraFrame | None, patience_s: float) -> bool:
         """Put a frame into the queue; False if nobody will ever take it."""
         begun_s = time.monotonic()
         while not self._work.done():
@@ -108,7 +108,7 @@ class LiveStitch:
                 self._queue.put(frame, timeout=0.02)
             except queue.Full:
                 waited_s = time.monotonic() - begun_s
-                if self._patience_s is not None and waited_s > self._patience_s:
+                if waited_s > patience_s:
                     return False
             else:
                 return True

@@ -90,22 +90,21 @@ class Bench:
 
     def cross(self, target: StagePoint) -> PixelFit:
         """Pixel size and rotation from moves and stops: first small ones, then wide ones."""
-        middle = self.seen_at(target)
-        reach = round(_FIRST_REACH * min(middle.shape))
+        short_px = min(self._flat.shape)
+        reach = round(_FIRST_REACH * short_px)
         wide = Search(reach_x_px=reach, reach_y_px=reach)
-        rough = self._cross_of(target, middle, _FIRST_STEP_UM, lambda _: wide)
-        arm_um = _CROSS_FRACTION * min(middle.shape) * rough.pixel_size_um
+        rough = self._cross_of(target, _FIRST_STEP_UM, lambda _: wide)
+        arm_um = _CROSS_FRACTION * short_px * rough.pixel_size_um
 
         def expected(step: tuple[float, float]) -> Search:
             x_px, y_px = rough.displacement_px(*step)
             return Search(x_px=x_px, y_px=y_px, reach_x_px=24, reach_y_px=24)
 
-        return self._cross_of(target, middle, arm_um, expected)
+        return self._cross_of(target, arm_um, expected)
 
     def _cross_of(
         self,
         target: StagePoint,
-        middle: NDArray[np.float32],
         arm_um: float,
         search: Callable[[tuple[float, float]], Search],
     ) -> PixelFit:
@@ -114,6 +113,7 @@ class Bench:
         for x, y in _CROSS:
             step = (x * arm_um, y * arm_um)
             there = replace(target, x_um=target.x_um + step[0], y_um=target.y_um + step[1])
+            middle = self.seen_at(target)  # each time anew, for stages wander
             found = find_displacement(middle, self.seen_at(there), search(step))
             if found is not None:
                 steps.append(step)

@@ -149,12 +149,13 @@ class Calibration:
 def doubts(calibration: Calibration) -> list[str]:
     """What of a calibration is worse than a scan can take; empty if all is well."""
     c = calibration
+    residual_um = c.pixels.residual_px * c.pixels.pixel_size_um
     limits = (
         (c.home.repeatability_um, 20.0, "homing comes back to within {:.1f} µm only"),
         (abs(c.steps.anisotropy_fraction), 0.02, "a µm of x and one of y differ by {:.1%}"),
         (abs(c.steps.skew_deg), 1.0, "the axes are {:.2f}° off a right angle"),
         (abs(c.steps.ruler_error_fraction or 0), 0.01, "steps per mm are wrong by {:.1%}"),
-        (c.pixels.residual_px, 2.0, "moves and stops leave {:.1f} px unexplained"),
+        (residual_um, 6.0, "moves and stops leave {:.1f} µm unexplained"),
         (c.pixels.disagreement_fraction, 0.02, "pixel sizes at rest and at speed differ by {:.1%}"),
         (c.strip.spread_fraction, 0.06, "steps of the content at speed vary by {:.1%}"),
         (c.backlash.spread_um, 5.0, "the backlash varies by {:.1f} µm"),

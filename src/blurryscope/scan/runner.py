@@ -13,7 +13,7 @@ from blurryscope.artifacts.provenance import current_versions
 from blurryscope.artifacts.recording import Recording, write_recording
 from blurryscope.basics.errors import BlurryScopeError
 from blurryscope.devices.contracts import StageMode, StagePoint, StageStatus
-from blurryscope.devices.errors import DeviceError
+from blurryscope.devices.errors import CameraFrozenError, DeviceError
 from blurryscope.devices.jpeg import JpegFilm
 from blurryscope.scan.drive import Microscope, drive
 from blurryscope.scan.film_parts import FILM, PARTS, join_parts, part_name
@@ -35,6 +35,8 @@ from blurryscope.scan.watches import FocusWatch, LivePicture, Recorder, lost_wor
 JOURNAL = "journal.jsonl"
 LIVE_PICTURE = "live.jpg"
 _PAUSE_LOOK_S = 0.1
+_PATIENCE_S = 2.5
+"""Without a frame; the camera itself gives up after two seconds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,6 +120,8 @@ class _Run:
         self._part = part_name(len(past.parts) + 1)
         self._state = ScanState.OPENING
         self._note = ""
+        self._seen = (-1, 0.0)
+        """How many frames there were, and when that changed."""
         self._recorder: Recorder | None = None
         self._filming: Filming | None = None
         portrait = job.plan.field.is_portrait
@@ -278,7 +282,22 @@ class _Run:
         self._watched.controls.check()
         if self._filming is not None:
             self._filming.check()
+        self._refuse_frozen()
         self._tell()
+
+    def _refuse_frozen(self) -> None:
+        """Whatever holds the frames up, lanes that nobody films are not scanned."""
+        recorder, now_s = self._recorder, self._scope.clock.monotonic_s()
+        if recorder is None or not recorder.is_on:
+            self._seen = (-1, now_s)
+        elif recorder.frame_count != self._seen[0]:
+            self._seen = (recorder.frame_count, now_s)
+        elif now_s - self._seen[1] > _PATIENCE_S:
+            raise CameraFrozenError(
+                self._scope.camera.name,
+                f"has brought no frame for {now_s - self._seen[1]:.0f} s",
+                "Check the camera and what else the computer does, and run the command again",
+            )
 
     # Telling
 

@@ -17,7 +17,6 @@ _REACTS_IN_S = 0.05
 _REACTION_LASTS_S = 0.02
 """Who wakes up has this much real time to act before the clock passes `_REACTS_IN_S`."""
 _BOUND_LASTS_S = 5.0
-"""Of real time: a limit that nobody renews must not stop the world for ever."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +36,16 @@ class FastClock:
     """
 
     def __init__(
-        self, speed: float = 50.0, start: datetime = datetime(2026, 1, 1, tzinfo=UTC)
+        self,
+        speed: float = 50.0,
+        start: datetime = datetime(2026, 1, 1, tzinfo=UTC),
+        bound_lasts_s: float = _BOUND_LASTS_S,
     ) -> None:
+        """`bound_lasts_s` of real time: a limit that nobody renews must not stop the world."""
         if speed <= 0:
             raise ValueError(f"speed must be positive, got {speed}")
         self._speed = speed
+        self._bound_lasts_s = bound_lasts_s
         self._start = start
         self._now_s = 0.0
         self._changed = threading.Condition()
@@ -101,7 +105,7 @@ class FastClock:
         """Time does not pass `limit_s` until the owner says another limit, or lets go.
 
         While the thread that said it sleeps on this clock its limits do not count, for it could
-        never lift them; nor after `_BOUND_LASTS_S` of real time.
+        never lift them; nor after `bound_lasts_s` of real time.
         """
         with self._changed:
             self._bounds[owner] = _Bound(limit_s, threading.get_ident(), time.monotonic())
@@ -127,7 +131,7 @@ class FastClock:
         bounds_s = [
             bound.limit_s
             for bound in self._bounds.values()
-            if bound.thread not in self._sleepers and bound.said_s > real_s - _BOUND_LASTS_S
+            if bound.thread not in self._sleepers and bound.said_s > real_s - self._bound_lasts_s
         ]
         reactions_s = [
             woke_s + _REACTS_IN_S

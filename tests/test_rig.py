@@ -1,0 +1,94 @@
+from pathlib import Path
+
+import pytest
+
+from blurryscope.basics.errors import InputError, MissingInputError
+from blurryscope.devices.errors import DeviceMissingError
+from blurryscope.rig import RealDevices, SimulatedSlide, load_rig
+
+REAL = """
+name = "bench 1"
+
+[stage]
+driver = "grbl"
+port = "no-such-port"
+settings = { 100 = 1600, 110 = 600 }
+
+[camera]
+device = "no-such-camera"
+exposure_s = 0.0078
+
+[focus]
+start_um = -4000
+"""
+SIMULATED = """
+name = "toy"
+
+[simulated]
+preset = "plain"
+shrink = 4
+rows = 1
+columns = 2
+"""
+
+
+def rig_file(folder: Path, text: str) -> str:
+    path = folder / "rig.toml"
+    path.write_text(text, encoding="utf-8")
+    return str(path)
+
+
+def test_a_real_rig_is_read(tmp_path: Path) -> None:
+    rig = load_rig(rig_file(tmp_path, REAL))
+    assert rig.devices == RealDevices(
+        stage_port="no-such-port", profile={100: 1600, 110: 600}, camera_device="no-such-camera"
+    )
+    assert rig.focus.start_um == -4000
+    assert rig.folder == tmp_path / "rig-calibration"
+
+
+def test_hardware_that_is_not_there_is_told_by_name(tmp_path: Path) -> None:
+    rig = load_rig(rig_file(tmp_path, REAL))
+    with pytest.raises(DeviceMissingError, match="no-such-port"), rig.opened():
+        pass
+
+
+def test_a_simulated_rig_opens_like_a_real_one(tmp_path: Path) -> None:
+    rig = load_rig(rig_file(tmp_path, SIMULATED))
+    assert isinstance(rig.devices, SimulatedSlide)
+    assert rig.devices.scan.camera.rows == 120
+    with rig.opened() as scope:
+        assert not scope.stage.status().is_homed
+        assert scope.camera.settings.rows == 120
+        assert scope.camera.settings.exposure_s == pytest.approx(0.0078)
+
+
+def test_everybody_has_the_simulated_microscope() -> None:
+    rig = load_rig("simulated")
+    assert isinstance(rig.devices, SimulatedSlide)
+    assert rig.folder is None
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "place"),
+    [
+        ("port =", "prot =", "stage.port"),
+        ("100 = 1600", "steps = 1600", "go by number"),
+        ("exposure_s = 0.0078", "exposure_s = 0", "camera.exposure_s"),
+        ("[camera]", "[[camera]]", "camera"),
+        ('driver = "grbl"', 'driver = "abacus"', "stage.driver"),
+        ('name = "bench 1"', 'name = "bench 1', "no TOML"),
+    ],
+)
+def test_a_rig_that_cannot_be_used_is_refused_by_its_place(
+    tmp_path: Path, old: str, new: str, place: str
+) -> None:
+    with pytest.raises(InputError, match=place):
+        load_rig(rig_file(tmp_path, REAL.replace(old, new)))
+
+
+def test_a_rig_without_devices_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="neither"):
+        load_rig(rig_file(tmp_path, 'name = "empty"'))
+    with pytest.raises(MissingInputError):
+        load_rig(str(tmp_path / "none.toml"))
