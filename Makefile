@@ -26,8 +26,8 @@ test-all: .venv/installed .venv/npm
 	$(BIN)/pytest -n 2 -m ""
 
 check: .venv/installed
-	$(BIN)/ruff format --check src firmware tests benchmarks
-	$(BIN)/ruff check src firmware tests benchmarks
+	$(BIN)/ruff format --check src firmware hardware tests benchmarks
+	$(BIN)/ruff check src firmware hardware tests benchmarks
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 

@@ -1,4 +1,4 @@
-"""The whole microscope in space, bought parts as plain bodies: does anything touch anything?"""
+"""The whole microscope in space, bought parts as plain bodies, to see what comes near what."""
 
 from build123d import Align, Box, Compound, Cylinder, Part, Pos, Rot
 
@@ -14,7 +14,7 @@ from hardware.parts import (
 
 
 def linear_module(length: float, carriage_at: float, sizes: Dimensions) -> Part:
-    """A linear module along X on its foot, from its near end at X = 0; the motor is at the far end."""
+    """A linear module along X on its foot, from its near end at X = 0; the motor is beyond."""
     low = sizes.module_height - 10
     near = (Align.MIN, Align.CENTER, Align.MIN)
     part = Box(length, sizes.module_width, low, align=near)

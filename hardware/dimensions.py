@@ -1,7 +1,7 @@
 """Every measure of the microscope, in one place, in mm. Measure what you bought and change it here.
 
-X runs along the lanes, Y across them towards the user, Z up. Zero is where the optical axis meets
-the top of the slide holder's ledge, on which the slide lies.
+X runs along the lanes, to the left of somebody who sits before it, Y across them towards the user,
+Z up. Zero is where the optical axis meets the ledge on which the slide lies.
 """
 
 from dataclasses import dataclass

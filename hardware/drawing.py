@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from build123d import Edge, GeomType, Shape, ShapeList
 
-SAMPLES = 12
+SAMPLES = 24
 """Points along a curved edge."""
 GAP_MM = 14.0
 MARGIN_MM = 16.0
@@ -21,6 +21,8 @@ class View:
     title: str
     visible: list[Line]
     hidden: list[Line]
+    is_square: bool
+    """Seen along an axis, so that lengths can be read off."""
 
     @property
     def box(self) -> tuple[float, float, float, float]:
@@ -55,7 +57,12 @@ def view_of(
     middle = part.bounding_box().center()
     seen_from = (middle.X + eye[0], middle.Y + eye[1], middle.Z + eye[2])
     visible, hidden = part.project_to_viewport(seen_from, up, middle)
-    return View(title=title, visible=_lines(visible), hidden=_lines(hidden) if with_hidden else [])
+    return View(
+        title=title,
+        visible=_lines(visible),
+        hidden=_lines(hidden) if with_hidden else [],
+        is_square=eye.count(0.0) == 2,
+    )
 
 
 def sheet(name: str, views: Iterable[View]) -> str:
@@ -72,8 +79,10 @@ def sheet(name: str, views: Iterable[View]) -> str:
         body += [_path(line, "visible") for line in view.visible]
         body.append("</g>")
         middle = x + (right - left) / 2
-        body.append(f'<text x="{middle:.2f}" y="{floor + 11:.2f}" class="title">{view.title}</text>')
-        if view.title != "oblique":
+        body.append(
+            f'<text x="{middle:.2f}" y="{floor + 11:.2f}" class="title">{view.title}</text>'
+        )
+        if view.is_square:
             body += _measures(x, floor, right - left, top - bottom)
         x += right - left + GAP_MM
     width, height = x - GAP_MM + MARGIN_MM, tallest + 2 * MARGIN_MM + 12
@@ -102,7 +111,7 @@ def _lines(edges: ShapeList[Edge]) -> list[Line]:
 
 
 def _path(line: Line, kind: str) -> str:
-    points = "L".join(f"{x:.2f} {y:.2f}" for x, y in line)
+    points = "L".join(f"{x:.1f} {y:.1f}" for x, y in line)
     return f'<path class="{kind}" d="M{points}"/>'
 
 
@@ -116,8 +125,8 @@ def _page(width: float, height: float, body: list[str]) -> str:
     )
     return "\n".join(
         [
-            f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:.1f}mm" height="{height:.1f}mm" '
-            f'viewBox="0 0 {width:.1f} {height:.1f}">',
+            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.1f} {height:.1f}" '
+            f'width="{width:.1f}mm" height="{height:.1f}mm">',
             f"<style>{style}</style>",
             '<rect width="100%" height="100%" fill="#fff"/>',
             *body,

@@ -39,19 +39,22 @@ def slide_holder(sizes: Dimensions) -> Part:
     part -= Box(pocket_x - 2 * sizes.ledge, pocket_y - 2 * sizes.ledge, 40)
     part -= _finger_slots(pocket_x, sizes)
     nose = Cylinder(1.2, thick, align=ON_FLOOR)
-    part += Pos(pocket_x / 2 + 0.6, 3 - sizes.slide_width / 2, bottom) * nose
+    part += Pos(pocket_x / 2 + 0.5, 3 - sizes.slide_width / 2, bottom) * nose
     holes = Cylinder(sizes.screw_hole / 2, 40)
     part -= Pos(0, sizes.arm_reach, 0) * (GridLocations(*[sizes.carriage_holes] * 2, 2, 2) * holes)
     return part
 
 
 def _finger_slots(pocket_x: float, sizes: Dimensions) -> Part:
-    """Cut a finger free at the right end of the frame, 1.2 mm thick; its nose presses the slide."""
+    """Cut a finger free at the right end of the frame, 1.6 mm thick; its nose presses the slide."""
     right = pocket_x / 2
     lower = 1.5 - sizes.slide_width / 2
-    slot = Pos(right + 2.4, lower, 0) * Box(2.4, 22, 40, align=(Align.CENTER, Align.MIN, Align.CENTER))
-    end = Pos(right + 0.6, lower, 0) * Box(6, 1.2, 40, align=(Align.CENTER, Align.MAX, Align.CENTER))
-    return slot + end
+    above = (Align.CENTER, Align.MIN, Align.CENTER)
+    behind = Pos(right + 2.8, lower, 0) * Box(2.4, 20, 40, align=above)
+    before = Pos(right - sizes.ledge / 2, lower, 0) * Box(sizes.ledge + 0.01, 20, 40, align=above)
+    end_align = (Align.MIN, Align.MAX, Align.CENTER)
+    end = Pos(right - sizes.ledge, lower, 0) * Box(sizes.ledge + 4, 1.2, 40, align=end_align)
+    return behind + before + end
 
 
 def cross_bracket(sizes: Dimensions) -> Part:
@@ -118,14 +121,14 @@ def _four(hole: Part, spacing: float) -> Part:
 def condenser(sizes: Dimensions) -> Part:
     """The lamp's post: star board below, diffuser and lens on top, just under the slide holder."""
     height = sizes.condenser_height
-    outer = sizes.lens_diameter / 2 + 5
+    outer = sizes.lens_diameter / 2 + 7
     part = Cylinder(outer, height, align=ON_FLOOR)
     part += Box(60, 40, 5, align=ON_FLOOR)
     part -= Pos(0, 0, 5) * Cylinder(sizes.lens_diameter / 2 - 2, height, align=ON_FLOOR)
     seat = sizes.lens_diameter / 2 + sizes.play
     depth = sizes.lens_edge + 2 + 0.5  # lens and diffuser
     part -= Pos(0, 0, height - depth) * Cylinder(seat, depth + 1, align=ON_FLOOR)
-    star = Box(sizes.star_diameter + 4, outer * 3, 26, align=(Align.CENTER, Align.MAX, Align.MIN))
+    star = Box(sizes.star_diameter + 2, outer * 3, 26, align=(Align.CENTER, Align.MAX, Align.MIN))
     shelf = height - 46
     part -= Pos(0, sizes.star_diameter / 2 + 1, shelf) * star  # the star's heat sink slides in
     part -= Locations((-24, 0, 0), (24, 0, 0)) * Cylinder(2.7, 20)

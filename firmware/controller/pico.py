@@ -26,8 +26,8 @@ SETUP_PIN = 22
 FIFO_DEBUG = 0x5020_0008
 """Register FDEBUG of PIO 0: bits 24 to 26 say that a state machine has waited for a word."""
 STARVED = 0b111 << 24
-LAMP_HZ = 40_000
-"""Faster than the camera reads a row, so that rows do not differ in brightness."""
+LAMP_HZ = 20_000
+"""The most that the lamp's driver follows; a row's exposure of 8 ms averages over 160 periods."""
 HANG_MS = 2000
 OUTPUT_LIMIT = 4096
 BYTES_A_POLL = 32
