@@ -129,10 +129,11 @@ def test_a_map_with_one_row_too_many_or_two_columns_swapped_is_noticed() -> None
 
 
 @pytest.mark.slow
-def test_damaged_slides_of_random_design_hold_no_silent_error() -> None:
+@pytest.mark.parametrize("first", [1000, 1100, 1200])
+def test_damaged_slides_of_random_design_hold_no_silent_error(first: int) -> None:
     verdicts = []
-    for seed in range(1000, 1030):
+    for seed in range(first, first + 7):
         trial = random_trial(seed)
         verdicts.append(judged(trial, find_cores(trial.picture, trial.slide_map, trial.settings)))
     assert not any(verdict.is_silent_error for verdict in verdicts)
-    assert sum(verdict.is_asked for verdict in verdicts) <= 10
+    assert sum(verdict.is_asked for verdict in verdicts) <= 2
