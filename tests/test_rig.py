@@ -10,7 +10,7 @@ REAL = """
 name = "bench 1"
 
 [stage]
-driver = "grbl"
+speaks = "grbl"
 port = "no-such-port"
 settings = { 100 = 1600, 110 = 600 }
 
@@ -76,7 +76,7 @@ def test_everybody_has_the_simulated_microscope() -> None:
         ("100 = 1600", "steps = 1600", "go by number"),
         ("exposure_s = 0.0078", "exposure_s = 0", "camera.exposure_s"),
         ("[camera]", "[[camera]]", "camera"),
-        ('driver = "grbl"', 'driver = "abacus"', "stage.driver"),
+        ('speaks = "grbl"', 'speaks = "abacus"', "stage.speaks"),
         ('name = "bench 1"', 'name = "bench 1', "no TOML"),
     ],
 )

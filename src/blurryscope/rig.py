@@ -12,8 +12,9 @@ import pydantic
 from blurryscope.artifacts.whole import present_file
 from blurryscope.basics.clock import SystemClock
 from blurryscope.basics.errors import InputError
-from blurryscope.devices.contracts import CameraSettings
+from blurryscope.devices.contracts import CameraSettings, Stage
 from blurryscope.devices.grbl_stage import GrblStage
+from blurryscope.devices.marlin_stage import MarlinStage
 from blurryscope.devices.uvc_camera import UvcCamera
 from blurryscope.scan.bench import FocusSearch
 from blurryscope.scan.drive import Microscope
@@ -45,7 +46,8 @@ class RealDevices:
     """What hangs on which port."""
 
     stage_port: str
-    """Of a stage that speaks GRBL: `/dev/ttyACM0`, `COM3`."""
+    """`/dev/ttyACM0`, `COM3`."""
+    speaks: Literal["grbl", "marlin"] = "grbl"
     profile: dict[int, float] = field(default_factory=dict)
     """Settings of the controller by number, compared when it is opened."""
     camera_device: str
@@ -108,6 +110,7 @@ def _rig_of(stored: "_RigOnDisk", path: Path) -> Rig:
         name=stored.name,
         devices=RealDevices(
             stage_port=stored.stage.port,
+            speaks=stored.stage.speaks,
             profile={int(number): value for number, value in stored.stage.settings.items()},
             camera_device=camera.device,
         ),
@@ -176,7 +179,9 @@ def _open_real(
     name: str, devices: RealDevices, asked: CameraSettings, stack: ExitStack
 ) -> Microscope:
     clock = SystemClock()
-    stage = GrblStage(devices.stage_port, clock=clock, profile=devices.profile)
+    stage: Stage = GrblStage(devices.stage_port, clock=clock, profile=devices.profile)
+    if devices.speaks == "marlin":
+        stage = MarlinStage(devices.stage_port, clock=clock)
     camera = UvcCamera(devices.camera_device, asked, clock=clock)
     return Microscope(name, stack.enter_context(stage), stack.enter_context(camera), clock)
 
@@ -186,7 +191,7 @@ class _Strict(pydantic.BaseModel):
 
 
 class _StageOnDisk(_Strict):
-    driver: Literal["grbl"] = "grbl"
+    speaks: Literal["grbl", "marlin"] = "grbl"
     port: str = pydantic.Field(min_length=1)
     settings: dict[str, float] = pydantic.Field(default={})
     """GRBL's `$` settings by number, such as "100" = 1600."""

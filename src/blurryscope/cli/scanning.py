@@ -41,7 +41,15 @@ Pictures = Annotated[
 
 
 @app.command()
-def plan(plan_path: PlanArgument, calibration: Record = None, pictures: Pictures = None) -> None:
+def plan(
+    plan_path: PlanArgument,
+    calibration: Record = None,
+    pictures: Pictures = None,
+    useq: Annotated[
+        Path | None,
+        typer.Option("--useq", help="Folder for stop-and-stare sequences, as useq-schema JSON."),
+    ] = None,
+) -> None:
     """Show what a plan costs and yields, or why it cannot work. Nothing moves.
 
     Example: blurryscope plan plan.toml --pictures plans
@@ -50,6 +58,7 @@ def plan(plan_path: PlanArgument, calibration: Record = None, pictures: Pictures
     from blurryscope.scan.plan_file import read_plan
     from blurryscope.scan.plan_picture import plan_picture
     from blurryscope.scan.refusals import refuse
+    from blurryscope.scan.useq_export import to_useq
 
     order = read_plan(plan_path)
     field = _field_for(order, calibration)
@@ -61,6 +70,10 @@ def plan(plan_path: PlanArgument, calibration: Record = None, pictures: Pictures
             target = pictures / f"{slide.name}.svg"
             write_text_whole(target, plan_picture(each, slide.name, None, slide.focus_um))
             print(f"picture: {target}")
+        if useq is not None:
+            target = useq / f"{slide.name}.json"
+            write_text_whole(target, to_useq(each, slide.name))
+            print(f"sequence: {target}")
 
 
 @app.command()

@@ -21,7 +21,7 @@ _TISSUE = 0.3
 _BASELINE_LANES = 5
 _BLURRED = 0.5
 """Of the usual fineness: beyond a depth of field from the focus it halves."""
-_MOST_LOST = 0.01
+_MOST_LOST = 0.02
 
 
 class Recorder:

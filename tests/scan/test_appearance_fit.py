@@ -1,0 +1,73 @@
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from blurryscope.devices.contracts import CameraFrame
+from blurryscope.devices.jpeg import JpegPicture, to_jpeg
+from blurryscope.scan.appearance_fit import fit_flat_field, sharpness, tissue_fraction
+from blurryscope.scan.optical_fit import peak_of
+from blurryscope.scan.watches import FocusWatch, lost_words
+from tests.scan.conftest import Bench, straight
+
+Luma = NDArray[np.uint8]
+EVEN = np.ones((240, 320), np.float32)
+
+
+def test_the_flat_field_is_that_of_the_camera_whatever_dust_lies_on_the_slide(bench: Bench) -> None:
+    times_s = [number / 30 for number in range(12)]
+    glass = bench.pictures(straight((300.0, -900.0), 1000.0), times_s)
+    glass[3][100:160, 100:160] = 20  # a hair that only one frame shows
+    flat = fit_flat_field(glass)
+    assert flat.falloff_fraction == pytest.approx(bench.camera.shading_fraction, abs=0.05)
+    assert flat.uncertainty_fraction < 0.01
+    left = np.mean(glass[:3], axis=0) / flat.gain
+    assert np.std(left.mean(axis=2)) < 1.5
+
+
+def test_too_few_frames_make_no_flat_field(bench: Bench) -> None:
+    with pytest.raises(ValueError, match="six frames"):
+        fit_flat_field(bench.pictures(straight((300.0, -900.0), 0.0), [0.0]))
+
+
+def test_the_sharpest_height_is_found_by_detail_across_the_scan(bench: Bench) -> None:
+    core = bench.slide.cores[1]
+    heights_um = np.arange(-60.0, 61.0, 10.0)
+    seen = bench.lumas(straight((core.x_um, core.y_um), 0.0), [0.0])[0]
+    values = []
+    for z_um in heights_um:
+        sigma_px = 0.3 + abs(z_um - 13.0) / 12.0  # a depth of field of 12 µm, in focus at 13
+        values.append(sharpness(blurred(seen, sigma_px), EVEN, along_rows=True))
+    assert peak_of(heights_um, np.array(values))[0] == pytest.approx(13.0, abs=5.0)
+
+
+def test_motion_blur_along_the_scan_does_not_pass_for_a_lost_focus(bench: Bench) -> None:
+    core = bench.slide.cores[1]
+    watch = FocusWatch(flat=EVEN, glass=230.0, is_portrait=True)
+    moving = bench.lumas(straight((core.x_um - 100, core.y_um), 5000.0), [0.02])[0]
+    assert tissue_fraction(moving, 230.0) > 0.5
+    for luma in (moving, moving):
+        watch.take(frame_of(luma))
+        assert watch.end_lane() is None
+    watch.take(frame_of(blurred(moving, 4.0)))
+    assert "out of focus" in (watch.end_lane() or "")
+
+
+def test_a_lane_without_tissue_says_nothing_of_the_focus() -> None:
+    watch = FocusWatch(flat=EVEN, glass=230.0, is_portrait=True)
+    watch.take(frame_of(np.full((240, 320), 230, np.uint8)))
+    assert watch.end_lane() is None
+
+
+def test_more_than_two_percent_of_lost_frames_is_told() -> None:
+    assert lost_words(1, 200) is None
+    assert lost_words(5, 95) == "5 frames lost, 5% of the lane"
+
+
+def blurred(luma: Luma, sigma_px: float) -> Luma:
+    return np.asarray(cv2.GaussianBlur(luma, (0, 0), sigma_px), np.uint8)
+
+
+def frame_of(luma: Luma) -> CameraFrame:
+    jpeg = to_jpeg(np.repeat(luma[..., None], 3, axis=2))
+    return CameraFrame(index=0, time_s=0.0, picture=JpegPicture(0, 0.0, jpeg), jpeg=jpeg)
