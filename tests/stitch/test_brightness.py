@@ -2,9 +2,8 @@ import numpy as np
 import pytest
 
 from blurryscope.basics.image import to_uint8
-from blurryscope.stitch.brightness import Brightness, shrunk_gain
-from blurryscope.stitch.camera import CameraModel
-from blurryscope.stitch.solve import Trajectory
+from blurryscope.stitch.brightness import lane_brightness, shrunk_gain
+from blurryscope.stitch.compose import PlacedLane
 from blurryscope.testing import smooth_picture
 
 ROWS, COLUMNS, STEP_PX, FRAMES = 60, 80, 20, 30
@@ -17,20 +16,21 @@ def test_jumps_of_exposure_and_white_balance_are_found() -> None:
     factors = np.ones((FRAMES, 3))
     factors[10:] *= (0.95, 0.93, 0.97)
     factors[18:] *= (1.02, 1.04, 0.98)
-    number = np.arange(FRAMES)
-    trajectory = Trajectory(
-        frames=number,
-        lanes=np.zeros(FRAMES, np.int64),
-        times_s=np.asarray(number / 30, np.float64),
-        positions=np.stack([np.zeros(FRAMES), number * float(STEP_PX)], axis=1),
-        camera=CameraModel(scan_angle_rad=0.0, readout_s_per_row=0.0),
+    smalls = [
+        to_uint8(np.asarray(slide[:, row * STEP_PX : row * STEP_PX + COLUMNS] * factors[row]))
+        for row in range(FRAMES)
+    ]
+    lane = PlacedLane(
+        number=0,
+        frames=[],
+        positions=np.stack([np.zeros(FRAMES), np.arange(FRAMES) * float(STEP_PX)], axis=1),
+        matrices=np.broadcast_to(np.eye(2), (FRAMES, 2, 2)),
+        frame_shape=(ROWS, COLUMNS),
     )
-    brightness = Brightness(trajectory, np.ones((ROWS, COLUMNS, 3), np.float32), reduction=1)
-    for row in range(FRAMES):
-        seen = slide[:, row * STEP_PX : row * STEP_PX + COLUMNS] * factors[row]
-        brightness.add(row, to_uint8(np.asarray(seen)))
-    evened = brightness.solve() * factors
+    gain = np.ones((ROWS, COLUMNS, 3), np.float32)
+    evened = lane_brightness(lane, smalls, gain, np.full(3, 230.0)) * factors
     assert evened / evened.mean(axis=0) == pytest.approx(np.ones((FRAMES, 3)), abs=0.02)
+    assert evened[:8] == pytest.approx(np.ones((8, 3)), abs=0.01)
 
 
 def test_a_flat_field_shrinks_as_frames_do() -> None:

@@ -84,30 +84,30 @@ def rng() -> np.random.Generator:
 
 def test_lanes_are_found_where_tissue_is_seen_in_all_of_them(rng: np.random.Generator) -> None:
     film = _film([SEEN] * 6, rng)
-    _assert_found(find_lanes(film.evidence(rng), RESTING), film)
+    _assert_found(find_lanes(film.evidence(rng), RESTING)[0], film)
 
 
 def test_lanes_over_blank_glass_at_both_ends_follow_the_rhythm(rng: np.random.Generator) -> None:
     film = _film([None, *[ALL] * 8, None], rng, lead=RESTING)
-    _assert_found(find_lanes(film.evidence(rng), RESTING), film)
+    _assert_found(find_lanes(film.evidence(rng), RESTING)[0], film)
 
 
 def test_a_blank_lane_in_the_middle_does_not_swallow_its_neighbours(
     rng: np.random.Generator,
 ) -> None:
     film = _film([SEEN, SEEN, SEEN, None, SEEN, SEEN, SEEN], rng)
-    _assert_found(find_lanes(film.evidence(rng), RESTING), film)
+    _assert_found(find_lanes(film.evidence(rng), RESTING)[0], film)
 
 
 def test_lanes_need_not_last_equally_long(rng: np.random.Generator) -> None:
     film = _film([SEEN] * 8, rng, jitter=3)
-    _assert_found(find_lanes(film.evidence(rng), RESTING), film)
+    _assert_found(find_lanes(film.evidence(rng), RESTING)[0], film)
 
 
 def test_each_lane_may_show_tissue_in_another_part(rng: np.random.Generator) -> None:
     parts = [slice(3, 15), slice(20, 36), slice(10, 14), slice(2, 38), slice(24, 34), slice(5, 30)]
     film = _film(parts, rng)
-    _assert_hold_what_was_seen(find_lanes(film.evidence(rng), RESTING), film)
+    _assert_hold_what_was_seen(find_lanes(film.evidence(rng), RESTING)[0], film)
 
 
 def test_a_film_may_start_in_mid_lane(rng: np.random.Generator) -> None:
@@ -117,7 +117,7 @@ def test_a_film_may_start_in_mid_lane(rng: np.random.Generator) -> None:
     for number in range(4):
         film.lane(1 if number % 2 == 0 else -1, MOVING, SEEN)
         film.rest(RESTING)
-    lanes = find_lanes(film.evidence(rng), RESTING)
+    lanes = find_lanes(film.evidence(rng), RESTING)[0]
     assert [lane.direction for lane in lanes] == film.signs
     assert lanes[0].first == 0
 
@@ -126,7 +126,7 @@ def test_a_film_may_stop_in_mid_lane(rng: np.random.Generator) -> None:
     film = _film([SEEN] * 4, rng)
     film.rest(RESTING - 20)
     film.lane(1, 20, slice(6, 20))
-    lanes = find_lanes(film.evidence(rng), RESTING)
+    lanes = find_lanes(film.evidence(rng), RESTING)[0]
     assert [lane.direction for lane in lanes] == film.signs
     assert lanes[-1].last == film.count
 
@@ -134,7 +134,7 @@ def test_a_film_may_stop_in_mid_lane(rng: np.random.Generator) -> None:
 def test_a_lane_carries_the_weight_of_what_was_seen(rng: np.random.Generator) -> None:
     film = _film([None, *[ALL] * 8, None], rng, lead=RESTING)
     evidence = film.evidence(rng)
-    lanes = find_lanes(evidence, RESTING)
+    lanes = find_lanes(evidence, RESTING)[0]
     total = evidence.forward.sum() + evidence.backward.sum()
     assert sum(lane.evidence for lane in lanes) == pytest.approx(total)
     assert [lane.evidence > 0 for lane in lanes] == [False, *[True] * 8, False]
@@ -142,12 +142,12 @@ def test_a_lane_carries_the_weight_of_what_was_seen(rng: np.random.Generator) ->
 
 def test_nothing_that_moves_gives_no_lane() -> None:
     nothing = np.zeros(200)
-    assert find_lanes(Evidence(forward=nothing, backward=nothing, still=nothing + 1), 30) == []
+    assert find_lanes(Evidence(forward=nothing, backward=nothing, still=nothing + 1), 30)[0] == []
 
 
 def test_movement_in_one_direction_only_gives_no_lane(rng: np.random.Generator) -> None:
     film = _film([SEEN, None, SEEN, None], rng)
-    assert find_lanes(film.evidence(rng), RESTING) == []
+    assert find_lanes(film.evidence(rng), RESTING)[0] == []
 
 
 def _shift(moved: Iterable[float], correlation: float, stillness: float = 0.0) -> PairShift:

@@ -19,7 +19,6 @@ from blurryscope.evaluate.placement import (
     read_truth,
     slide_fit,
 )
-from blurryscope.stitch.compose import canvas_of
 from blurryscope.stitch.film import PAPER_SPEED_UM_PER_S, scale_of
 
 Get = Callable[[str], Any]
@@ -97,21 +96,25 @@ def test_frames_that_were_matched_are_surer_than_those_that_were_not(stitched_sc
     assert set(rest) == {0.0}
 
 
-def test_places_in_the_mosaic_count_from_its_first_pixel(stitched_scan: Get) -> None:
+def test_every_place_lies_in_the_mosaic_where_its_frame_was_laid(stitched_scan: Get) -> None:
     done = stitched_scan("sheared")
     trajectory = done.stitched.solution.trajectory
-    canvas = canvas_of(trajectory, done.stitched.frame_shape)
-    places = read_frame_places(done.folder / "frames.csv")
-    x_px = [place.x_px for place in places if place.x_px is not None]
-    assert x_px == pytest.approx(trajectory.positions[:, 1] - canvas.origin[1], abs=1e-3)
-    assert Mosaic(done.folder / "mosaic.ome.zarr").size_px == canvas.size_px
+    places = [p for p in read_frame_places(done.folder / "frames.csv") if p.lane >= 0]
+    mosaic = Mosaic(done.folder / "mosaic.ome.zarr")
+    x_px = np.array([place.x_px for place in places], np.float64)
+    y_px = np.array([place.y_px for place in places], np.float64)
+    offset = trajectory.positions - np.stack([y_px, x_px], axis=1)
+    assert np.ptp(offset, axis=0) == pytest.approx([0, 0], abs=2e-3)
+    assert offset[0] == pytest.approx(np.round(offset[0]), abs=2e-3)
+    for y, x in zip(y_px[::7], x_px[::7], strict=True):
+        assert mosaic.read(round(y), round(x), (1, 1)).any()
 
 
 def test_the_scale_is_what_is_told_else_follows_from_the_speed(stitched_scan: Get) -> None:
     stitched = stitched_scan("plain").stitched
-    assert scale_of(stitched, Recording(pixel_size_um=0.5)).pixel_size_um == 0.5
-    recorded = scale_of(stitched, Recording(speed_um_per_s=2500.0))
-    assumed = scale_of(stitched, Recording())
+    assert scale_of(stitched.speed_px_per_s, Recording(pixel_size_um=0.5)).pixel_size_um == 0.5
+    recorded = scale_of(stitched.speed_px_per_s, Recording(speed_um_per_s=2500.0))
+    assumed = scale_of(stitched.speed_px_per_s, Recording())
     assert recorded.pixel_size_um == pytest.approx(1.12, rel=0.02)
     assert "recorded" in recorded.source
     assert assumed.pixel_size_um * stitched.speed_px_per_s == pytest.approx(PAPER_SPEED_UM_PER_S)

@@ -8,7 +8,7 @@ from blurryscope.artifacts.video import VideoWriter
 from blurryscope.basics.errors import InputError
 from blurryscope.basics.image import Rgb, to_uint8
 from blurryscope.stitch.film import stitch_film
-from blurryscope.stitch.stitcher import reduction_for, without_repeats
+from blurryscope.stitch.tracker import reduction_for, without_repeats
 from blurryscope.testing import smooth_picture
 
 SIZE_PX = (120, 160)

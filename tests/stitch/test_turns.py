@@ -33,6 +33,7 @@ def _table(
         ramp_s=stage.ramp_s,
         speed_px_per_s=np.full(len(start_s), stage.speed_px_per_s),
         width_px=WIDTH_PX,
+        left_px=0.0,
         is_seen=np.ones(len(start_s), np.bool_),
     )
 

@@ -4,6 +4,7 @@ Zarr format 2, Blosc-lz4 and an OME-XML file beside it, because that is what QuP
 open (their readers know neither zstd chunks nor Zarr format 3).
 """
 
+import shutil
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -23,6 +24,9 @@ from blurryscope.basics.image import Rgb, to_uint8
 
 _CHUNK_PX = 512
 _SMALLEST_LEVEL_PX = 512
+_CODEC = Blosc(cname="lz4", clevel=5, shuffle=Blosc.SHUFFLE)
+_TALLEST = 4
+"""Times its width: higher mosaics whose height was not promised end their pyramid early."""
 _BANDS_UNDER_WAY = 2
 """How many bands may wait for the disk: one is written while the next is made."""
 
@@ -31,48 +35,54 @@ class MosaicWriter:
     """Takes rows from top to bottom and writes all levels of the pyramid; memory is a few bands.
 
     Opens in `with`; the folder appears under its name only when the block ends well.
+
+    Parameters
+    ----------
+    size_px
+        (rows, columns). The number of rows may be None while a scan still runs: the mosaic is then
+        as high as the rows that came.
+    pixel_size_um
+        May still be changed by `rescale` while the block is open.
     """
 
-    def __init__(self, folder: Path, size_px: tuple[int, int], pixel_size_um: float) -> None:
+    def __init__(self, folder: Path, size_px: tuple[int | None, int], pixel_size_um: float) -> None:
         if ".zarr" not in folder.name:
             raise ValueError(f"folder must have .zarr in its name, got {folder.name}")
-        if min(size_px) <= 0 or pixel_size_um <= 0:
+        rows, columns = size_px
+        if min(columns, 1 if rows is None else rows) <= 0 or pixel_size_um <= 0:
             raise ValueError(f"size and pixel size must be positive: {size_px}, {pixel_size_um}")
         self._folder = folder
-        self._size_px = size_px
+        self._rows, self._columns = rows, columns
         self._pixel_size_um = pixel_size_um
 
     def __enter__(self) -> Self:
         self._whole = whole_folder(self._folder)
-        partial = self._whole.__enter__()
-        sizes = _level_sizes(self._size_px)
-        name = self._folder.name
-        group = zarr.create_group(
-            partial,
-            zarr_format=2,
-            attributes=multiscale_attributes(name, len(sizes), self._pixel_size_um),
-        )
-        write_ome_xml(partial, name, self._size_px, self._pixel_size_um)
+        self._partial = self._whole.__enter__()
         # One helper: compressing and writing let go of the interpreter, so it is a second core.
         self._helper = ThreadPoolExecutor(1, "mosaic")
         self._under_way: deque[Future[None]] = deque()
+        tallest = _TALLEST * self._columns if self._rows is None else self._rows
         self._levels = [
-            _Level(_ChunkFiles(group, partial, number, size_px))
-            for number, size_px in enumerate(sizes)
+            _Level(_ChunkFiles(self._partial / str(number)))
+            for number in range(len(_level_sizes((tallest, self._columns))))
         ]
         return self
+
+    def rescale(self, pixel_size_um: float) -> None:
+        """Give the pixel size that has become known meanwhile."""
+        self._pixel_size_um = pixel_size_um
 
     def write_rows(self, rgb: Rgb) -> None:
         """Append rows, (row, col, rgb) uint8 over the full width. (0, 0, 0) means unscanned.
 
         The rows are copied: the caller may reuse its array at once.
         """
-        if rgb.shape[1:] != (self._size_px[1], 3) or rgb.dtype != np.uint8:
+        if rgb.shape[1:] != (self._columns, 3) or rgb.dtype != np.uint8:
             raise ValueError(
-                f"rows must be uint8 of width {self._size_px[1]}, got {rgb.dtype} {rgb.shape}"
+                f"rows must be uint8 of width {self._columns}, got {rgb.dtype} {rgb.shape}"
             )
-        if self._levels[0].row_count + len(rgb) > self._size_px[0]:
-            raise ValueError(f"{self._size_px[0]} rows were promised, more came")
+        if self._rows is not None and self._levels[0].row_count + len(rgb) > self._rows:
+            raise ValueError(f"{self._rows} rows were promised, more came")
         self._append(0, rgb)
 
     def __exit__(
@@ -97,10 +107,32 @@ class MosaicWriter:
             self._store_band(number)
         while self._under_way:
             self._under_way.popleft().result()
-        if self._levels[0].row_count != self._size_px[0]:
-            raise ValueError(
-                f"{self._size_px[0]} rows were promised, {self._levels[0].row_count} came"
+        rows = self._levels[0].row_count
+        if rows != (self._rows or rows) or not rows:
+            raise ValueError(f"{self._rows} rows were promised, {rows} came")
+        self._describe((rows, self._columns))
+
+    def _describe(self, size_px: tuple[int, int]) -> None:
+        """Write what the folder says of itself, which the number of rows is needed for."""
+        name, sizes = self._folder.name, _level_sizes(size_px)
+        for level in self._levels[len(sizes) :]:
+            level.files.remove()
+        group = zarr.create_group(
+            self._partial,
+            zarr_format=2,
+            attributes=multiscale_attributes(name, len(sizes), self._pixel_size_um),
+        )
+        for number, size in enumerate(sizes):
+            group.create_array(
+                str(number),
+                shape=(3, *size),
+                chunks=(1, _CHUNK_PX, _CHUNK_PX),
+                dtype="uint8",
+                fill_value=0,
+                compressors=_CODEC,
+                chunk_key_encoding={"name": "v2", "separator": "/"},
             )
+        write_ome_xml(self._partial, name, size_px, self._pixel_size_um)
 
     def _append(self, number: int, rgb: Rgb) -> None:
         level = self._levels[number]
@@ -154,20 +186,13 @@ class _Level:
 class _ChunkFiles:
     """The chunks of one level. Written as files of their own: four times faster than by zarr."""
 
-    def __init__(
-        self, group: zarr.Group, folder: Path, number: int, size_px: tuple[int, int]
-    ) -> None:
-        self._folder = folder / str(number)
-        self._codec = Blosc(cname="lz4", clevel=5, shuffle=Blosc.SHUFFLE)
-        group.create_array(
-            str(number),
-            shape=(3, *size_px),
-            chunks=(1, _CHUNK_PX, _CHUNK_PX),
-            dtype="uint8",
-            fill_value=0,
-            compressors=self._codec,
-            chunk_key_encoding={"name": "v2", "separator": "/"},
-        )
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def remove(self) -> None:
+        """Take back a level that turned out not to be needed."""
+        if self._folder.is_dir():
+            shutil.rmtree(self._folder)
 
     def write_band(self, first_row: int, band: Rgb) -> None:
         """Write one row of chunks; a chunk of nothing but 0 is left out, as Zarr does."""
@@ -177,7 +202,7 @@ class _ChunkFiles:
             for number, left_px in enumerate(range(0, plane.shape[1], _CHUNK_PX)):
                 chunk = _whole_chunk(plane[:, left_px : left_px + _CHUNK_PX])
                 if chunk.any():
-                    (folder / str(number)).write_bytes(self._codec.encode(chunk))
+                    (folder / str(number)).write_bytes(_CODEC.encode(chunk))
 
 
 def _whole_chunk(pixels: NDArray[Any]) -> NDArray[Any]:
@@ -204,9 +229,9 @@ def _halved(band: Rgb) -> Rgb:
 
 def _average_scanned_only(even: Rgb, is_empty: NDArray[Any], halved: Rgb) -> None:
     """Correct `halved` where 1 to 3 of 4 pixels are unscanned: no dark seam around the scan."""
-    rows, columns = halved.shape[:2]
-    blocks = is_empty.reshape(rows, 2, columns, 2) == 0
-    scanned_count = blocks.sum(axis=(1, 3))
+    is_scanned = (is_empty == 0).view(np.uint8)
+    pairs = is_scanned[0::2] + is_scanned[1::2]
+    scanned_count = pairs[:, 0::2] + pairs[:, 1::2]
     at = np.nonzero((scanned_count > 0) & (scanned_count < 4))
     total = sum(
         even[2 * at[0] + down, 2 * at[1] + right].astype(np.float32)

@@ -1,12 +1,13 @@
 """Films: frames with their times, from MP4, AVI, MKV or MOV, in whatever codec PyAV reads."""
 
 import math
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Protocol, Self, cast
 
 import av
 import cv2
@@ -15,6 +16,7 @@ from av.container import InputContainer, OutputContainer
 from av.packet import Packet
 from av.video.format import VideoFormat
 from av.video.frame import VideoFrame
+from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
@@ -98,6 +100,16 @@ class DecodedFrame:
 
     def _turned_back(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
         return np.ascontiguousarray(pixels[:, ::-1]) if self.is_mirrored else pixels
+
+
+_of_thread = threading.local()
+
+
+def _reformatter() -> VideoReformatter:
+    """A converter that is kept: setting one up for each frame takes longer than its work."""
+    if not hasattr(_of_thread, "reformatter"):
+        _of_thread.reformatter = VideoReformatter()
+    return cast(VideoReformatter, _of_thread.reformatter)
 
 
 def _has_plain_luma(pixel_format: VideoFormat) -> bool:

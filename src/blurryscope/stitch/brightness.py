@@ -5,6 +5,8 @@ camera's doing. Frames that show glass tell their level outright. Both go into o
 colour channel.
 """
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 import scipy.sparse
@@ -12,7 +14,7 @@ import scipy.sparse.linalg
 from numpy.typing import NDArray
 
 from blurryscope.basics.image import Rgb
-from blurryscope.stitch.solve import Trajectory
+from blurryscope.stitch.compose import PlacedLane
 
 _RATIO_SIGMA = 0.004
 """Natural log; how well the overlap of two frames tells their ratio."""
@@ -25,45 +27,52 @@ _LEAST_JUMP = 0.012
 """Natural log; a change of this size is half evened out, twice this nearly all."""
 
 
-class Brightness:
-    """Add the frames of a trajectory in order, then `solve`.
+def lane_brightness(
+    lane: PlacedLane, smalls: Sequence[Rgb], gain: NDArray[np.float32], glass: NDArray[np.float64]
+) -> NDArray[np.float32]:
+    """Find the factor, (n, 3), by which each frame of a lane is to be multiplied.
 
     Parameters
     ----------
+    smalls
+        The frames made smaller, (row, col, rgb) uint8.
     gain
-        Flat-field factor, (row, col, rgb), of the same size as the pictures added.
-    reduction
-        How much smaller these pictures are than the camera's frames.
+        Flat-field factor of the same size.
+    glass
+        What empty glass looks like after the flat field, (3,) grey levels.
     """
+    solver = _LaneBrightness(lane, np.log(gain), reduction=lane.frame_shape[0] / gain.shape[0])
+    for number, small in enumerate(smalls):
+        solver.add(number, small)
+    return solver.solve(np.log(glass + 1.0))
 
-    def __init__(self, trajectory: Trajectory, gain: NDArray[np.float32], reduction: int) -> None:
-        self._trajectory = trajectory
-        self._matrices = trajectory.matrices()
-        self._log_gain = np.log(gain)
+
+class _LaneBrightness:
+    """Add the frames of a lane in order, then `solve`."""
+
+    def __init__(self, lane: PlacedLane, log_gain: NDArray[np.float32], reduction: float) -> None:
+        self._lane = lane
+        self._log_gain = log_gain
         self._reduction = reduction
-        self._last: tuple[int, NDArray[np.float32]] | None = None
-        self._levels = np.zeros((len(trajectory.frames), 3))
-        self._blankness = np.zeros(len(trajectory.frames))
+        self._last: NDArray[np.float32] | None = None
+        self._levels = np.zeros((len(lane.positions), 3))
+        self._blankness = np.zeros(len(lane.positions))
         self._ratios: list[tuple[int, NDArray[np.float64]]] = []
 
     def add(self, row: int, small: Rgb) -> None:
-        """Take the frame in row `row` of the trajectory, (row, col, rgb) uint8."""
+        """Take the next frame, (row, col, rgb) uint8."""
         even = np.log(small.astype(np.float32) + 1.0) + self._log_gain
-        bright, middle = np.percentile(even.reshape(-1, 3)[::7], [_GLASS_PERCENTILE, 50], axis=0)
+        bright, middle = np.percentile(even.reshape(-1, 3), [_GLASS_PERCENTILE, 50], axis=0)
         self._levels[row] = bright
         self._blankness[row] = 1 / (1 + (float((bright - middle).max()) / _BLANK_SPREAD) ** 4)
-        if self._last is not None and self._last[0] == row - 1:
-            ratio = self._ratio_to_last(row, even)
-            if ratio is not None:
-                self._ratios.append((row, ratio))
-        self._last = (row, even)
+        ratio = None if self._last is None else self._ratio_to(self._last, row, even)
+        if ratio is not None:
+            self._ratios.append((row, ratio))
+        self._last = even
 
-    def solve(self) -> NDArray[np.float32]:
-        """Find the factor, (n, 3), by which each frame of the trajectory is to be multiplied."""
-        count = len(self._trajectory.frames)
-        blank = self._blankness > 0.5
-        glass = np.median(self._levels[blank] if blank.any() else self._levels, axis=0)
-        change = np.empty((count, 3))
+    def solve(self, glass: NDArray[np.float64]) -> NDArray[np.float32]:
+        """Find the factors; `glass` is the natural log of what glass is to look like."""
+        change = np.empty_like(self._levels)
         for channel in range(3):
             change[:, channel] = self._one_channel(
                 glass[channel] - self._levels[:, channel], channel
@@ -72,22 +81,21 @@ class Brightness:
         jump = (np.abs(change).max(axis=1, keepdims=True) / _LEAST_JUMP) ** 4
         return np.asarray(np.exp(change * jump / (1 + jump)), np.float32)
 
-    def _ratio_to_last(self, row: int, even: NDArray[np.float32]) -> NDArray[np.float64] | None:
-        """Median log ratio of this frame to the last where both show the same, per channel."""
-        trajectory = self._trajectory
-        if self._last is None or trajectory.lanes[row] != trajectory.lanes[row - 1]:
-            return None
-        moved = trajectory.positions[row] - trajectory.positions[row - 1]
-        shift = -np.linalg.solve(self._matrices[row], moved) / self._reduction
+    def _ratio_to(
+        self, last: NDArray[np.float32], row: int, even: NDArray[np.float32]
+    ) -> NDArray[np.float64] | None:
+        """Median log ratio of a frame to the last where both show the same, per channel."""
+        moved = self._lane.positions[row] - self._lane.positions[row - 1]
+        shift = -np.linalg.solve(self._lane.matrices[row], moved) / self._reduction
         down, right = round(float(shift[0])), round(float(shift[1]))
         rows, columns = even.shape[:2]
-        if rows - abs(down) < 8 or columns - abs(right) < 8:
+        if rows - abs(down) < 4 or columns - abs(right) < 4:
             return None
         here = even[max(down, 0) : rows + min(down, 0), max(right, 0) : columns + min(right, 0)]
-        there = self._last[1][
+        there = last[
             max(-down, 0) : rows + min(-down, 0), max(-right, 0) : columns + min(-right, 0)
         ]
-        return np.asarray(np.median((here - there).reshape(-1, 3)[::5], axis=0), np.float64)
+        return np.asarray(np.median((here - there).reshape(-1, 3), axis=0), np.float64)
 
     def _one_channel(self, wanted: NDArray[np.float64], channel: int) -> NDArray[np.float64]:
         """Least squares with Cauchy weights; frames that hold tissue have no say in the level."""
@@ -115,6 +123,13 @@ class Brightness:
             doubt = 1 + ((solved - wanted) / (2 * _GLASS_SIGMA)) ** 2
             weight = self._blankness / doubt
         return np.asarray(solved)
+
+
+def shrunk_rgb(rgb: Rgb, factor: int) -> Rgb:
+    """Average blocks of `factor` x `factor` pixels; a remainder at the far edges is cut off."""
+    rows, columns = rgb.shape[0] // factor, rgb.shape[1] // factor
+    whole = rgb[: rows * factor, : columns * factor]
+    return np.asarray(cv2.resize(whole, (columns, rows), interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def shrunk_gain(gain: NDArray[np.float32], factor: int) -> NDArray[np.float32]:

@@ -1,8 +1,7 @@
 """From placed frames to one picture: shading undone, rectified, blended, written row by row."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
@@ -11,229 +10,285 @@ from numpy.typing import NDArray
 from blurryscope.artifacts.mosaic import MosaicWriter
 from blurryscope.artifacts.video import Frame
 from blurryscope.basics.image import Grey, Rgb
-from blurryscope.stitch.solve import Trajectory, lane_rows
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlacedLane:
+    """The frames of one lane, in order of the film, and where they lie; n of them."""
+
+    number: int
+    frames: Sequence[Frame] = field(repr=False)
+    positions: NDArray[np.float64]
+    """(n, 2) field centres (y, x), mosaic pixels before the canvas is known."""
+    matrices: NDArray[np.float64]
+    """(n, 2, 2) from frame offsets to mosaic offsets."""
+    frame_shape: tuple[int, int]
+
+    @property
+    def reach(self) -> NDArray[np.float64]:
+        """(n, 2) half extent (y, x) of each frame's upright bounding box."""
+        half = (np.array(self.frame_shape) - 1) / 2
+        return np.asarray(np.abs(self.matrices) @ half)
+
+    @property
+    def corners(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Lowest and highest (y, x) that any frame reaches."""
+        reach = self.reach
+        return (self.positions - reach).min(axis=0), (self.positions + reach).max(axis=0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Canvas:
-    """Where the first pixel of the mosaic lies in the trajectory's coordinates, and its size."""
+    """Where the first pixel of the mosaic lies in the trajectory's coordinates, and its width."""
 
     origin: NDArray[np.float64]
     """(y, x), whole pixels."""
-    size_px: tuple[int, int]
+    columns: int
 
 
-def canvas_of(trajectory: Trajectory, frame_shape: tuple[int, int]) -> Canvas:
-    """Find the smallest canvas that holds all frames."""
-    reach = _reach(trajectory, frame_shape)
-    low = np.floor((trajectory.positions - reach).min(axis=0))
-    high = np.ceil((trajectory.positions + reach).max(axis=0))
-    size = (high - low + 1).astype(int)
-    return Canvas(origin=low, size_px=(int(size[0]), int(size[1])))
-
-
-def _reach(trajectory: Trajectory, frame_shape: tuple[int, int]) -> NDArray[np.float64]:
-    """(n, 2) half extent (y, x) of each frame's upright bounding box."""
-    half = (np.array(frame_shape) - 1) / 2
-    return np.abs(trajectory.matrices()) @ half
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Blend:
-    """How far each frame counts; all (n, 2) are (towards smaller, towards larger) coordinate."""
-
-    reach: NDArray[np.float64]
-    """(n, 2) half extent (y, x) of the field."""
-    along: NDArray[np.float64]
-    """(n, 2) distance to the next frame of the lane on either side; infinite if none."""
-    overlap_px: float
-    """Rows that neighbouring lanes share, at least 1."""
-
-
-def blend_of(trajectory: Trajectory, frame_shape: tuple[int, int]) -> Blend:
-    """Derive the blending from where the frames lie."""
-    along = np.full((len(trajectory.frames), 2), np.inf)
-    centres = []
-    for rows in lane_rows(trajectory):
-        x = trajectory.positions[rows, 1]
-        gap = np.abs(np.diff(x))
-        rising = x[-1] >= x[0]
-        along[rows[1:], 0 if rising else 1] = gap
-        along[rows[:-1], 1 if rising else 0] = gap
-        centres.append(float(np.median(trajectory.positions[rows, 0])))
-    reach = _reach(trajectory, frame_shape)
-    height = 2 * float(np.median(reach[:, 0]))
-    pitch = float(np.median(np.diff(centres))) if len(centres) > 1 else height
-    return Blend(reach=reach, along=along, overlap_px=max(height - pitch, 1.0))
+def canvas_of(lanes: Sequence[PlacedLane], margin_px: float = 0.0) -> Canvas:
+    """Find the canvas that holds these lanes, and `margin_px` more to the left and right."""
+    low = np.min([lane.corners[0] for lane in lanes], axis=0)
+    high = np.max([lane.corners[1] for lane in lanes], axis=0)
+    left, right = np.floor(low[1] - margin_px), np.ceil(high[1] + margin_px)
+    return Canvas(origin=np.array([np.floor(low[0]), left]), columns=int(right - left) + 1)
 
 
 class Composer:
-    """Lays frames in order of the film and writes rows as soon as no frame adds to them.
+    """Lays lane after lane and writes rows as soon as no lane adds to them.
 
-    Holds the rows of about two lanes, not the slide.
+    A frame counts from half-way to the frame before to half-way to the next, with a short
+    cross-fade there; neighbouring lanes fade into each other over all the rows that they share, so
+    that the blur of both directions is mixed evenly. Holds the rows of about two lanes, not the
+    slide, as bytes.
+
+    Parameters
+    ----------
+    gain
+        What to multiply a frame by, (row, col, rgb).
+    overlap_px
+        Rows that neighbouring lanes share.
     """
 
     def __init__(
-        self,
-        writer: MosaicWriter,
-        canvas: Canvas,
-        trajectory: Trajectory,
-        frame_shape: tuple[int, int],
-        gain: NDArray[np.float32],
+        self, writer: MosaicWriter, canvas: Canvas, gain: NDArray[np.float32], overlap_px: float
     ) -> None:
-        """`gain` is what to multiply a frame by, (row, col, rgb)."""
         self._writer = writer
         self._canvas = canvas
-        self._trajectory = trajectory
-        self._matrices = trajectory.matrices()
-        self._places = trajectory.positions - canvas.origin
-        self._blend = blend_of(trajectory, frame_shape)
-        self._frame_shape = frame_shape
         self._gain = gain
+        self._overlap_px = max(overlap_px, 1.0)
         self._written = 0
-        self._bands: dict[int, _Band] = {}
-        tops = self._places[:, 0] - self._blend.reach[:, 0]
-        # No frame from here on reaches above this row.
-        self._finished_above = np.minimum.accumulate(tops[::-1])[::-1]
+        self._bands: dict[int, Rgb] = {}
+        self._lowest = 0
 
-    def add(self, row: int, rgb: Rgb, brightness: NDArray[np.float32]) -> None:
-        """Lay the frame in row `row` of the trajectory; `brightness` (3,) evens exposure out."""
-        self._flush((int(np.floor(self._finished_above[row])) - 2) // _BAND_ROWS)
-        left, top, width, height = self._box(row)
+    def lay(self, lane: PlacedLane, brightness: NDArray[np.float32]) -> None:
+        """Lay all frames of the next lane; `brightness` (n, 3) evens exposure out."""
+        places = lane.positions - self._canvas.origin
+        shares = _shares(places[:, 1], lane.reach[:, 1])
+        for number, frame in enumerate(lane.frames):
+            share = _Share(
+                place=places[number],
+                half=(np.array(lane.frame_shape) - 1) / 2,
+                matrix=lane.matrices[number],
+                columns=shares[number],
+            )
+            self._lay_frame(share, frame.rgb(), brightness[number])
+
+    def write_above(self, y: float) -> None:
+        """Write the rows above a y of the trajectory, which no lane adds to any more."""
+        self._write_bands(int(np.floor(y - self._canvas.origin[0])) // _BAND_ROWS)
+
+    def finish(self) -> None:
+        """Write what is left."""
+        whole = self._lowest // _BAND_ROWS
+        self._write_bands(whole)
+        if self._lowest > self._written:
+            self._writer.write_rows(self._band(whole)[: self._lowest - self._written])
+            self._written = self._lowest
+
+    def _lay_frame(self, share: "_Share", rgb: Rgb, brightness: NDArray[np.float32]) -> None:
+        left, right = max(share.left, 0), min(share.right, self._canvas.columns - 1)
+        top = max(share.top, self._written)
+        width, height = right - left + 1, share.bottom - top + 1
         if width <= 0 or height <= 0:
             return
-        even = np.asarray(cv2.multiply(rgb, self._gain * brightness, dtype=cv2.CV_8U), np.uint8)
-        picture, inside = self._warped(row, even, (top, left), (height, width))
-        weight = self._weights(row, (top, left), (height, width)) * inside
+        picture = share.warped(rgb, self._gain, brightness, (top, left), (height, width))
+        weight = share.weights((top, left), (height, width), self._overlap_px)
+        self._lowest = max(self._lowest, top + height)
         for number in range(top // _BAND_ROWS, (top + height - 1) // _BAND_ROWS + 1):
             first = max(number * _BAND_ROWS, top)
             last = min((number + 1) * _BAND_ROWS, top + height)
             part = np.s_[first - top : last - top]
             start = first - number * _BAND_ROWS
-            self._band(number).add(start, left, picture[part], weight[part])
+            below = self._band(number)[start : start + last - first, left : left + width]
+            laid_over(below, picture[part], weight[part])
 
-    def finish(self) -> None:
-        """Write what is left; the writer has all rows then."""
-        self._flush(-(-self._canvas.size_px[0] // _BAND_ROWS))
+    def _band(self, number: int) -> Rgb:
+        if number not in self._bands:
+            self._bands[number] = np.zeros((_BAND_ROWS, self._canvas.columns, 3), np.uint8)
+        return self._bands[number]
 
-    def _box(self, row: int) -> tuple[int, int, int, int]:
-        """Left, top, width, height of what the frame may contribute, inside the canvas."""
-        y, x = self._places[row]
-        reach_y, reach_x = self._blend.reach[row]
-        to_left, to_right = np.minimum(_SHARE_FRACTION * self._blend.along[row], reach_x)
-        rows, columns = self._canvas.size_px
-        left, right = max(int(np.ceil(x - to_left)), 0), min(int(x + to_right), columns - 1)
-        top = max(int(np.ceil(y - reach_y)), self._written)
-        bottom = min(int(y + reach_y), rows - 1)
-        return left, top, right - left + 1, bottom - top + 1
+    def _write_bands(self, until_band: int) -> None:
+        for number in range(self._written // _BAND_ROWS, until_band):
+            self._writer.write_rows(self._band(number))
+            self._written += _BAND_ROWS
+            del self._bands[number]
 
-    def _warped(
-        self, row: int, rgb: Rgb, corner: tuple[int, int], size: tuple[int, int]
-    ) -> tuple[Rgb, Grey]:
-        inverse = np.linalg.inv(self._matrices[row])
-        centre = (np.array(self._frame_shape) - 1) / 2
-        offset = inverse @ (np.array(corner) - self._places[row]) + centre
+
+def laid_over(below: Rgb, picture: Rgb, weight: Grey) -> None:
+    """Blend a picture into `below`, in place.
+
+    Where `below` is unscanned (0) the picture counts alone; elsewhere it counts by its weight, 0 to
+    1. A weight of 0 leaves `below` as it is. The picture itself must not hold 0.
+    """
+    counted = np.where(below[..., 1] > 0, weight, np.float32(1))
+    mixed = cv2.blendLinear(below, picture, np.float32(1) - counted, counted)
+    cv2.copyTo(mixed, (weight > 0).view(np.uint8), below)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Columns:
+    """Over which columns a frame counts, and how it fades towards the frame before."""
+
+    left: float
+    right: float
+    fade_from: float
+    """Where its weight is 0 ..."""
+    fade_to: float
+    """... and where it is 1; both are the same where it does not fade."""
+
+
+def _shares(x: NDArray[np.float64], reach: NDArray[np.float64]) -> list[_Columns]:
+    """Share a lane's columns among its frames, each up to `reach` from its centre `x`.
+
+    The frame laid later covers the one before, so it alone has to fade. Frames fade over a quarter
+    of the way between their centres.
+    """
+    rising = x[-1] >= x[0]
+    shares = []
+    for number, (centre, most) in enumerate(zip(x, reach, strict=True)):
+        towards = [-most, most]  # to the frame before, to the next one; signed by direction
+        fade = 0.0
+        if number > 0:
+            gap = abs(centre - x[number - 1])
+            fade = _FADE_FRACTION * gap / 2
+            towards[0] = -min(gap / 2 + fade, most)
+        if number + 1 < len(x):
+            gap = abs(x[number + 1] - centre)
+            towards[1] = min((0.5 + _FADE_FRACTION / 2) * gap, most)
+        begin, end = (centre + towards[0], centre + towards[1]) if rising else (
+            centre - towards[0], centre - towards[1])  # fmt: skip
+        inward = 2 * fade if rising else -2 * fade
+        shares.append(
+            _Columns(
+                left=min(begin, end), right=max(begin, end), fade_from=begin, fade_to=begin + inward
+            )
+        )
+    return shares
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Share:
+    """What one frame gives to the mosaic; coordinates of the canvas."""
+
+    place: NDArray[np.float64]
+    half: NDArray[np.float64]
+    """(row, col) half extent of the frame itself."""
+    matrix: NDArray[np.float64]
+    columns: _Columns
+
+    @property
+    def reach_y(self) -> float:
+        return float(np.abs(self.matrix[0]) @ self.half)
+
+    @property
+    def left(self) -> int:
+        return int(np.ceil(self.columns.left))
+
+    @property
+    def right(self) -> int:
+        return int(self.columns.right)
+
+    @property
+    def top(self) -> int:
+        return int(np.ceil(self.place[0] - self.reach_y))
+
+    @property
+    def bottom(self) -> int:
+        return int(self.place[0] + self.reach_y)
+
+    def warped(
+        self,
+        rgb: Rgb,
+        gain: NDArray[np.float32],
+        brightness: NDArray[np.float32],
+        corner: tuple[int, int],
+        size: tuple[int, int],
+    ) -> Rgb:
+        """Even out the part of the frame that is needed, and resample it on the canvas."""
+        inverse = np.asarray(np.linalg.inv(self.matrix), np.float64)
+        centre = (np.array(rgb.shape[:2]) - 1) / 2
+        offset = inverse @ (np.array(corner) - self.place) + centre
+        rows, columns = _needed(inverse, offset, size, rgb.shape[:2])
+        factor = gain[rows, columns]
+        if np.abs(brightness - 1).max() > _SEEN_CHANGE:
+            factor = factor * brightness
+        even = cv2.multiply(rgb[rows, columns], factor, dtype=cv2.CV_8U)
+        even = np.maximum(even, 1)  # 0 means unscanned
+        offset = offset - (rows.start, columns.start)
         # OpenCV's matrix is in (x, y) order.
         affine = np.array(
             [[inverse[1, 1], inverse[1, 0], offset[1]], [inverse[0, 1], inverse[0, 0], offset[0]]]
         )
         flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
         picture = cv2.warpAffine(
-            rgb, affine, (size[1], size[0]), flags=flags, borderMode=cv2.BORDER_REPLICATE
+            even, affine, (size[1], size[0]), flags=flags, borderMode=cv2.BORDER_REPLICATE
         )
-        ones = np.ones(self._frame_shape, np.uint8)
-        inside = cv2.warpAffine(
-            ones, affine, (size[1], size[0]), flags=cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP
-        )
-        return np.asarray(picture, np.uint8), inside.astype(np.float32)
+        return np.asarray(picture, np.uint8)
 
-    def _weights(self, row: int, corner: tuple[int, int], size: tuple[int, int]) -> Grey:
-        """Full in the middle of a frame's share, falling towards its neighbours' middles."""
-        y, x = self._places[row]
-        down = np.arange(corner[0], corner[0] + size[0]) - y
-        right = np.arange(corner[1], corner[1] + size[1]) - x
-        reach_y, reach_x = self._blend.reach[row]
-        across = np.clip((reach_y - np.abs(down)) / self._blend.overlap_px, _LEAST_WEIGHT, 1)
-        along = np.ones(len(right))
-        for side, distance in (
-            (-right, self._blend.along[row, 0]),
-            (right, self._blend.along[row, 1]),
-        ):
-            edge = min(_SHARE_FRACTION * distance, reach_x)
-            inner = min(distance / 2, edge) - (edge - min(distance / 2, edge))
-            fall = np.clip((edge - side) / max(edge - inner, 1.0), _LEAST_WEIGHT, 1)
-            along = np.where(side > 0, np.minimum(along, fall), along)
-        return np.outer(across, along).astype(np.float32)
+    def weights(self, corner: tuple[int, int], size: tuple[int, int], overlap_px: float) -> Grey:
+        """0 outside the field; fading towards the lanes' borders and the frame before."""
+        y = np.arange(corner[0], corner[0] + size[0]) - self.place[0]
+        x = np.arange(corner[1], corner[1] + size[1])
+        across = np.clip((self.reach_y - np.abs(y)) / overlap_px, _LEAST_WEIGHT, 1)
+        # The lane laid later covers the one above, so only its upper border fades.
+        across[y > 0] = 1
+        way = self.columns.fade_to - self.columns.fade_from
+        along = np.ones(len(x))
+        if abs(way) >= 1:
+            along = np.clip((x - self.columns.fade_from) / way, _LEAST_WEIGHT, 1)
+        return np.asarray(np.outer(across, along) * self._inside(corner, size), np.float32)
 
-    def _band(self, number: int) -> "_Band":
-        if number not in self._bands:
-            rows, columns = self._canvas.size_px
-            count = min(_BAND_ROWS, rows - number * _BAND_ROWS)
-            self._bands[number] = _Band(count, columns)
-        return self._bands[number]
-
-    def _flush(self, until_band: int) -> None:
-        """Write all bands before `until_band`, which no frame adds to any more."""
-        for number in range(self._written // _BAND_ROWS, until_band):
-            self._writer.write_rows(self._band(number).mean())
-            self._written += len(self._bands.pop(number).weight)
+    def _inside(self, corner: tuple[int, int], size: tuple[int, int]) -> NDArray[np.uint8]:
+        """1 inside the field, which may be turned and sheared."""
+        corners = np.array([[-1, -1], [-1, 1], [1, 1], [1, -1]]) * self.half
+        points = corners @ self.matrix.T + self.place - corner
+        mask = np.zeros(size, np.uint8)
+        whole = np.round(points[:, ::-1] * 2**_SHIFT).astype(np.int32)
+        cv2.fillConvexPoly(mask, whole, 1, shift=_SHIFT)
+        return mask
 
 
-class _Band:
-    """Some rows of the mosaic while frames are still added to them."""
-
-    def __init__(self, rows: int, columns: int) -> None:
-        self._sum = np.zeros((rows, columns, 3), np.float32)
-        self.weight = np.zeros((rows, columns), np.float32)
-
-    def add(self, top: int, left: int, picture: Rgb, weight: Grey) -> None:
-        rows, columns = weight.shape
-        place = np.s_[top : top + rows, left : left + columns]
-        thrice = np.asarray(cv2.merge((weight, weight, weight)))
-        cv2.accumulateProduct(picture.astype(np.float32), thrice, self._sum[place])
-        cv2.accumulate(weight, self.weight[place])
-
-    def mean(self) -> Rgb:
-        """(row, col, rgb) uint8; 0 where no frame lay, at least 1 elsewhere."""
-        covered = self.weight > 0
-        divisor = np.where(covered, self.weight, np.float32(1))
-        mean = cv2.divide(self._sum, np.asarray(cv2.merge((divisor, divisor, divisor))))
-        rows = np.maximum(np.asarray(cv2.convertScaleAbs(mean), np.uint8), 1)
-        return np.asarray(cv2.copyTo(rows, covered.astype(np.uint8)), np.uint8)
+def _needed(
+    inverse: NDArray[np.float64],
+    offset: NDArray[np.float64],
+    size: tuple[int, int],
+    shape: tuple[int, ...],
+) -> tuple[slice, slice]:
+    """Rows and columns of the frame that a box of this size needs."""
+    corners = np.array([[0, 0], [0, size[1]], [size[0], 0], [size[0], size[1]]]) @ inverse.T
+    low = np.floor((corners + offset).min(axis=0)).astype(int) - 1
+    high = np.ceil((corners + offset).max(axis=0)).astype(int) + 2
+    low = np.clip(low, 0, np.array(shape) - 1)
+    high = np.clip(high, low + 1, shape)
+    return slice(int(low[0]), int(high[0])), slice(int(low[1]), int(high[1]))
 
 
 _BAND_ROWS = 256
-_SHARE_FRACTION = 0.75
-"""Of the way to the next frame that a frame contributes to; half would leave no blending."""
+_FADE_FRACTION = 0.25
+"""Of the way between two frames' centres, over which one fades into the other."""
 _LEAST_WEIGHT = 1e-3
 """At the far edge of a share, so that a place that only one frame covers is still covered."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Layable:
-    """Frames whose places are known, ready to be laid."""
-
-    trajectory: Trajectory
-    frame_shape: tuple[int, int]
-    repeated: tuple[int, ...]
-    """Frames that only repeat the one before."""
-    gain: NDArray[np.float32]
-    """(row, col, rgb) flat-field factor."""
-    brightness: NDArray[np.float32]
-    """(frames of the trajectory, rgb) factor that evens out exposure."""
-
-
-def write_mosaic(
-    layable: Layable, frames: Iterable[Frame], folder: Path, pixel_size_um: float
-) -> None:
-    """Lay all frames of the film and write the mosaic with its pyramid."""
-    trajectory, shape = layable.trajectory, layable.frame_shape
-    canvas = canvas_of(trajectory, shape)
-    row_of = {int(frame): row for row, frame in enumerate(trajectory.frames)}
-    with MosaicWriter(folder, canvas.size_px, pixel_size_um) as writer:
-        composer = Composer(writer, canvas, trajectory, shape, layable.gain)
-        for frame in frames:
-            row = row_of.get(frame.index)
-            if row is not None and frame.index not in layable.repeated:
-                composer.add(row, frame.rgb(), layable.brightness[row])
-        composer.finish()
+_SHIFT = 4
+_SEEN_CHANGE = 0.001
+"""Of brightness; a quarter of a grey level."""

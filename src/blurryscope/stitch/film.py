@@ -1,17 +1,26 @@
 """A film in, a slide's folder out: the mosaic, where each frame lay, and what was measured."""
 
 import json
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import numpy as np
 
 from blurryscope.artifacts.frame_places import write_frame_places
+from blurryscope.artifacts.mosaic import MosaicWriter
 from blurryscope.artifacts.recording import Recording, write_recording
 from blurryscope.artifacts.video import DecodedFrame, Frame, Video
 from blurryscope.artifacts.whole import write_text_whole
 from blurryscope.basics.errors import InputError
 from blurryscope.basics.progress import Progress, silent
-from blurryscope.stitch.compose import write_mosaic
+from blurryscope.stitch.brightness import lane_brightness, shrunk_gain, shrunk_rgb
+from blurryscope.stitch.compose import Canvas, Composer, PlacedLane, canvas_of
 from blurryscope.stitch.quality import measured
 from blurryscope.stitch.stitcher import Stitched, Stitcher, StitchSettings, frame_places
 
@@ -38,7 +47,8 @@ def stitch_film(
 ) -> Stitched:
     """Stitch one film into `out`: `mosaic.ome.zarr`, `frames.csv`, `recording.json`, `stitch.json`.
 
-    `stitch.json` is written last, so that it says that all the rest is there.
+    The film is read once. `stitch.json` is written last, so that it says that all the rest is
+    there.
 
     Parameters
     ----------
@@ -48,36 +58,129 @@ def stitch_film(
     takes_damaged
         Whether to stitch what is there of a film that breaks off.
     """
-    stitcher = Stitcher(video, settings)
-    for frame, fraction in _watched(video, takes_damaged):
-        stitcher.push(frame)
-        progress("look at the motion", fraction)
-    stitched = stitcher.finish(
-        lambda: _reported(video, takes_damaged, progress, "match the frames")
-    )
-    scale = scale_of(stitched, recording)
-    write_mosaic(
-        stitched.layable(),
-        _reported(video, takes_damaged, progress, "lay the mosaic"),
-        out / "mosaic.ome.zarr",
-        scale.pixel_size_um,
-    )
-    write_frame_places(out / "frames.csv", frame_places(stitched))
-    known = replace(recording, pixel_size_um=round(scale.pixel_size_um, 5))
-    write_recording(out / "recording.json", known)
-    facts = measured(stitched, scale.pixel_size_um, scale.source)
-    write_text_whole(out / "stitch.json", json.dumps(facts, indent=2) + "\n")
-    return stitched
+    with SlideStitcher(video, out, recording, settings) as slide:
+        for frame, fraction in _watched(video, takes_damaged):
+            slide.push(frame)
+            progress("stitch", fraction)
+        return slide.finish()
 
 
-def scale_of(stitched: Stitched, recording: Recording) -> Scale:
+class SlideStitcher:
+    """Stitches a scan into a slide's folder while it is still filmed.
+
+    Opens in `with`: push all frames in order, then `finish`. Lanes are laid and written by a second
+    thread as soon as they are placed, so that after the last frame little is left to do. Nothing
+    appears in the folder unless `finish` ends well.
+
+    Parameters
+    ----------
+    where
+        Name of the film, for messages.
+    """
+
+    def __init__(
+        self,
+        where: object,
+        out: Path,
+        recording: Recording,
+        settings: StitchSettings | None = None,
+    ) -> None:
+        self._out = out
+        self._recording = recording
+        self._stitcher = Stitcher(where, settings)
+        self._canvas: Canvas | None = None
+
+    def __enter__(self) -> Self:
+        self._stack = ExitStack().__enter__()
+        # One lane is laid while the next is placed; more waiting would only cost memory.
+        self._helper = self._stack.enter_context(ThreadPoolExecutor(1, "compose"))
+        self._under_way: deque[Future[None]] = deque()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if kind is not None:
+            self._helper.shutdown(cancel_futures=True)
+        self._stack.__exit__(kind, error, trace)
+
+    def push(self, frame: Frame) -> None:
+        """Take the next frame."""
+        lanes = self._stitcher.push(frame)
+        if lanes:
+            self._lay(lanes, margin_steps=_MARGIN_STEPS)
+
+    def finish(self) -> Stitched:
+        """Place what is left and write the slide's folder."""
+        self._lay(self._stitcher.finish(), margin_steps=0.0)
+        while self._under_way:
+            self._under_way.popleft().result()
+        stitched = self._stitcher.result()
+        scale = scale_of(stitched.speed_px_per_s, self._recording)
+        self._composer.finish()
+        self._writer.rescale(scale.pixel_size_um)
+        self._stack.close()  # the mosaic appears under its name
+        if self._canvas is None:
+            raise ValueError("no lane was laid")
+        write_frame_places(self._out / "frames.csv", frame_places(stitched, self._canvas))
+        known = replace(self._recording, pixel_size_um=round(scale.pixel_size_um, 5))
+        write_recording(self._out / "recording.json", known)
+        facts = measured(stitched, scale.pixel_size_um, scale.source)
+        write_text_whole(self._out / "stitch.json", json.dumps(facts, indent=2) + "\n")
+        return stitched
+
+    def _lay(self, lanes: Sequence[PlacedLane], margin_steps: float) -> None:
+        if not lanes:
+            return
+        if self._canvas is None:
+            self._open(lanes, margin_steps)
+        for lane in lanes:
+            while len(self._under_way) >= _LANES_UNDER_WAY:
+                self._under_way.popleft().result()
+            self._under_way.append(self._helper.submit(self._compose, lane))
+
+    def _open(self, lanes: Sequence[PlacedLane], margin_steps: float) -> None:
+        stitcher = self._stitcher
+        step_px = float(np.median(np.abs(np.diff(lanes[0].positions[:, 1]))))
+        self._canvas = canvas_of(lanes, margin_px=margin_steps * step_px)
+        scale = scale_of(stitcher.speed_px_per_s, self._recording)
+        self._writer = self._stack.enter_context(
+            MosaicWriter(
+                self._out / "mosaic.ome.zarr", (None, self._canvas.columns), scale.pixel_size_um
+            )
+        )
+        overlap_px = 2 * float(np.median(lanes[0].reach[:, 0])) - stitcher.pitch_px
+        self._composer = Composer(self._writer, self._canvas, stitcher.gain, overlap_px)
+        self._small_gain = shrunk_gain(stitcher.gain, _BRIGHTNESS_REDUCTION)
+
+    def _compose(self, lane: PlacedLane) -> None:
+        # Colour is made twice, which costs less than holding a whole lane in colour.
+        smalls = [shrunk_rgb(frame.rgb(), _BRIGHTNESS_REDUCTION) for frame in lane.frames]
+        brightness = lane_brightness(lane, smalls, self._small_gain, self._stitcher.glass)
+        self._composer.lay(lane, brightness)
+        # The next lane begins a pitch below, give or take what stages wander.
+        top = float(lane.corners[0][0])
+        self._composer.write_above(top + _SURE_PITCH_FRACTION * self._stitcher.pitch_px)
+
+
+_MARGIN_STEPS = 1.0
+"""Room on both sides of the first lanes, in steps of the stage, for later ones that reach out."""
+_LANES_UNDER_WAY = 2
+_BRIGHTNESS_REDUCTION = 8
+_SURE_PITCH_FRACTION = 0.8
+
+
+def scale_of(speed_px_per_s: float, recording: Recording) -> Scale:
     """Find the pixel size: told, or from the speed of the stage and the motion seen."""
     if recording.pixel_size_um is not None:
         return Scale(pixel_size_um=recording.pixel_size_um, source="given")
     speed, source = recording.speed_um_per_s, "speed of the stage as recorded"
     if speed is None:
         speed, source = PAPER_SPEED_UM_PER_S, "speed of the stage assumed as in the paper"
-    return Scale(pixel_size_um=speed / stitched.speed_px_per_s, source=source)
+    return Scale(pixel_size_um=speed / speed_px_per_s, source=source)
 
 
 def _watched(video: Path, takes_damaged: bool) -> Iterator[tuple[DecodedFrame, float]]:
@@ -91,9 +194,3 @@ def _watched(video: Path, takes_damaged: bool) -> Iterator[tuple[DecodedFrame, f
                 f"the film is damaged or cut off ({film.damage})",
                 "Repeat the scan, or stitch what is there with --damaged",
             )
-
-
-def _reported(video: Path, takes_damaged: bool, progress: Progress, stage: str) -> Iterator[Frame]:
-    for frame, fraction in _watched(video, takes_damaged):
-        progress(stage, fraction)
-        yield frame

@@ -22,6 +22,8 @@ _LENGTH_PREFERENCE = 0.1
 """Evidence that the usual rest is worth, per frame of difference; a tie-break."""
 _LANE_BONUS = 0.05
 """What a lane is worth without any evidence: enough to go on with the rhythm over blank glass."""
+_MOST_BINS = 600
+"""Of a folded film; finer ones would only cost time and memory."""
 _LEAST_REST_FRACTION = 0.4
 """A first lane that nothing proves must leave this part of a usual rest before it: filming starts
 before the stage does."""
@@ -100,20 +102,30 @@ def evidence_of(
     )
 
 
-def find_lanes(evidence: Evidence, usual_rest: float) -> list[Lane]:
-    """Find the lanes of a film, in order; empty when nothing moves both ways.
+def find_lanes(evidence: Evidence, usual_rest: float) -> tuple[list[Lane], Rhythm]:
+    """Find the lanes of a film, in order, and their rhythm; no lanes if nothing moves both ways.
 
     `usual_rest`, in frames, is how long the stage is expected not to move along a lane between two
     lanes. It decides only where the film does not: rests over blank glass look like motion there.
     """
     if not (evidence.forward.any() and evidence.backward.any()):
-        return []
+        return [], Rhythm(moving=1.0, resting=1.0)
     rhythm = _folded_rhythm(evidence, usual_rest)
     lanes = _LaneSearch(evidence, rhythm).run()
-    return _LaneSearch(evidence, _measured_rhythm(evidence, lanes, rhythm, usual_rest)).run()
+    rhythm = measured_rhythm(evidence, lanes, rhythm, usual_rest)
+    return _LaneSearch(evidence, rhythm).run(), rhythm
 
 
-def _measured_rhythm(
+def next_lanes(evidence: Evidence, rhythm: Rhythm, last_direction: int) -> list[Lane]:
+    """Go on finding lanes in a film whose rhythm is known.
+
+    `evidence` begins with the pair in which the last lane found, of direction `last_direction`,
+    ended; frame numbers count from there.
+    """
+    return _LaneSearch(evidence, rhythm, last_direction=last_direction).run()
+
+
+def measured_rhythm(
     evidence: Evidence, lanes: Sequence[Lane], folded: Rhythm, usual_rest: float
 ) -> Rhythm:
     """Period from the lanes found; moving at least as long as any usual lane was seen to move."""
@@ -141,7 +153,7 @@ def _folded_rhythm(evidence: Evidence, usual_rest: float) -> Rhythm:
     best_score, best = -np.inf, Rhythm(moving=pairs / 4, resting=pairs / 8)
     for frequency in np.arange(1.0 / pairs, 1 / 12, 0.5 / pairs):
         period = 1 / frequency
-        bins = max(round(2 * period), 4)
+        bins = int(np.clip(round(2 * period), 4, _MOST_BINS))
         phase = (position / (2 * period) % 1.0 * bins).astype(int)
         turned = np.roll(np.bincount(phase, signed, bins), -(bins // 2))
         gain = np.asarray(np.bincount(phase, signed, bins) - turned, np.float64)
@@ -170,7 +182,10 @@ def _best_window(gain: NDArray[np.float64], longest: int, wanted: float) -> tupl
 class _LaneSearch:
     """Best score of a film that has just ended a lane (`ended`) or a rest (`begun`) at frame t."""
 
-    def __init__(self, evidence: Evidence, rhythm: Rhythm) -> None:
+    def __init__(
+        self, evidence: Evidence, rhythm: Rhythm, *, last_direction: int | None = None
+    ) -> None:
+        self._last_direction = last_direction
         self._count = len(evidence.forward) + 1
         self._rhythm = rhythm
         against = _CONTRADICTION
@@ -197,7 +212,9 @@ class _LaneSearch:
         came_ended: dict[int, NDArray[np.int64]] = {
             s: np.full(self._count, -1, np.int64) for s in (1, -1)
         }
-        for t in range(self._count):
+        if self._last_direction is not None:
+            ended[self._last_direction][0] = 0.0
+        for t in range(0 if self._last_direction is None else 1, self._count):
             for sign in (1, -1):
                 begun[sign][t], came_begun[sign][t] = self._best_begin(ended[-sign], t)
                 ended[sign][t], came_ended[sign][t] = self._best_end(begun[sign], t, sign)
@@ -205,7 +222,9 @@ class _LaneSearch:
 
     def _best_begin(self, ended_before: NDArray[np.float64], t: int) -> tuple[float, int]:
         """A lane begins at t: after a rest since another lane, or after the start of the film."""
-        best, came = self._rested[t] + self._unproven_cost(t), -1
+        best, came = -np.inf, -1
+        if self._last_direction is None:
+            best = self._rested[t] + self._unproven_cost(t)
         earlier = t - self._rest_lengths
         inside = earlier >= 0
         earlier = earlier[inside]
@@ -219,13 +238,14 @@ class _LaneSearch:
             index = int(np.argmax(scores))
             if scores[index] > best:
                 best, came = float(scores[index]), int(earlier[index])
-        return best, came
+        return float(best), came
 
     def _best_end(self, begun: NDArray[np.float64], t: int, sign: int) -> tuple[float, int]:
         """A lane ends at t: it began a usual duration earlier, or before the film did."""
         best, came = -np.inf, -2
         moved = self._moved[sign]
-        if 0 < t < self._rhythm.moving and self._seen[sign][t] > 0:
+        is_start = self._last_direction is None and 0 < t < self._rhythm.moving
+        if is_start and self._seen[sign][t] > 0:
             best, came = moved[t], -1  # the film starts in mid-lane, and shows it
         earlier = t - self._lane_lengths
         inside = earlier >= 0
@@ -259,6 +279,8 @@ class _LaneSearch:
         cut = {s: self._cut_off_lane(s, last) for s in (1, -1)}
         sign = max((1, -1), key=lambda s: finals[s].max())
         end = int(np.argmax(finals[sign]))
+        if not np.isfinite(finals[sign][end]):
+            return []
         lanes: list[Lane] = []
         while end > 0:
             begin = int(came_ended[sign][end])

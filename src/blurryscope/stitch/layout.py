@@ -7,11 +7,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from blurryscope.basics.image import Grey
-from blurryscope.stitch.camera import CameraModel, camera_from_steps, is_readout_along
-from blurryscope.stitch.lanes import Lane
+from blurryscope.stitch.camera import CameraModel, is_readout_along
 from blurryscope.stitch.links import Link, Links, gathered
-from blurryscope.stitch.motion import PairShift
 from blurryscope.stitch.solve import Expectations, Trajectory, solve
+from blurryscope.stitch.steps import (
+    Motion,
+    UsualSteps,
+    lanes_apart,
+    seen_steps,
+    step_links,
+    usual_interval_s,
+    usual_steps,
+)
 from blurryscope.stitch.strips import OffsetSurface, Strip, compare_strips, lay_strip
 
 _LEAST_SCORE = 18.0
@@ -21,23 +28,9 @@ _LEAST_RUN_SCORE = 10.0
 """The same for pieces of lanes: over some 1,000 offsets chance reaches about log(1,000) = 7."""
 _LOOSE_TURN_PX = 500.0
 """Lanes are not timed yet, so their ends say little; this only keeps blank lanes in place."""
-_LEAST_STEP_CORRELATION = 0.4
-_SURE_STEP_CORRELATION = 0.6
 _STRIP_NOISE = 0.003
 _CELL_PX = 24.0
 """Pixels of a strip that carry one independent value, about a blur length times a nucleus."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Motion:
-    """All that one pass over the film has told."""
-
-    times_s: NDArray[np.float64]
-    """When each frame's picture was taken; a repeated frame has the time of the one before."""
-    shifts: Sequence[PairShift]
-    """Content shift from each frame to the next, camera pixels."""
-    lanes: Sequence[Lane]
-    frame_shape: tuple[int, int]
 
 
 DetailOf = Callable[[int], Grey]
@@ -50,8 +43,9 @@ class FirstLayout:
 
     motion: Motion
     """With the directions of the lanes as they run along x of the mosaic."""
+    usual: UsualSteps
     trajectory: Trajectory
-    expected: Expectations
+    pitch_px: float
     links: Links
     is_linked: NDArray[np.bool_]
     """Of each pair of neighbouring lanes: whether their overlap shows the same tissue."""
@@ -62,29 +56,33 @@ def lay_out(motion: Motion, detail_of: DetailOf, reduction: int) -> FirstLayout 
 
     `reduction` is how much smaller the detail pictures are than the camera's frames.
     """
-    apart = lanes_apart(motion, None)
+    usual = usual_steps(motion)
+    apart = lanes_apart(motion, usual, usual.camera()[0])
     surfaces = _compare_neighbours(apart, detail_of, reduction)
     pitch, score = _common_pitch(surfaces, apart, motion, reduction)
     if score < _LEAST_SCORE:
         return None
     if pitch < 0:
         motion = _turned_half(motion)
-        apart = lanes_apart(motion, None)
+        usual = usual_steps(motion)
+        apart = lanes_apart(motion, usual, usual.camera()[0])
         surfaces = _compare_neighbours(apart, detail_of, reduction)
         pitch, _ = _common_pitch(surfaces, apart, motion, reduction)
     if not is_readout_along(_scan_direction(apart.camera)):
         readout_s = _read_out_across(apart, surfaces, pitch, detail_of, reduction)
-        apart = lanes_apart(motion, readout_s)
+        apart = lanes_apart(motion, usual, replace(apart.camera, readout_s_per_row=readout_s))
         surfaces = _compare_neighbours(apart, detail_of, reduction)
         pitch, _ = _common_pitch(surfaces, apart, motion, reduction)
     beside, linked = _lanes_beside(apart, surfaces, pitch, reduction)
-    expected = _expectations(motion, apart, pitch * reduction, reduction)
-    links = gathered([*step_links(motion), *run_links(beside, motion, detail_of, reduction)])
+    expected = loose_expectations(motion, usual, apart, pitch * reduction, reduction)
+    pieces = run_links(beside, motion, usual, detail_of, reduction)
+    links = gathered([*step_links(motion, usual), *pieces])
     solution = solve(beside, links, expected, fit_camera=False)
     return FirstLayout(
         motion=motion,
+        usual=usual,
         trajectory=solution.trajectory,
-        expected=expected,
+        pitch_px=pitch * reduction,
         links=links,
         is_linked=linked,
     )
@@ -100,100 +98,13 @@ def _scan_direction(camera: CameraModel) -> NDArray[np.float64]:
     return np.array([np.sin(camera.scan_angle_rad), np.cos(camera.scan_angle_rad)])
 
 
-def usual_interval_s(times_s: NDArray[np.float64]) -> float:
-    """Time between frames, whatever was dropped or repeated."""
-    return float(np.median(np.diff(times_s)))
-
-
-def _usual_step(motion: Motion, direction: int) -> NDArray[np.float64]:
-    """Median (row, col) by which the stage moves per frame in lanes of one direction."""
-    moves = np.array(
-        [
-            (-motion.shifts[pair].row_px, -motion.shifts[pair].col_px)
-            for lane in motion.lanes
-            if lane.direction == direction
-            for pair in range(lane.first, lane.last)
-            if motion.shifts[pair].correlation > 0.6
-        ]
-    ).reshape(-1, 2)
-    # Slow frames (ramps, jerks, rests) do not tell the usual speed; double steps are rare.
-    length = np.hypot(moves[:, 0], moves[:, 1])
-    return np.asarray(np.median(moves[length > 0.8 * np.percentile(length, 75)], axis=0))
-
-
-def seen_steps(motion: Motion) -> dict[int, NDArray[np.float64]]:
-    """(row, col) stage moves of the pairs inside lanes that were seen and go where the lane goes.
-
-    Keys are pair numbers: pair n is from frame n to n + 1.
-    """
-    steps: dict[int, NDArray[np.float64]] = {}
-    interval_s = usual_interval_s(motion.times_s)
-    for direction in (1, -1):
-        usual = _usual_step(motion, direction)
-        length = float(np.hypot(*usual))
-        for lane in motion.lanes:
-            if lane.direction != direction:
-                continue
-            for pair in range(lane.first, lane.last):
-                shift = motion.shifts[pair]
-                if shift.correlation < _LEAST_STEP_CORRELATION:
-                    continue
-                moved = -np.array([shift.row_px, shift.col_px])
-                along = float(moved @ usual) / length
-                off = float(np.hypot(*(moved - along * usual / length)))
-                lasted = (motion.times_s[pair + 1] - motion.times_s[pair]) / interval_s
-                # A lost frame doubles the step, and the times of the film need not show it.
-                longest = lasted + (0.4 if shift.correlation < _SURE_STEP_CORRELATION else 1.4)
-                if -0.05 * length < along < longest * length and off < 0.08 * length:
-                    steps[pair] = moved
-    return steps
-
-
-def lanes_apart(motion: Motion, readout_s_per_row: float | None) -> Trajectory:
-    """Add up the steps of each lane; each begins at the x where the one before ended, all at y = 0.
-
-    With `readout_s_per_row` None the read-out is measured from the steps.
-    """
-    interval_s = usual_interval_s(motion.times_s)
-    camera, speed = camera_from_steps(_usual_step(motion, 1), _usual_step(motion, -1), interval_s)
-    if readout_s_per_row is not None:
-        camera = replace(camera, readout_s_per_row=readout_s_per_row)
-    steps = seen_steps(motion)
-    frames, lanes, positions = [], [], []
-    at = np.zeros(2)
-    for number, lane in enumerate(motion.lanes):
-        at = np.array([0.0, at[1]])
-        matrix = camera.frame_matrices(np.array([[0.0, lane.direction * speed]]))[0]
-        for frame in range(lane.first, lane.last + 1):
-            frames.append(frame)
-            lanes.append(number)
-            positions.append(at)
-            lasted_s = (
-                motion.times_s[min(frame + 1, len(motion.times_s) - 1)] - motion.times_s[frame]
-            )
-            guess = np.array([0.0, lane.direction * speed * lasted_s])
-            at = at + (matrix @ steps[frame] if frame in steps else guess)
-    return Trajectory(
-        frames=np.array(frames),
-        lanes=np.array(lanes),
-        times_s=motion.times_s[frames],
-        positions=np.array(positions),
-        camera=camera,
-    )
-
-
-def usual_speed(motion: Motion) -> float:
-    """Speed along the lanes in camera pixels per second."""
-    interval_s = usual_interval_s(motion.times_s)
-    return camera_from_steps(_usual_step(motion, 1), _usual_step(motion, -1), interval_s)[1]
-
-
-def _expectations(
-    motion: Motion, apart: Trajectory, pitch_px: float, reduction: int
+def loose_expectations(
+    motion: Motion, usual: UsualSteps, apart: Trajectory, pitch_px: float, reduction: int
 ) -> Expectations:
+    """What can be expected before the turns of the stage are known."""
     directions = np.array([lane.direction for lane in motion.lanes])[apart.lanes]
     return Expectations(
-        along_px=directions * usual_speed(motion) * apart.times_s,
+        along_px=directions * usual.camera()[1] * apart.times_s,
         is_ramp=np.zeros(len(apart.frames), np.bool_),
         pitch_px=pitch_px,
         turn_sigma_px=_LOOSE_TURN_PX,
@@ -273,7 +184,7 @@ def _read_out_across(
     height only when the shear is undone.
     """
     found = [surface.best(pitch, 4) for surface in surfaces]
-    richest = sorted(range(len(found)), key=lambda n: -found[n][3])[:4]
+    richest = sorted(range(len(found)), key=lambda n: -found[n][3])[:2]
     rows_count = detail_of(int(trajectory.frames[0])).shape[0] * reduction
     limit_s = usual_interval_s(trajectory.times_s) / rows_count
     details = {
@@ -308,26 +219,39 @@ def _lanes_beside(
     offset = np.zeros(2)
     linked = np.zeros(len(surfaces), np.bool_)
     for number, surface in enumerate(surfaces, start=1):
-        dy, dx, _, score = surface.best(pitch, max(0.06 * pitch, 3))
-        is_linked = score >= _LEAST_SCORE
-        linked[number - 1] = is_linked
-        offset = offset + (np.array([dy, dx]) if is_linked else np.array([pitch, 0.0])) * reduction
+        found = _offset_near(surface, pitch, pitch)
+        linked[number - 1] = found is not None
+        step = np.array([pitch, 0.0]) if found is None else found
+        offset = offset + step * reduction
         positions[_lane_rows(apart, number)] += offset
     return replace(apart, positions=positions), linked
 
 
-def step_links(motion: Motion) -> list[Link]:
-    """Each seen step as a link: the content lies half a step before the centre, then after it."""
-    return [
-        (
-            pair,
-            pair + 1,
-            (moved[0] / 2, moved[1] / 2),
-            (-moved[0] / 2, -moved[1] / 2),
-            motion.shifts[pair].correlation,
-        )
-        for pair, moved in seen_steps(motion).items()
-    ]
+def _offset_near(surface: OffsetSurface, dy_px: float, pitch: float) -> NDArray[np.float64] | None:
+    """(dy, dx) in pixels of the detail pictures; None if the lanes show nothing in common."""
+    dy, dx, _, score = surface.best(dy_px, max(0.06 * pitch, 3))
+    return np.array([dy, dx]) if score >= _LEAST_SCORE else None
+
+
+def lane_beside(
+    placed: Trajectory, lane: Trajectory, pitch_px: float, detail_of: DetailOf, reduction: int
+) -> tuple[Trajectory, bool]:
+    """Put one more lane beside the last of those that are placed.
+
+    Returns the lane, moved, and whether the overlap of the two shows the same tissue. If it does
+    not, the lane lies one pitch below and begins at the x where the last one ended.
+    """
+    last = np.flatnonzero(placed.lanes == placed.lanes[-1])
+    upper = _strip_of(placed, last, detail_of, reduction)
+    everything = np.arange(len(lane.frames))
+    lower = _strip_of(lane, everything, detail_of, reduction)
+    origin = np.array([float(np.median(placed.positions[last, 0])), 0.0])
+    surface = _compare(upper, lower)
+    found = _offset_near(surface, (pitch_px + origin[0]) / reduction, pitch_px / reduction)
+    if found is not None:
+        return replace(lane, positions=lane.positions + found * reduction), True
+    begin = np.array([pitch_px, placed.positions[-1, 1] - lane.positions[0, 1]])
+    return replace(lane, positions=lane.positions + origin + begin), False
 
 
 def _runs(trajectory: Trajectory, number: int, steps: set[int]) -> list[NDArray[np.int64]]:
@@ -342,13 +266,13 @@ def _runs(trajectory: Trajectory, number: int, steps: set[int]) -> list[NDArray[
 
 
 def run_links(
-    beside: Trajectory, motion: Motion, detail_of: DetailOf, reduction: int
+    beside: Trajectory, motion: Motion, usual: UsualSteps, detail_of: DetailOf, reduction: int
 ) -> list[Link]:
     """Link the lanes piece by piece: a jerk over blank glass shifts only what comes after it.
 
     `beside` must be right to about one and a half steps.
     """
-    steps = set(seen_steps(motion))
+    steps = set(seen_steps(motion, usual))
     matrices = beside.matrices()
     reach_px = 1.5 * float(np.abs(np.diff(beside.positions[:, 1])).max())
     links: list[Link] = []

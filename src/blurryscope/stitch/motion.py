@@ -62,31 +62,36 @@ class OverlapCorrelator:
             np.clip(rows - np.abs(self._row_shifts), 0, None),
             np.clip(columns - np.abs(self._column_shifts), 0, None),
         )
+        self._noise_sigma = noise_sigma
         self._floor = (noise_sigma**2 * common + 1e-9).astype(np.float32)
         self._is_allowed = common >= least_overlap_fraction * rows * columns
-        self._windows_later = _windows(shape, self._row_shifts, self._column_shifts)
-        self._windows_earlier = _windows(shape, -self._row_shifts, -self._column_shifts)
-        self._earlier: tuple[NDArray[np.complex64], NDArray[np.float64]] | None = None
+        self._earlier: _Pushed | None = None
 
     def push(self, detail: Grey) -> PairShift | None:
         """Compare with the frame pushed before; None for the first."""
-        later = (
-            scipy.fft.rfft2(detail, self._padded),
-            np.pad(np.cumsum(np.cumsum(detail.astype(np.float64) ** 2, 0), 1), ((1, 0), (1, 0))),
+        later = _Pushed(
+            detail, is_blank=bool(np.square(detail).mean() < _BLANK * self._noise_sigma**2)
         )
         earlier, self._earlier = self._earlier, later
-        return None if earlier is None else self._peak(self._correlation(earlier, later))
+        if earlier is None:
+            return None
+        if earlier.is_blank or later.is_blank:
+            return _NOTHING_SEEN
+        for pushed in (earlier, later):
+            pushed.transform(self._padded)
+        return self._peak(self._correlation(earlier, later))
 
-    def _correlation(
-        self,
-        earlier: tuple[NDArray[np.complex64], NDArray[np.float64]],
-        later: tuple[NDArray[np.complex64], NDArray[np.float64]],
-    ) -> NDArray[np.float32]:
-        product = scipy.fft.irfft2(later[0] * np.conj(earlier[0]), self._padded)
-        energy_later = _window_sums(later[1], self._windows_later) + self._floor
-        energy_earlier = _window_sums(earlier[1], self._windows_earlier) + self._floor
-        correlation = product / np.sqrt(energy_later * energy_earlier)
-        return np.where(self._is_allowed, correlation, 0).astype(np.float32)
+    def _correlation(self, earlier: "_Pushed", later: "_Pushed") -> NDArray[np.float32]:
+        product = scipy.fft.irfft2(later.spectrum * np.conj(earlier.spectrum), self._padded)
+        energy_later = shared_energy(later.summed_area, self._padded, is_later=True)
+        energy_earlier = shared_energy(earlier.summed_area, self._padded, is_later=False)
+        energy_later += self._floor
+        energy_earlier += self._floor
+        energy_later *= energy_earlier
+        np.sqrt(energy_later, out=energy_later)
+        correlation = np.divide(product, energy_later, out=energy_later)
+        correlation *= self._is_allowed
+        return np.asarray(correlation, np.float32)
 
     def _peak(self, correlation: NDArray[np.float32]) -> PairShift:
         row, column = np.unravel_index(np.argmax(correlation), correlation.shape)
@@ -99,26 +104,60 @@ class OverlapCorrelator:
         )
 
 
-def _windows(
-    shape: tuple[int, int], row_shifts: NDArray[np.int_], column_shifts: NDArray[np.int_]
-) -> tuple[NDArray[np.int_], NDArray[np.int_], NDArray[np.int_], NDArray[np.int_]]:
-    """First and last (exclusive) row and column that a frame shares at each shift."""
-    rows, columns = shape
-    return (
-        np.clip(row_shifts, 0, rows),
-        np.clip(rows + row_shifts, 0, rows),
-        np.clip(column_shifts, 0, columns),
-        np.clip(columns + column_shifts, 0, columns),
-    )
+class _Pushed:
+    """A frame, transformed when it is first needed: blank ones never are."""
+
+    def __init__(self, detail: Grey, *, is_blank: bool) -> None:
+        self._detail = detail
+        self.is_blank = is_blank
+        self.spectrum = np.empty((0, 0), np.complex64)
+        self.summed_area = np.empty((0, 0), np.float32)
+
+    def transform(self, padded: tuple[int, int]) -> None:
+        if not self.spectrum.size:
+            self.spectrum = np.asarray(scipy.fft.rfft2(self._detail, padded))
+            squares = cv2.integral(self._detail**2, sdepth=cv2.CV_64F)
+            self.summed_area = np.asarray(squares, np.float32)
 
 
-def _window_sums(
-    summed_area: NDArray[np.float64],
-    windows: tuple[NDArray[np.int_], NDArray[np.int_], NDArray[np.int_], NDArray[np.int_]],
+_BLANK = 0.25
+"""Detail with less than this part of the noise's energy cannot correlate noticeably."""
+_NOTHING_SEEN = PairShift(row_px=0.0, col_px=0.0, correlation=0.0, stillness=0.0)
+
+
+def shared_energy(
+    summed_area: NDArray[np.float32], padded: tuple[int, int], *, is_later: bool
 ) -> NDArray[np.float32]:
-    top, bottom, left, right = windows
-    of_rows = summed_area[bottom] - summed_area[top]
-    return np.maximum(of_rows[:, right] - of_rows[:, left], 0).astype(np.float32)
+    """Sum a frame over the part that it shares with another, at every shift between the two.
+
+    Parameters
+    ----------
+    summed_area
+        Summed-area table of the frame's squares, (rows + 1, columns + 1).
+    padded
+        Shape of the result; shifts are in the order of an FFT of that length.
+    is_later
+        Whether the frame is the later one: at a positive shift its far end is shared, and the
+        near end of the earlier one.
+    """
+    of_rows = _window_sums(summed_area, padded[0], is_later)
+    return np.maximum(_window_sums(of_rows.T, padded[1], is_later).T, 0)
+
+
+def _window_sums(summed: NDArray[np.float32], length: int, is_later: bool) -> NDArray[np.float32]:
+    """Differences of a running sum over its first axis between the ends of the shared window."""
+    count = summed.shape[0] - 1
+    sums = np.zeros((length, summed.shape[1]), np.float32)
+    whole = summed[count]
+    positive = np.arange(min(count, (length + 1) // 2))
+    negative = np.arange(-min(count, length // 2), 0)
+    if is_later:
+        sums[: len(positive)] = whole - summed[: len(positive)]
+        sums[length - len(negative) :] = summed[count - len(negative) : count]
+    else:
+        sums[: len(positive)] = summed[count : count - len(positive) : -1]
+        sums[length - len(negative) :] = whole - summed[len(negative) : 0 : -1]
+    return sums
 
 
 def peak_offset(surface: Grey, row: int, column: int) -> tuple[float, float]:

@@ -22,6 +22,8 @@ def measure_links(
     trajectory: Trajectory,
     reduction: int,
     settings: PatchSettings,
+    *,
+    first_lane: int = 0,
 ) -> Links:
     """Match each frame with the two before it in its lane and with those above it.
 
@@ -32,8 +34,10 @@ def measure_links(
         Only the frames of two lanes are held at a time.
     reduction
         How much smaller the detail pictures are than the camera's frames.
+    first_lane
+        Frames of lanes before this one are only matched with later ones.
     """
-    return gathered(_links(details, trajectory, reduction, settings))
+    return gathered(_links(details, trajectory, reduction, settings, first_lane))
 
 
 def _links(
@@ -41,6 +45,7 @@ def _links(
     trajectory: Trajectory,
     reduction: int,
     settings: PatchSettings,
+    first_lane: int,
 ) -> Iterator[Link]:
     matrices = trajectory.matrices()
     row_of = {int(frame): row for row, frame in enumerate(trajectory.frames)}
@@ -60,11 +65,27 @@ def _links(
             matrix=matrices[row],
         )
         now = _Neighbour(placed, bool(detail.std() >= 0.5 * settings.least_detail))
-        if now.has_tissue:
-            for other in [*here[-2:], *_nearest(above, placed)]:
+        if now.has_tissue and lane >= first_lane:
+            yield from _links_back(here, placed, reduction, settings)
+            for other in _nearest(above, placed):
                 if other.has_tissue:
                     yield from match_frames(other.placed, placed, reduction, settings)
         here.append(now)
+
+
+def _links_back(
+    here: list[_Neighbour], placed: PlacedDetail, reduction: int, settings: PatchSettings
+) -> Iterator[Link]:
+    """Links to the frame before; where these are few, to the one before that as well."""
+    count = 0
+    for other in here[:-3:-1]:
+        if count < _ENOUGH_LINKS and other.has_tissue:
+            for link in match_frames(other.placed, placed, reduction, settings):
+                count += 1
+                yield link
+
+
+_ENOUGH_LINKS = 3
 
 
 def _nearest(above: list[_Neighbour], placed: PlacedDetail) -> list[_Neighbour]:

@@ -1,9 +1,12 @@
 """What the lamp and the sensor add to every frame, estimated from the film itself."""
 
+from collections.abc import Sequence
+
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from blurryscope.basics.image import Grey, to_uint8
+from blurryscope.basics.image import Grey, Rgb, to_uint8
 
 
 def median_shading(samples: NDArray[np.uint8]) -> Grey:
@@ -20,6 +23,49 @@ def median_shading(samples: NDArray[np.uint8]) -> Grey:
     (row, col) float32 in grey levels, never below 1 so that it can be divided by.
     """
     return np.asarray(np.maximum(np.median(samples, axis=0), 1.0), np.float32)
+
+
+def glass_shading(
+    samples: Sequence[tuple[Rgb, NDArray[np.uint8]]], small_shading: Grey
+) -> NDArray[np.float32]:
+    """Estimate the shading in colour: the mean of all pixels that show empty glass.
+
+    The mean of many is far less noisy than a median of few, and noise that stays in place pulls
+    every match towards no motion. Where glass was hardly seen, the median has to do.
+
+    Parameters
+    ----------
+    samples
+        Frames, (row, col, rgb) uint8, each with its small luma picture.
+    small_shading
+        Shading of the small pictures, which tells glass from tissue.
+
+    Returns
+    -------
+    (row, col, rgb) float32 in grey levels, at least 1.
+    """
+    shape = samples[0][0].shape
+    total = np.zeros(shape, np.float32)
+    count = np.zeros(shape[:2], np.float32)
+    for rgb, small in samples:
+        absorbance = np.log(small_shading + 1.0) - np.log(small.astype(np.float32) + 1.0)
+        is_glass = (np.abs(absorbance) < _GLASS_ABSORBANCE).astype(np.uint8)
+        # Tissue's blurred rim looks like glass.
+        is_glass = np.asarray(cv2.erode(is_glass, np.ones((5, 5), np.uint8)), np.uint8)
+        mask = cv2.resize(is_glass, shape[1::-1], interpolation=cv2.INTER_NEAREST)
+        cv2.accumulate(rgb, total, mask=mask)
+        cv2.accumulate(mask, count)
+    if np.percentile(count, 1) < _LEAST_GLASS:
+        few = [rgb for rgb, _ in samples[:: max(len(samples) // _MEDIAN_SAMPLES, 1)]]
+        stack = np.stack(few)
+        return np.stack([median_shading(stack[..., c]) for c in range(3)], axis=-1)
+    return np.asarray(np.maximum(total / np.maximum(count, 1)[..., None], 1.0), np.float32)
+
+
+_GLASS_ABSORBANCE = 0.03
+_LEAST_GLASS = 8
+"""Samples of glass that nearly every pixel must have for their mean."""
+_MEDIAN_SAMPLES = 40
 
 
 def gain_of(shading: NDArray[np.float32]) -> NDArray[np.float32]:

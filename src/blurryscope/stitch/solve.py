@@ -6,6 +6,7 @@ neither wander nor drift, equal lane pitch and common turning points are expecta
 only where nothing was measured. Outliers lose their weight (Cauchy, reweighted).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -63,8 +64,10 @@ class Expectations:
     turn_sigma_px: float
     """How well the ends of neighbouring lanes meet at the same x."""
     ends_px: NDArray[np.float64] | None = None
-    """(lanes, 2) x at which each lane begins and ends, where that is known; else neighbouring
-    lanes are only expected to meet."""
+    """(lanes, 2) x of the first and last frame of each lane, where the turns are known; else
+    neighbouring lanes are only expected to meet."""
+    is_pinned: NDArray[np.bool_] | None = None
+    """(n,) frames that stay where they are."""
     step_sigma_px: tuple[float, float] = (0.6, 3.0)
     """(y, x) of one frame's step; the x part is what jitter of the frame times makes of it."""
     ramp_sigma_px: float = 40.0
@@ -99,22 +102,35 @@ def solve(
         Whether to correct the camera too; needs lanes in both directions that are linked.
     """
     trajectory = start
+    system = _LinkSystem(start, links, expected)
+    priors = [_PriorSystem(start, expected, axis) for axis in (0, 1)]
     weights = np.ones((len(links), 2))
     residuals = np.zeros((len(links), 2))
-    prior = _PriorSystem(start, expected)
+    doubts_px = np.geomspace(_FIRST_DOUBT_PX, _LAST_DOUBT_PX, rounds)
     for round_number in range(rounds):
         # Wrong links turn the whole slide, so they have to have lost their weight first.
-        camera_columns = fit_camera and round_number >= _ROUNDS_WITHOUT_CAMERA
-        trajectory, residuals = _one_round(
-            trajectory, links, expected, prior, weights, camera_columns
-        )
+        is_camera_free = fit_camera and round_number >= _ROUNDS_WITHOUT_CAMERA
+        trajectory = system.solved(trajectory, priors, weights, is_camera_free)
+        residuals = link_residuals(trajectory, links)
         # Expectations give way first, links only when most others contradict them.
-        scale = np.maximum(
-            np.array(expected.link_sigma_px) * 3, _FIRST_DOUBT_PX * 0.5**round_number
-        )
-        weights = _cauchy(residuals, scale / np.sqrt(_trust(links))[:, None])
-        prior.reweigh(trajectory.positions)
+        weights = _link_weights(residuals, links, expected, float(doubts_px[round_number]))
+        for axis, prior in enumerate(priors):
+            prior.reweigh(trajectory.positions[:, axis])
     return Solution(trajectory=trajectory, residuals=residuals, weights=weights.min(axis=1))
+
+
+def judged(trajectory: Trajectory, links: Links, expected: Expectations) -> Solution:
+    """Tell how well links agree with a trajectory, which stays as it is."""
+    residuals = link_residuals(trajectory, links)
+    weights = _link_weights(residuals, links, expected, 0.0)
+    return Solution(trajectory=trajectory, residuals=residuals, weights=weights.min(axis=1))
+
+
+def _link_weights(
+    residuals: NDArray[np.float64], links: Links, expected: Expectations, doubt_px: float
+) -> NDArray[np.float64]:
+    scale = np.maximum(np.array(expected.link_sigma_px) * 3, doubt_px)
+    return _cauchy(residuals, scale / np.sqrt(_trust(links))[:, None])
 
 
 _ROUNDS_WITHOUT_CAMERA = 6
@@ -122,80 +138,109 @@ _CAMERA_HOLD = np.array([1e2, 1e4, 1e5])
 """Inverse of how far one round may move the angle (rad) and the read-out (s per row, column)
 without any evidence. Read-out along columns is unusual, so it is held ten times as tightly."""
 _FIRST_DOUBT_PX = 400.0
+_LAST_DOUBT_PX = 0.2
+"""What the first guess may be off by, and what is left to doubt in the last round."""
+_PIN_SIGMA_PX = 0.01
 _AXIS_SIGMA_RAD = 1e-6
 """A definition rather than a measurement."""
 
 
-def _one_round(
-    trajectory: Trajectory,
-    links: Links,
-    expected: Expectations,
-    prior: "_PriorSystem",
-    weights: NDArray[np.float64],
-    fit_camera: bool,
-) -> tuple[Trajectory, NDArray[np.float64]]:
-    count = len(trajectory.frames)
-    camera = trajectory.camera
-    first, second = trajectory.rows_of(links.earlier), trajectory.rows_of(links.later)
-    rows = np.arange(len(links))
-    block = scipy.sparse.csr_array(
-        (
-            np.concatenate([np.ones(len(links)), -np.ones(len(links))]),
-            (np.concatenate([rows, rows]), np.concatenate([first, second])),
-        ),
-        (len(links), count),
-    )
-    velocities = trajectory.velocities()
-    # Way of the stage per second of read-out per (row, column): (links, axis, 2).
-    way = (
-        velocities[first][:, :, None] * links.point_earlier[:, None, :]
-        - velocities[second][:, :, None] * links.point_later[:, None, :]
-    )
-    readout = np.array([camera.readout_s_per_row, camera.readout_s_per_column])
-    offsets = links.point_earlier - links.point_later
-    constant = offsets @ camera.turn.T + way @ readout
-    scale = np.sqrt(weights * _trust(links)[:, None]) / np.array(expected.link_sigma_px)
-    parts, targets = [], []
-    by_angle = offsets @ camera.turn_rate.T
-    for axis in (0, 1):
-        weigh = scipy.sparse.diags_array(scale[:, axis])
-        columns = [None, None, None]
-        columns[axis] = weigh @ block
-        if fit_camera:
-            columns[2] = scipy.sparse.csr_array(
-                np.column_stack([by_angle[:, axis], way[:, axis]]) * scale[:, axis, None]
-            )
-        parts.append(columns)
-        targets.append(-scale[:, axis] * constant[:, axis])
-    system = prior.rows(fit_camera)
-    matrix = scipy.sparse.vstack(
-        [_assembled(columns, count, fit_camera, len(links)) for columns in parts] + [system[0]]
-    ).tocsr()
-    target = np.concatenate([*targets, system[1]])
-    normal = (matrix.T @ matrix).tocsc()
-    solved = scipy.sparse.linalg.spsolve(normal, matrix.T @ target)
-    positions = np.stack([solved[:count], solved[count : 2 * count]], 1)
-    if fit_camera:
-        angle, per_row, per_column = solved[2 * count :]
+class _LinkSystem:
+    """The links as rows of the least-squares problem, one set for each axis.
+
+    The unknown positions of the two axes only meet in the camera's three corrections, which are
+    eliminated (Schur complement), so that each round factorises two small sparse matrices.
+    """
+
+    def __init__(self, start: Trajectory, links: Links, expected: Expectations) -> None:
+        self._links = links
+        self._first, self._second = start.rows_of(links.earlier), start.rows_of(links.later)
+        rows = np.arange(len(links))
+        self._block = scipy.sparse.csr_array(
+            (
+                np.concatenate([np.ones(len(links)), -np.ones(len(links))]),
+                (np.concatenate([rows, rows]), np.concatenate([self._first, self._second])),
+            ),
+            (len(links), len(start.frames)),
+        )
+        sigma = np.array(expected.link_sigma_px)
+        self._certainty = _trust(links)[:, None] / sigma**2
+
+    def solved(
+        self,
+        trajectory: Trajectory,
+        priors: Sequence["_PriorSystem"],
+        weights: NDArray[np.float64],
+        is_camera_free: bool,
+    ) -> Trajectory:
+        """One round: the best positions, and camera, for these weights of the links."""
+        camera, links = trajectory.camera, self._links
+        velocities = trajectory.velocities()
+        # Way of the stage per second of read-out per (row, column): (links, axis, 2).
+        way = (
+            velocities[self._first][:, :, None] * links.point_earlier[:, None, :]
+            - velocities[self._second][:, :, None] * links.point_later[:, None, :]
+        )
+        offsets = links.point_earlier - links.point_later
+        readout = np.array([camera.readout_s_per_row, camera.readout_s_per_column])
+        constant = offsets @ camera.turn.T + way @ readout
+        by_camera = np.concatenate([(offsets @ camera.turn_rate.T)[:, :, None], way], axis=2)
+        weights = weights * self._certainty
+        axes = [
+            _Axis(self._block, weights[:, axis], constant[:, axis], by_camera[:, axis], prior)
+            for axis, prior in enumerate(priors)
+        ]
+        correction = _camera_correction(axes) if is_camera_free else np.zeros(3)
+        positions = np.stack([part.positions(correction) for part in axes], axis=1)
+        angle, per_row, per_column = correction
         camera = replace(
             camera,
             scan_angle_rad=camera.scan_angle_rad + float(np.clip(angle, -0.02, 0.02)),
             readout_s_per_row=camera.readout_s_per_row + float(per_row),
             readout_s_per_column=camera.readout_s_per_column + float(per_column),
         )
-    updated = replace(trajectory, positions=positions, camera=camera)
-    return updated, link_residuals(updated, links)
+        return replace(trajectory, positions=positions, camera=camera)
 
 
-def _assembled(
-    columns: list[scipy.sparse.csr_array | None], count: int, fit_camera: bool, rows: int
-) -> scipy.sparse.csr_array:
-    zero = scipy.sparse.csr_array((rows, count))
-    blocks = [columns[0] if columns[0] is not None else zero,
-              columns[1] if columns[1] is not None else zero]  # fmt: skip
-    if fit_camera:
-        blocks.append(columns[2])
-    return scipy.sparse.hstack(blocks).tocsr()
+class _Axis:
+    """Normal equations of one axis, N x + F c = b, for positions x and the camera's change c."""
+
+    def __init__(
+        self,
+        block: scipy.sparse.csr_array,
+        weights: NDArray[np.float64],
+        constant: NDArray[np.float64],
+        by_camera: NDArray[np.float64],
+        prior: "_PriorSystem",
+    ) -> None:
+        weighted = block.T @ scipy.sparse.diags_array(weights)
+        normal, target = prior.normal()
+        self._factors = scipy.sparse.linalg.splu((weighted @ block + normal).tocsc())
+        self._free = self._factors.solve(target - weighted @ constant)
+        self._weights, self._constant, self._by_camera = weights, constant, by_camera
+        self._border = weighted @ by_camera
+
+    def camera_equations(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """What is left for the camera, (3, 3) and (3,), once the positions are eliminated."""
+        weighted = self._by_camera.T * self._weights
+        inner = weighted @ self._by_camera - self._border.T @ self._factors.solve(self._border)
+        outer = -weighted @ self._constant - self._border.T @ self._free
+        return inner, outer
+
+    def positions(self, correction: NDArray[np.float64]) -> NDArray[np.float64]:
+        if not correction.any():
+            return np.asarray(self._free)
+        return np.asarray(self._free - self._factors.solve(self._border @ correction))
+
+
+def _camera_correction(axes: Sequence[_Axis]) -> NDArray[np.float64]:
+    """Change of the angle (rad) and of the read-out (s per row, s per column)."""
+    # Tiny weights keep the camera where it is when the links say nothing of it.
+    inner, outer = np.diag(_CAMERA_HOLD**2), np.zeros(3)
+    for axis in axes:
+        more_inner, more_outer = axis.camera_equations()
+        inner, outer = inner + more_inner, outer + more_outer
+    return np.asarray(np.linalg.solve(inner, outer))
 
 
 def link_residuals(trajectory: Trajectory, links: Links) -> NDArray[np.float64]:
@@ -219,72 +264,50 @@ def _cauchy(residuals: NDArray[np.float64], scale: NDArray[np.float64]) -> NDArr
 
 
 class _PriorSystem:
-    """The expectations as weighted rows of the least-squares problem."""
+    """The expectations of one axis as weighted rows of the least-squares problem."""
 
-    def __init__(self, start: Trajectory, expected: Expectations) -> None:
-        self._count = len(start.frames)
+    def __init__(self, start: Trajectory, expected: Expectations, axis: int) -> None:
         self._expected = expected
         self._triplets: list[tuple[int, int, float]] = []
         self._targets: list[float] = []
         self._sigmas: list[float] = []
-        self._add_steps(start)
-        self._add_pitch(start)
-        self._add_axis(start)
-        self._add_row([(0, 1.0)], float(start.positions[0, 0]), 1.0)
-        if expected.ends_px is None:
-            self._add_meetings(start)
-            self._add_row([(self._count, 1.0)], float(start.positions[0, 1]), 1.0)
+        self._are_firm: list[bool] = []
+        if axis == 0:
+            self._add_for_y(start)
         else:
-            self._add_ends(start, expected.ends_px)
+            self._add_for_x(start)
+        if expected.is_pinned is not None:
+            for row in np.flatnonzero(expected.is_pinned).tolist():
+                target = float(start.positions[row, axis])
+                self._add_row([(row, 1.0)], target, _PIN_SIGMA_PX, is_firm=True)
         rows, columns, values = zip(*self._triplets, strict=True)
         self._matrix = scipy.sparse.csr_array(
-            (values, (rows, columns)), (len(self._targets), 2 * self._count)
+            (values, (rows, columns)), (len(self._targets), len(start.frames))
         )
         self._target = np.array(self._targets)
         self._sigma = np.array(self._sigmas)
         self._weight = np.ones(len(self._targets))
 
-    def rows(self, fit_camera: bool) -> tuple[scipy.sparse.csr_array, NDArray[np.float64]]:
-        scale = np.sqrt(self._weight) / self._sigma
-        matrix = scipy.sparse.diags_array(scale) @ self._matrix
-        if fit_camera:
-            # Tiny weights keep the camera where it is when the links say nothing of it.
-            empty = scipy.sparse.csr_array((matrix.shape[0], len(_CAMERA_HOLD)))
-            hold = scipy.sparse.hstack(
-                [
-                    scipy.sparse.csr_array((len(_CAMERA_HOLD), 2 * self._count)),
-                    scipy.sparse.diags_array(_CAMERA_HOLD),
-                ]
-            )
-            stacked = scipy.sparse.vstack([scipy.sparse.hstack([matrix, empty]), hold])
-            return stacked.tocsr(), np.concatenate(
-                [scale * self._target, np.zeros(len(_CAMERA_HOLD))]
-            )
-        return matrix.tocsr(), scale * self._target
+    def normal(self) -> tuple[scipy.sparse.csr_array, NDArray[np.float64]]:
+        """Matrix and right side of the normal equations."""
+        weighted = self._matrix.T @ scipy.sparse.diags_array(self._weight / self._sigma**2)
+        return weighted @ self._matrix, weighted @ self._target
 
     def reweigh(self, positions: NDArray[np.float64]) -> None:
-        residual = self._matrix @ positions.T.reshape(-1) - self._target
-        self._weight = _cauchy(residual, self._sigma * 2)
+        residual = self._matrix @ positions - self._target
+        self._weight = np.where(self._are_firm, 1.0, _cauchy(residual, self._sigma * 2))
 
-    def _add_steps(self, start: Trajectory) -> None:
-        expected = self._expected
-        usual_s = float(np.median(np.diff(start.times_s)))
-        for row in np.flatnonzero(np.diff(start.lanes) == 0).tolist():
-            frames = max((start.times_s[row + 1] - start.times_s[row]) / usual_s, 0.05)
-            in_ramp = expected.is_ramp[row] or expected.is_ramp[row + 1]
-            sigma_x = expected.ramp_sigma_px if in_ramp else expected.step_sigma_px[1]
-            self._add_row([(row, -1.0), (row + 1, 1.0)], 0.0, expected.step_sigma_px[0] * frames)
-            self._add_row(
-                [(self._count + row, -1.0), (self._count + row + 1, 1.0)],
-                float(expected.along_px[row + 1] - expected.along_px[row]),
-                sigma_x * frames,
-            )
-
-    def _add_pitch(self, start: Trajectory) -> None:
+    def _add_for_y(self, start: Trajectory) -> None:
+        for row, frames in _frames_between(start):
+            sigma = self._expected.step_sigma_px[0] * frames
+            self._add_row([(row, -1.0), (row + 1, 1.0)], 0.0, sigma)
         for upper, lower in pairwise(lane_rows(start)):
             entries = [(int(r), -1.0 / len(upper)) for r in upper]
             entries += [(int(r), 1.0 / len(lower)) for r in lower]
             self._add_row(entries, self._expected.pitch_px, self._expected.pitch_sigma_px)
+        self._add_row([(0, 1.0)], float(start.positions[0, 0]), 1.0)
+        if self._expected.is_pinned is None:
+            self._add_axis(start)
 
     def _add_axis(self, start: Trajectory) -> None:
         """The mosaic's x axis is the lanes' mean direction: else the whole slide may turn."""
@@ -296,27 +319,48 @@ class _PriorSystem:
         entries = []
         for (first, last), way in zip(ends, ways, strict=True):
             entries += [(int(last), np.sign(way) / length), (int(first), -np.sign(way) / length)]
-        self._add_row(entries, 0.0, _AXIS_SIGMA_RAD)
+        self._add_row(entries, 0.0, _AXIS_SIGMA_RAD, is_firm=True)
 
-    def _add_meetings(self, start: Trajectory) -> None:
-        for upper, lower in pairwise(lane_rows(start)):
-            self._add_row(
-                [(self._count + int(upper[-1]), -1.0), (self._count + int(lower[0]), 1.0)],
-                0.0,
-                self._expected.turn_sigma_px,
-            )
+    def _add_for_x(self, start: Trajectory) -> None:
+        expected = self._expected
+        for row, frames in _frames_between(start):
+            in_ramp = expected.is_ramp[row] or expected.is_ramp[row + 1]
+            sigma = expected.ramp_sigma_px if in_ramp else expected.step_sigma_px[1]
+            way = float(expected.along_px[row + 1] - expected.along_px[row])
+            self._add_row([(row, -1.0), (row + 1, 1.0)], way, sigma * frames)
+        if expected.ends_px is None:
+            for upper, lower in pairwise(lane_rows(start)):
+                entries = [(int(upper[-1]), -1.0), (int(lower[0]), 1.0)]
+                self._add_row(entries, 0.0, expected.turn_sigma_px)
+            self._add_row([(0, 1.0)], float(start.positions[0, 1]), 1.0)
+        else:
+            for rows, ends in zip(lane_rows(start), expected.ends_px, strict=True):
+                for row, end_px in ((rows[0], ends[0]), (rows[-1], ends[1])):
+                    self._add_row([(int(row), 1.0)], float(end_px), expected.turn_sigma_px)
 
-    def _add_ends(self, start: Trajectory, ends_px: NDArray[np.float64]) -> None:
-        for rows, ends in zip(lane_rows(start), ends_px, strict=True):
-            for row, end_px in ((rows[0], ends[0]), (rows[-1], ends[1])):
-                entry = (self._count + int(row), 1.0)
-                self._add_row([entry], float(end_px), self._expected.turn_sigma_px)
-
-    def _add_row(self, entries: list[tuple[int, float]], target: float, sigma: float) -> None:
+    def _add_row(
+        self,
+        entries: list[tuple[int, float]],
+        target: float,
+        sigma: float,
+        *,
+        is_firm: bool = False,
+    ) -> None:
+        """Add an expectation; firm ones are definitions, which no measurement can contradict."""
         number = len(self._targets)
         self._triplets += [(number, column, value) for column, value in entries]
         self._targets.append(target)
         self._sigmas.append(sigma)
+        self._are_firm.append(is_firm)
+
+
+def _frames_between(start: Trajectory) -> list[tuple[int, float]]:
+    """Rows that are followed by one of the same lane, and the time to it in usual intervals."""
+    lasts_s = np.diff(start.times_s)
+    usual_s = float(np.median(lasts_s))
+    rows = np.flatnonzero(np.diff(start.lanes) == 0)
+    frames = np.maximum(lasts_s[rows] / usual_s, 0.05)
+    return list(zip(rows.tolist(), frames.tolist(), strict=True))
 
 
 def lane_rows(trajectory: Trajectory) -> list[NDArray[np.int64]]:

@@ -1,7 +1,6 @@
-"""The stitcher: takes a film frame by frame, tells where every frame lay, and makes the mosaic."""
+"""The stitcher: takes a film frame by frame, and hands out lane after lane, placed for good."""
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,33 +8,22 @@ from numpy.typing import NDArray
 from blurryscope.artifacts.frame_places import FramePlace, StageState
 from blurryscope.artifacts.video import Frame
 from blurryscope.basics.errors import InputError
-from blurryscope.basics.image import Grey
-from blurryscope.stitch.brightness import Brightness, shrunk_gain
-from blurryscope.stitch.compose import Layable, canvas_of
-from blurryscope.stitch.features import absorbance_detail, shrunk
-from blurryscope.stitch.lanes import Lane, evidence_of, find_lanes, scan_axis
-from blurryscope.stitch.layout import (
-    DetailOf,
-    FirstLayout,
-    Motion,
-    lanes_apart,
-    lay_out,
-    run_links,
-    seen_steps,
-    step_links,
-    usual_speed,
-)
-from blurryscope.stitch.links import Links, gathered
-from blurryscope.stitch.matching import PatchSettings
-from blurryscope.stitch.motion import OverlapCorrelator, PairShift
-from blurryscope.stitch.refine import measure_links, with_coarse
-from blurryscope.stitch.shading import gain_of, luma_of, median_shading
-from blurryscope.stitch.solve import Solution, Trajectory, solve
-from blurryscope.stitch.turns import StageHabits, Timetable, expected_motion, timed_lanes, timetable
+from blurryscope.stitch.compose import Canvas, PlacedLane
+from blurryscope.stitch.lane_finder import LaneFinder
+from blurryscope.stitch.lanes import Lane
+from blurryscope.stitch.links import Links
+from blurryscope.stitch.placing import Placer, PlacingSettings
+from blurryscope.stitch.shading import gain_of
+from blurryscope.stitch.solve import Solution
+from blurryscope.stitch.tracker import Tracker
+from blurryscope.stitch.turns import Timetable
 
 _LEAST_FRAMES = 10
-_SAMPLES = 40
-"""Frames that the shading is estimated from."""
+_FIRST_TRY = 150
+"""Frames before the first attempt to lay lanes out, and how much longer each next one waits."""
+_LATER_TRY = 1.15
+_EARLY_LINKS = 2
+"""Pairs of lanes that must be seen to overlap before any lane is placed for good."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,25 +58,13 @@ class Stitched:
     is_lane_linked: NDArray[np.bool_]
     gain: NDArray[np.float32] = field(repr=False)
     """(row, col, rgb) flat-field factor."""
-    brightness: NDArray[np.float32] = field(repr=False)
-    """(frames in lanes, rgb) factor that evens out jumps of exposure and white balance."""
-
-    def layable(self) -> Layable:
-        """What the mosaic is made from: frames that were filmed once, and their places."""
-        return Layable(
-            trajectory=self.solution.trajectory,
-            frame_shape=self.frame_shape,
-            repeated=self.repeated,
-            gain=self.gain,
-            brightness=self.brightness,
-        )
 
 
 class Stitcher:
-    """Push the frames of a scan in order, then `finish`.
+    """Push the frames of a scan in order, then `finish`; both hand out lanes placed for good.
 
-    Only small pictures of the frames are kept, so that memory grows by some 20 kB a frame. The
-    film itself is read again for exact links and for the mosaic: give a function that starts over.
+    Holds the frames of the lanes that are not placed yet: two or three once the camera has been
+    measured from the first few lanes.
 
     Parameters
     ----------
@@ -98,168 +74,169 @@ class Stitcher:
 
     def __init__(self, where: object, settings: StitchSettings | None = None) -> None:
         self._where = where
-        self._settings = settings or StitchSettings()
-        self._small: list[NDArray[np.uint8]] = []
-        self._times_s: list[float] = []
-        self._changes: list[float] = []
-        self._last_luma: NDArray[np.uint8] | None = None
-        self._samples = _Samples(_SAMPLES)
-        self._shape = (0, 0)
-        self._reduction = 1
-
-    def push(self, frame: Frame) -> None:
-        """Take the next frame."""
-        luma = frame.luma()
-        if self._last_luma is None:
-            self._shape = (luma.shape[0], luma.shape[1])
-            self._reduction = reduction_for(self._shape, self._settings.coarse_short_side_px)
-        else:
-            thinned = luma[::4].astype(np.int16) - self._last_luma[::4]
-            self._changes.append(float(np.abs(thinned).mean()))
-        self._last_luma = luma.copy()
-        self._small.append(shrunk(luma, self._reduction))
-        self._times_s.append(frame.time_s)
-        self._samples.offer(frame)
-
-    def finish(self, frames_again: Callable[[], Iterable[Frame]]) -> Stitched:
-        """Solve the slide; an `InputError` says why a film cannot be stitched.
-
-        Parameters
-        ----------
-        frames_again
-            Starts the film over; called once, for exact links between frames.
-        """
-        motion, repeated, details = self._motion()
-        layout = lay_out(motion, details, self._reduction)
-        if layout is None:
-            raise InputError(
-                self._where,
-                "neighbouring lanes show no common tissue, so they cannot be joined",
-                "Scan with a smaller lane pitch, or check that the slide carries tissue",
+        settings = settings or StitchSettings()
+        self._tracker = Tracker(settings.coarse_short_side_px, settings.fine_short_side_px)
+        self._least_step_px = 0.025 * settings.coarse_short_side_px
+        self._finder = LaneFinder()
+        self._rest_s = settings.rest_s + settings.ramp_s
+        self._placer = Placer(
+            PlacingSettings(
+                rest_s=settings.rest_s, ramp_s=settings.ramp_s, search_px=settings.search_px
             )
-        timed, table, coarse, coarse_links = self._timed(layout, details)
-        shading = self._samples.shading()
-        expected = expected_motion(coarse.trajectory, timed.lanes, table, layout.expected.pitch_px)
-        exact, brightness = self._exact_links(coarse.trajectory, shading, frames_again)
-        links = with_coarse(exact, coarse_links)
-        solution = solve(coarse.trajectory, links, expected, fit_camera=True)
-        return Stitched(
-            frame_shape=self._shape,
-            times_s=np.array(self._times_s),
-            repeated=repeated,
-            lanes=tuple(timed.lanes),
-            table=table,
-            solution=solution,
-            links=links,
-            pitch_px=layout.expected.pitch_px,
-            speed_px_per_s=float(np.median(table.speed_px_per_s)),
-            is_lane_linked=layout.is_linked,
-            gain=gain_of(shading),
-            brightness=brightness,
         )
+        self._is_started = False
+        self._next_try = float(_FIRST_TRY)
+        self._shading = np.ones((1, 1, 3), np.float32)
 
-    def _motion(self) -> tuple[Motion, tuple[int, ...], Callable[[int], Grey]]:
-        count = len(self._small)
-        if count < _LEAST_FRAMES:
+    @property
+    def gain(self) -> NDArray[np.float32]:
+        """Flat-field factor, (row, col, rgb); known when the first lane is handed out."""
+        return gain_of(self._shading)
+
+    @property
+    def glass(self) -> NDArray[np.float64]:
+        """What empty glass looks like after the flat field, (3,) grey levels."""
+        return np.asarray(self._shading.mean(axis=(0, 1)), np.float64)
+
+    @property
+    def pitch_px(self) -> float:
+        """Distance between lanes; known when the first lane is handed out."""
+        return self._placer.pitch_px
+
+    @property
+    def speed_px_per_s(self) -> float:
+        """Speed of the stage along the lanes; known when the first lane is handed out."""
+        return self._placer.speed_px_per_s
+
+    def push(self, frame: Frame) -> list[PlacedLane]:
+        """Take the next frame; hands out the lanes that have become certain."""
+        tracker = self._tracker
+        tracker.push(frame)
+        if self._is_started:
+            new = self._finder.closed(tracker.shifts, tracker.count)
+            return self._added(new) if new else []
+        if tracker.count < self._next_try:
+            return []
+        self._next_try *= _LATER_TRY
+        return self._tried()
+
+    def finish(self) -> list[PlacedLane]:
+        """Hand out the lanes that are left; an `InputError` says why a film cannot be stitched."""
+        tracker = self._tracker
+        if tracker.count < _LEAST_FRAMES:
             raise InputError(
                 self._where,
-                f"holds {count} frames, too few for a scan",
+                f"holds {tracker.count} frames, too few for a scan",
                 "Give the film of a whole scan",
             )
-        shading = median_shading(np.stack(self._small[:: max(count // 200, 1)]))
-        sigma_px = self._settings.coarse_short_side_px / 20
+        if self._is_started:
+            self._add_all(self._finder.rest(tracker.shifts))
+        else:
+            self._start(self._all_lanes())
+        return self._handed_out(range(self._placer.fixed_count, len(self._placer.lanes)))
 
-        def detail_of(frame: int) -> Grey:
-            return absorbance_detail(self._small[frame], shading, sigma_px)
+    def result(self) -> Stitched:
+        """What was found, after `finish`."""
+        placer, tracker = self._placer, self._tracker
+        solution, links = placer.solution()
+        return Stitched(
+            frame_shape=tracker.frame_shape,
+            times_s=tracker.filmed_s,
+            repeated=tracker.repeated,
+            lanes=tuple(placer.lanes),
+            table=placer.table,
+            solution=solution,
+            links=links,
+            pitch_px=placer.pitch_px,
+            speed_px_per_s=placer.speed_px_per_s,
+            is_lane_linked=np.array(placer.is_linked, np.bool_),
+            gain=self.gain,
+        )
 
-        shifts = _all_shifts(detail_of, count)
-        least_step_px = 0.025 * self._settings.coarse_short_side_px
-        axis = scan_axis(shifts, least_step_px)
-        if axis is None:
+    def _tried(self) -> list[PlacedLane]:
+        """Lay the first lanes out if enough of them have been seen side by side."""
+        tracker = self._tracker
+        if not tracker.shifts:
+            return []
+        lanes = self._first_lanes()
+        if not self._finder.enough(lanes[:-1], _EARLY_LINKS):
+            return []
+        self._shading = tracker.settle()
+        lanes = self._first_lanes()
+        # The last lane may still be running.
+        if not self._finder.enough(lanes[:-1], _EARLY_LINKS):
+            return []
+        if not self._placer.start(tracker, lanes[:-1], least_links=_EARLY_LINKS):
+            return []
+        self._is_started = True
+        self._finder.goes_on_after(lanes[-2])
+        return self._handed_out(self._placer.fixable())
+
+    def _first_lanes(self) -> list[Lane]:
+        tracker = self._tracker
+        return self._finder.first(
+            tracker.shifts,
+            self._least_step_px * tracker.coarse_reduction,
+            self._rest_s / tracker.interval_s,
+        )
+
+    def _all_lanes(self) -> list[Lane]:
+        self._shading = self._tracker.settle()
+        lanes = self._first_lanes()
+        if self._finder.axis is None:
             raise InputError(
                 self._where,
                 "nothing is seen to move: the stage stood still, or the field is empty glass",
                 "Check that the stage moved and that the slide carries tissue where it was scanned",
             )
-        times_s, repeated = without_repeats(np.array(self._times_s), np.array(self._changes))
-        rest_frames = (self._settings.rest_s + self._settings.ramp_s) / float(
-            np.median(np.diff(self._times_s))
-        )
-        lanes = find_lanes(evidence_of(shifts, axis, least_step_px), rest_frames)
         if len(lanes) < 2:
             raise InputError(
                 self._where,
                 "only one lane was found, or movement in one direction only",
                 "Give the film of a zigzag of at least two lanes in opposite directions",
             )
-        scaled = [_scaled(shift, self._reduction) for shift in shifts]
-        motion = Motion(times_s=times_s, shifts=scaled, lanes=lanes, frame_shape=self._shape)
-        return motion, repeated, detail_of
+        return lanes
 
-    def _timed(
-        self, layout: FirstLayout, details: DetailOf
-    ) -> tuple[Motion, Timetable, Solution, Links]:
-        """Give blank parts of lanes their frames, and solve again with the turns known."""
-        motion, trajectory = layout.motion, layout.trajectory
-        steps = set(seen_steps(motion))
-        is_seen = np.array([int(f) in steps or int(f) - 1 in steps for f in trajectory.frames])
-        stage = StageHabits(
-            speed_px_per_s=usual_speed(motion),
-            rest_s=self._settings.rest_s,
-            ramp_s=self._settings.ramp_s,
+    def _start(self, lanes: list[Lane]) -> None:
+        if not self._placer.start(self._tracker, lanes, least_links=1):
+            raise InputError(
+                self._where,
+                "neighbouring lanes show no common tissue, so they cannot be joined",
+                "Scan with a smaller lane pitch, or check that the slide carries tissue",
+            )
+        self._is_started = True
+
+    def _added(self, lanes: list[Lane]) -> list[PlacedLane]:
+        self._add_all(lanes)
+        return self._handed_out(self._placer.fixable())
+
+    def _add_all(self, lanes: list[Lane]) -> None:
+        for lane in lanes:
+            self._placer.add(self._tracker, lane)
+
+    def _handed_out(self, numbers: range) -> list[PlacedLane]:
+        placed = [self._placed(number) for number in numbers]
+        self._placer.fixed_count = numbers.stop
+        if numbers:
+            self._tracker.forget(self._placer.lanes[numbers[-1]].last + 1)
+        return placed
+
+    def _placed(self, number: int) -> PlacedLane:
+        part = self._placer.lane(number)
+        is_new = ~np.isin(part.frames, self._tracker.repeated)
+        return PlacedLane(
+            number=number,
+            frames=[self._tracker.frame(int(frame)) for frame in part.frames[is_new]],
+            positions=part.positions[is_new],
+            matrices=part.matrices()[is_new],
+            frame_shape=self._tracker.frame_shape,
         )
-        table = timetable(trajectory, motion.lanes, layout.is_linked, is_seen, stage)
-        timed = replace(motion, lanes=timed_lanes(motion.lanes, table, np.array(self._times_s)))
-        start = lanes_apart(timed, trajectory.camera.readout_s_per_row)
-        expected = replace(
-            expected_motion(start, timed.lanes, table, layout.expected.pitch_px),
-            link_sigma_px=layout.expected.link_sigma_px,
-        )
-        links = _within(layout.links, start)
-        nearly = solve(start, links, expected, fit_camera=False).trajectory
-        # Lanes that were not linked lie near enough now for the faint tissue between rows of cores.
-        again = run_links(nearly, timed, details, self._reduction)
-        links = _within(gathered([*step_links(timed), *again]), start)
-        return timed, table, solve(nearly, links, expected, fit_camera=False), links
-
-    def _exact_links(
-        self,
-        trajectory: Trajectory,
-        colour: NDArray[np.float32],
-        frames_again: Callable[[], Iterable[Frame]],
-    ) -> tuple[Links, NDArray[np.float32]]:
-        """Go through the film once more: exact links, and the brightness of every frame."""
-        reduction = reduction_for(self._shape, self._settings.fine_short_side_px)
-        gain = shrunk_gain(gain_of(colour), self._reduction)
-        brightness = Brightness(trajectory, gain, self._reduction)
-        row_of = {int(frame): row for row, frame in enumerate(trajectory.frames)}
-        shading = shrunk(luma_of(colour), reduction).astype(np.float32)
-        sigma_px = self._settings.fine_short_side_px / 20
-
-        def details() -> Iterator[tuple[int, Grey]]:
-            for frame in frames_again():
-                row = row_of.get(frame.index)
-                if row is not None:
-                    brightness.add(row, frame.small_rgb(gain.shape[:2]))
-                    small = shrunk(frame.luma(), reduction)
-                    yield frame.index, absorbance_detail(small, shading, sigma_px)
-
-        settings = PatchSettings(search_px=self._settings.search_px)
-        links = measure_links(details(), trajectory, reduction, settings)
-        return links, brightness.solve()
 
 
-def _within(links: Links, trajectory: Trajectory) -> Links:
-    """The links between frames of the trajectory."""
-    frames = trajectory.frames
-    return links.only(np.isin(links.earlier, frames) & np.isin(links.later, frames))
-
-
-def frame_places(stitched: Stitched) -> list[FramePlace]:
+def frame_places(stitched: Stitched, canvas: Canvas) -> list[FramePlace]:
     """Say for every frame of the film what the stage did and where the frame lay."""
     trajectory = stitched.solution.trajectory
-    origin = canvas_of(trajectory, stitched.frame_shape).origin
-    places = trajectory.positions - origin
+    places = trajectory.positions - canvas.origin
     confidence = _confidence(stitched)
     row_of = {int(frame): row for row, frame in enumerate(trajectory.frames)}
     result = []
@@ -301,62 +278,3 @@ def _confidence(stitched: Stitched) -> NDArray[np.float64]:
     for ends in (links.earlier, links.later):
         np.multiply.at(doubt, trajectory.rows_of(ends), 1 - trust)
     return np.asarray(1 - doubt)
-
-
-def reduction_for(shape: tuple[int, int], short_side_px: int) -> int:
-    """How many times smaller frames are made, so that their short side is about so long."""
-    return max(round(min(shape) / short_side_px), 1)
-
-
-def without_repeats(
-    times_s: NDArray[np.float64], changes: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], tuple[int, ...]]:
-    """Find frames that repeat the one before, and give them its time.
-
-    `changes` is the mean absolute difference of each frame to the one before, grey levels,
-    (frames - 1,). A repeated frame differs by nothing while the frames around it do.
-    """
-    times_s = times_s.copy()
-    repeated = []
-    for pair in range(1, len(changes) - 1):
-        around = min(changes[pair - 1], changes[pair + 1])
-        if changes[pair] < _REPEAT_CHANGE and changes[pair] < 0.1 * around - 1e-3:
-            times_s[pair + 1] = times_s[pair]
-            repeated.append(pair + 1)
-    return times_s, tuple(repeated)
-
-
-_REPEAT_CHANGE = 0.02
-"""Grey levels; two exposures of the same spot differ by more through noise alone."""
-
-
-def _all_shifts(detail_of: Callable[[int], Grey], count: int) -> list[PairShift]:
-    correlator = OverlapCorrelator(detail_of(0).shape)
-    shifts = [correlator.push(detail_of(frame)) for frame in range(count)]
-    return [shift for shift in shifts if shift is not None]
-
-
-def _scaled(shift: PairShift, factor: int) -> PairShift:
-    return replace(shift, row_px=shift.row_px * factor, col_px=shift.col_px * factor)
-
-
-class _Samples:
-    """A bounded, even sample of the film's frames in colour."""
-
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._every = 1
-        self._frames: list[NDArray[np.uint8]] = []
-
-    def offer(self, frame: Frame) -> None:
-        if frame.index % self._every:
-            return
-        self._frames.append(frame.rgb())
-        if len(self._frames) >= 2 * self._most:
-            self._frames = self._frames[::2]
-            self._every *= 2
-
-    def shading(self) -> NDArray[np.float32]:
-        """What the lamp and the sensor make of empty glass, (row, col, rgb) grey levels."""
-        stack = np.stack(self._frames)
-        return np.stack([median_shading(stack[..., c]) for c in range(3)], axis=-1)

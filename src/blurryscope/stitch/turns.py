@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from blurryscope.stitch.lanes import Lane
-from blurryscope.stitch.solve import Expectations, Trajectory
+from blurryscope.stitch.solve import Expectations, Trajectory, lane_rows
 
 _TURN_SIGMA_PX = 20.0
 """How well lanes meet at their turning points: what the model of ramps and rests is worth."""
@@ -51,6 +51,8 @@ class Timetable:
     """Of each lane that was seen; the usual speed of the others."""
     width_px: float
     """Way between the turning points."""
+    left_px: float
+    """X of the left turning points in the mosaic."""
     is_seen: NDArray[np.bool_]
     """Whether a lane was seen to move; the times of the others are their share of what is left."""
 
@@ -91,6 +93,7 @@ def timetable(
     is_linked: NDArray[np.bool_],
     is_seen: NDArray[np.bool_],
     stage: StageHabits,
+    fixed_count: int = 0,
 ) -> Timetable:
     """Find when each lane began and ended.
 
@@ -102,6 +105,9 @@ def timetable(
         Whether each pair of neighbouring lanes is linked, (lanes - 1,).
     is_seen
         Whether each frame of the trajectory was seen to move, (n,).
+    fixed_count
+        So many first lanes lie where they will stay; they tell where in the mosaic the stage turns.
+        Without any, the left turning points get x = 0.
     """
     seen = [
         _seen_part(trajectory, n, lane, is_seen, stage.speed_px_per_s)
@@ -113,8 +119,11 @@ def timetable(
         spans = [np.ptp(trajectory.times_s[trajectory.lanes == n]) for n in range(len(lanes))]
         width_px = stage.speed_px_per_s * float(np.median(spans))
     start_s, end_s = np.full(len(lanes), np.nan), np.full(len(lanes), np.nan)
+    fixed_lefts: list[tuple[float, int]] = []
     for group in np.unique(groups):
-        left = _left_side(seen, groups == group, width_px, stage)
+        left, turn_count = _left_side(seen, groups == group, width_px, stage)
+        if left is not None and int(np.argmax(groups == group)) < fixed_count:
+            fixed_lefts.append((left, turn_count))
         for number in np.flatnonzero(groups == group):
             part = seen[number]
             if part is not None and left is not None:
@@ -130,6 +139,7 @@ def timetable(
             [stage.speed_px_per_s if part is None else part.speed_px_per_s for part in seen]
         ),
         width_px=width_px,
+        left_px=_weighted_mean(fixed_lefts),
         is_seen=is_timed,
     )
 
@@ -206,6 +216,14 @@ def _turns(
     return turns
 
 
+def _sides(turns: Sequence[tuple[int, float]]) -> dict[int, float]:
+    """Median turning point of either side (-1 left, +1 right) that was seen."""
+    return {
+        side: float(np.median([x for s, x in turns if s == side]))
+        for side in {side for side, _ in turns}
+    }
+
+
 def _usual_width(
     seen: Sequence[_Seen | None], is_linked: NDArray[np.bool_], stage: StageHabits
 ) -> float | None:
@@ -215,9 +233,9 @@ def _usual_width(
         if is_linked[number] and is_linked[number + 1]:
             in_three = np.zeros(len(seen), np.bool_)
             in_three[number : number + 3] = True
-            turns = dict(_turns(seen, in_three, stage))
-            if len(turns) == 2:
-                widths.append(turns[1] - turns[-1])
+            sides = _sides(_turns(seen, in_three, stage))
+            if len(sides) == 2:
+                widths.append(sides[1] - sides[-1])
     return float(np.median(widths)) if widths else None
 
 
@@ -226,11 +244,23 @@ def _left_side(
     in_group: NDArray[np.bool_],
     width_px: float,
     stage: StageHabits,
-) -> float | None:
-    """Where a group of linked lanes has its left turning points; None if no turn can be told."""
+) -> tuple[float | None, int]:
+    """Where a group of linked lanes has its left turning points, and how many turns say so.
+
+    A rest that lasts longer than usual moves a turning point outward. With turns on both sides
+    their middle counts, so that neither the usual rest nor the width matters.
+    """
     turns = _turns(seen, in_group, stage)
-    lefts = [x if side < 0 else x - width_px for side, x in turns]
-    return float(np.median(lefts)) if lefts else None
+    sides = _sides(turns)
+    if not sides:
+        return None, 0
+    middles = [x - side * width_px / 2 for side, x in sides.items()]
+    return float(np.mean(middles)) - width_px / 2, len(turns)
+
+
+def _weighted_mean(values: Sequence[tuple[float, int]]) -> float:
+    total = sum(weight for _, weight in values)
+    return sum(value * weight for value, weight in values) / total if total else 0.0
 
 
 def _begin_and_end(
@@ -296,23 +326,28 @@ def timed_lanes(
 def expected_motion(
     trajectory: Trajectory, lanes: Sequence[Lane], table: Timetable, pitch_px: float
 ) -> Expectations:
-    """Turn the timetable into expectations for `solve`."""
+    """Turn the timetable into expectations for `solve`.
+
+    The trajectory may show only some of the lanes, which are numbered as in the table.
+    """
     along = np.zeros(len(trajectory.frames))
     is_ramp = np.zeros(len(trajectory.frames), np.bool_)
-    for number, lane in enumerate(lanes):
-        rows = np.flatnonzero(trajectory.lanes == number)
-        times = trajectory.times_s[rows]
-        along[rows] = lane.direction * table.travelled_px(number, times)
+    ends = []
+    for rows in lane_rows(trajectory):
+        number = int(trajectory.lanes[rows[0]])
+        direction, times = lanes[number].direction, trajectory.times_s[rows]
+        along[rows] = direction * table.travelled_px(number, times)
         margin = 2 * table.ramp_s
         is_ramp[rows] = (times < table.start_s[number] + margin) | (
             times > table.end_s[number] - margin
         )
-    sides = np.array([[0.0, table.width_px] if lane.direction > 0 else [table.width_px, 0.0]
-                      for lane in lanes])  # fmt: skip
+        # A film may begin or end in mid-lane: frames are expected where the stage was then.
+        begin_px = table.left_px + (0.0 if direction > 0 else table.width_px)
+        ends.append(begin_px + along[rows[[0, -1]]])
     return Expectations(
         along_px=along,
         is_ramp=is_ramp,
         pitch_px=pitch_px,
         turn_sigma_px=_TURN_SIGMA_PX,
-        ends_px=sides,
+        ends_px=np.array(ends),
     )

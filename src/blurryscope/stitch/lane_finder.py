@@ -1,0 +1,103 @@
+"""Finds the lanes of a film that is still running: all of the first ones, then one by one."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from blurryscope.stitch.lanes import (
+    Evidence,
+    Lane,
+    Rhythm,
+    evidence_of,
+    find_lanes,
+    next_lanes,
+    scan_axis,
+)
+from blurryscope.stitch.motion import PairShift
+
+_LEAST_EVIDENCE = 4.0
+"""Pairs seen moving that make a lane one that was seen."""
+_PATIENCE = 0.3
+"""Part of a lane that must have passed before it is worth looking whether the last one is over."""
+_LOOK_EVERY = 8
+"""Frames between looks after that."""
+
+
+class LaneFinder:
+    """Ask for the `first` lanes until there are enough; then for those `closed` since."""
+
+    def __init__(self) -> None:
+        self.axis: NDArray[np.float64] | None = None
+        self._least_step_px = 0.0
+        self._rhythm = Rhythm(moving=1.0, resting=1.0)
+        self._last: Lane | None = None
+        self._next_look = 0
+
+    def first(
+        self, shifts: Sequence[PairShift], least_step_px: float, rest_frames: float
+    ) -> list[Lane]:
+        """All lanes of the film so far; the last may still be running. Empty if none are seen.
+
+        Parameters
+        ----------
+        least_step_px
+            Pairs that moved by less say nothing of the direction.
+        rest_frames
+            How long the stage usually does not move along the lanes between two of them; it decides
+            only over blank glass.
+        """
+        self._least_step_px = least_step_px
+        self.axis = scan_axis(shifts, least_step_px)
+        if self.axis is None:
+            return []
+        lanes, self._rhythm = find_lanes(self._evidence(shifts), rest_frames)
+        return lanes
+
+    def enough(self, lanes: Sequence[Lane], pair_count: int) -> bool:
+        """Whether so many pairs of neighbouring lanes were both seen to move."""
+        is_seen = [lane.evidence >= _LEAST_EVIDENCE for lane in lanes]
+        return sum(a and b for a, b in pairwise(is_seen)) >= pair_count
+
+    def goes_on_after(self, lane: Lane) -> None:
+        """The lanes up to this one are known; from now on `closed` tells of later ones."""
+        self._last = lane
+        self._next_look = self._due_after(lane)
+
+    def closed(self, shifts: Sequence[PairShift], frame_count: int) -> list[Lane]:
+        """Lanes that have ended since the last call, another having begun."""
+        if frame_count < self._next_look:
+            return []
+        self._next_look = frame_count + _LOOK_EVERY
+        found = self._later(shifts)[:-1]
+        if found:
+            self.goes_on_after(found[-1])
+        return found
+
+    def rest(self, shifts: Sequence[PairShift]) -> list[Lane]:
+        """All lanes that are left when the film has ended."""
+        return self._later(shifts)
+
+    def _later(self, shifts: Sequence[PairShift]) -> list[Lane]:
+        last = self._last
+        if last is None:
+            raise ValueError("there is no lane to go on after yet")
+        evidence = self._evidence(shifts[last.last :])
+        if not len(evidence.still):
+            return []
+        lanes = next_lanes(evidence, self._rhythm, last.direction)
+        return [
+            replace(lane, first=lane.first + last.last, last=lane.last + last.last)
+            for lane in lanes
+        ]
+
+    def _due_after(self, lane: Lane) -> int:
+        rhythm = self._rhythm
+        return int(lane.last + 2 * rhythm.resting + (1 + _PATIENCE) * rhythm.moving)
+
+    def _evidence(self, shifts: Sequence[PairShift]) -> Evidence:
+        if self.axis is None:
+            raise ValueError("there is no scan axis yet")
+        return evidence_of(shifts, self.axis, self._least_step_px)

@@ -1,0 +1,346 @@
+"""Places lane after lane while the film still runs; what has been handed on stays where it is.
+
+The first lanes are laid out together, since the camera's mounting and read-out have to be measured
+from several lanes at once. After that every new lane is put beside the one before and solved
+together with the few lanes that are not fixed yet, against the last one that is.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from blurryscope.basics.image import Grey
+from blurryscope.stitch.camera import CameraModel
+from blurryscope.stitch.lanes import Lane
+from blurryscope.stitch.layout import FirstLayout, lane_beside, lay_out, run_links
+from blurryscope.stitch.links import Links, gathered, joined
+from blurryscope.stitch.matching import PatchSettings
+from blurryscope.stitch.motion import PairShift
+from blurryscope.stitch.refine import measure_links, with_coarse
+from blurryscope.stitch.solve import Expectations, Solution, Trajectory, judged, lane_rows, solve
+from blurryscope.stitch.steps import Motion, UsualSteps, lanes_apart, seen_steps, step_links
+from blurryscope.stitch.turns import (
+    StageHabits,
+    Timetable,
+    expected_motion,
+    timed_lanes,
+    timetable,
+)
+
+_YOUNG_GROUP = 3
+"""Lanes that hang together but on nothing before lie where two turns of the stage say, not one."""
+_COARSE_LINK_SIGMA = (0.3, 0.5)
+"""(y, x) of a link of the first look, in pixels of its pictures."""
+_COARSE_ROUNDS = 6
+
+
+class FilmSoFar(Protocol):
+    """What the film has shown up to now."""
+
+    @property
+    def times_s(self) -> NDArray[np.float64]:
+        """When each frame's picture was taken; a repeated frame has the time of the one before."""
+        ...
+
+    @property
+    def shifts(self) -> Sequence[PairShift]:
+        """Content shift from each frame to the next, camera pixels."""
+        ...
+
+    @property
+    def frame_shape(self) -> tuple[int, int]: ...
+
+    @property
+    def coarse_reduction(self) -> int: ...
+
+    @property
+    def fine_reduction(self) -> int: ...
+
+    def coarse(self, frame: int) -> Grey:
+        """Detail picture for the first look."""
+        ...
+
+    def fine(self, frame: int) -> Grey:
+        """Detail picture for exact links."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlacingSettings:
+    """What is known of the stage, and how far exact links look."""
+
+    rest_s: float
+    ramp_s: float
+    search_px: tuple[int, int]
+
+
+class Placer:
+    """`start` with the first lanes, then `add` one after the other.
+
+    All lanes are given in the order of the film, with directions in one sense along the scan axis;
+    inside they get the sense in which the lanes step towards +y.
+    """
+
+    def __init__(self, settings: PlacingSettings) -> None:
+        self._settings = settings
+        self._patches = PatchSettings(search_px=settings.search_px)
+        self.lanes: list[Lane] = []
+        self.is_linked: list[bool] = []
+        """Of each pair of neighbouring lanes: whether their overlap shows the same tissue."""
+        self.pitch_px = 0.0
+        """Distance between lanes, mosaic pixels."""
+        self.fixed_count = 0
+        """Lanes that have been handed on."""
+        self._seen_pairs: set[int] = set()
+        self._coarse_links: list[Links] = []
+        self._exact_links: list[Links] = []
+
+    def start(self, film: FilmSoFar, lanes: Sequence[Lane], least_links: int) -> bool:
+        """Lay the first lanes out; False if fewer pairs of them are seen to overlap than wanted."""
+        layout = lay_out(_motion(film, lanes), film.coarse, film.coarse_reduction)
+        if layout is None or int(layout.is_linked.sum()) < least_links:
+            return False
+        self._usual: UsualSteps = layout.usual
+        self._sense = layout.motion.lanes[0].direction * lanes[0].direction
+        self.pitch_px = layout.pitch_px
+        self.is_linked = [bool(linked) for linked in layout.is_linked]
+        self._note_seen(layout.motion)
+        coarse = self._timed_layout(film, layout)
+        exact = self._measured(film, coarse.trajectory, first_lane=0)
+        self._exact_links = [exact]
+        links = with_coarse(exact, self._coarse_links[0])
+        expected = self._expected(coarse.trajectory)
+        solution = solve(coarse.trajectory, links, expected, fit_camera=True)
+        self.pitch_px = self._seen_pitch_px(solution.trajectory)
+        expected = self._expected(solution.trajectory)
+        self.trajectory = solve(solution.trajectory, links, expected, fit_camera=True).trajectory
+        return True
+
+    def add(self, film: FilmSoFar, lane: Lane) -> None:
+        """Put the next lane beside the last, and solve what is not fixed yet."""
+        first = max(lane.first, self.lanes[-1].last + 1)
+        lane = replace(lane, first=first, direction=lane.direction * self._sense)
+        alone = _motion(film, [lane])
+        self._note_seen(alone)
+        apart = lanes_apart(alone, self._usual, self.camera)
+        apart = replace(apart, lanes=apart.lanes + len(self.lanes))
+        placed = self._window(len(self.lanes) - 1)
+        beside, is_linked = lane_beside(
+            placed, apart, self.pitch_px, film.coarse, film.coarse_reduction
+        )
+        self.lanes.append(lane)
+        self.is_linked.append(is_linked)
+        self.trajectory = _followed_by(self.trajectory, beside)
+        self._time(film)
+        anchor = max(self.fixed_count - 1, 0)
+        coarse = self._solved_coarsely(film, anchor)
+        exact = self._measured(film, coarse, first_lane=len(self.lanes) - 1)
+        self._exact_links.append(exact)
+        links = with_coarse(self._links_within(self._exact_links, coarse), self._pieces(coarse))
+        solution = solve(coarse, links, self._expected(coarse), fit_camera=False)
+        self._replace_window(solution.trajectory)
+
+    @property
+    def camera(self) -> CameraModel:
+        return self.trajectory.camera
+
+    @property
+    def speed_px_per_s(self) -> float:
+        return float(np.median(self.table.speed_px_per_s))
+
+    def fixable(self) -> range:
+        """Lanes that nothing to come will move noticeably."""
+        last = len(self.lanes) - 1
+        until = self.fixed_count
+        while until < last and self._is_settled(until):
+            until += 1
+        return range(self.fixed_count, until)
+
+    def lane(self, number: int) -> Trajectory:
+        """The frames of one lane."""
+        return self._window(number, number)
+
+    def solution(self) -> tuple[Solution, Links]:
+        """All frames where they are now, and how well all links agree with that."""
+        links = self._links_within(self._exact_links, self.trajectory)
+        links = with_coarse(links, self._links_within(self._coarse_links, self.trajectory))
+        return judged(self.trajectory, links, self._expected(self.trajectory)), links
+
+    def _is_settled(self, number: int) -> bool:
+        """Whether a lane's group is tied to lanes before, or has turns enough, or has ended."""
+        first = last = number
+        while first > 0 and self.is_linked[first - 1]:
+            first -= 1
+        while last < len(self.lanes) - 1 and self.is_linked[last]:
+            last += 1
+        is_tied = first < self.fixed_count
+        return is_tied or last - first + 1 >= _YOUNG_GROUP or last < len(self.lanes) - 1
+
+    def _timed_layout(self, film: FilmSoFar, layout: FirstLayout) -> Solution:
+        """Give blank parts of lanes their frames, and solve again with the turns known."""
+        self.lanes = list(layout.motion.lanes)
+        self.trajectory = layout.trajectory
+        self.table = self._timetable()
+        self.lanes = timed_lanes(self.lanes, self.table, film.times_s)
+        motion = _motion(film, self.lanes)
+        start = lanes_apart(motion, self._usual, self.camera)
+        links = _within(layout.links, start)
+        expected = self._loosely(film, self._expected(start))
+        nearly = solve(start, links, expected, fit_camera=False).trajectory
+        # Lanes that were not linked lie near enough now for the faint tissue between rows of cores.
+        again = run_links(nearly, motion, self._usual, film.coarse, film.coarse_reduction)
+        links = _within(gathered([*step_links(motion, self._usual), *again]), start)
+        self._coarse_links = [links]
+        return solve(nearly, links, expected, fit_camera=False)
+
+    def _time(self, film: FilmSoFar) -> None:
+        """Give the lanes that are not fixed the frames that their turns allow."""
+        self.table = self._timetable()
+        timed = timed_lanes(self.lanes, self.table, film.times_s)
+        for number in range(self.fixed_count, len(self.lanes)):
+            first = timed[number].first
+            if number > 0:
+                first = max(first, self.lanes[number - 1].last + 1)
+            last = max(timed[number].last, first)
+            self.lanes[number] = replace(timed[number], first=first, last=last)
+        parts = [self._window(0, self.fixed_count - 1)] if self.fixed_count else []
+        parts += [self._retimed(film, n) for n in range(self.fixed_count, len(self.lanes))]
+        trajectory = parts[0]
+        for part in parts[1:]:
+            trajectory = _followed_by(trajectory, part)
+        self.trajectory = trajectory
+
+    def _retimed(self, film: FilmSoFar, number: int) -> Trajectory:
+        """The lane with just the frames that it has now; new ones go on as the stage does."""
+        known = self.lane(number)
+        lane = self.lanes[number]
+        frames = np.arange(lane.first, lane.last + 1)
+        nearest = np.clip(frames, known.frames[0], known.frames[-1]) - known.frames[0]
+        times_s = film.times_s[frames]
+        way = self.table.travelled_px(number, times_s) - self.table.travelled_px(
+            number, known.times_s[nearest]
+        )
+        positions = known.positions[nearest].copy()
+        positions[:, 1] += lane.direction * way
+        return replace(
+            known,
+            frames=frames,
+            lanes=np.full(len(frames), number),
+            times_s=times_s,
+            positions=positions,
+        )
+
+    def _solved_coarsely(self, film: FilmSoFar, anchor: int) -> Trajectory:
+        """Find coarse links of the last lane and put it to within a few pixels."""
+        last = len(self.lanes) - 1
+        motion = _motion(film, self.lanes[-2:])
+        pair = self._window(last - 1)
+        pair = replace(pair, lanes=pair.lanes - (last - 1))
+        pieces = run_links(pair, motion, self._usual, film.coarse, film.coarse_reduction)
+        own = step_links(_motion(film, self.lanes[-1:]), self._usual)
+        self._coarse_links.append(gathered([*own, *pieces]))
+        window = self._window(anchor)
+        expected = self._loosely(film, self._expected(window))
+        links = self._pieces(window)
+        solved = solve(window, links, expected, fit_camera=False, rounds=_COARSE_ROUNDS)
+        return solved.trajectory
+
+    def _measured(self, film: FilmSoFar, coarse: Trajectory, first_lane: int) -> Links:
+        """Exact links of the lanes from `first_lane` on, among themselves and to the one before."""
+        needed = coarse.frames[coarse.lanes >= first_lane - 1]
+        details = ((int(frame), film.fine(int(frame))) for frame in needed)
+        return measure_links(
+            details, coarse, film.fine_reduction, self._patches, first_lane=first_lane
+        )
+
+    def _expected(self, trajectory: Trajectory) -> Expectations:
+        expected = expected_motion(trajectory, self.lanes, self.table, self.pitch_px)
+        if not self.fixed_count:
+            return expected
+        return replace(expected, is_pinned=trajectory.lanes < self.fixed_count)
+
+    def _loosely(self, film: FilmSoFar, expected: Expectations) -> Expectations:
+        sigma_y, sigma_x = (film.coarse_reduction * part for part in _COARSE_LINK_SIGMA)
+        return replace(expected, link_sigma_px=(sigma_y, sigma_x))
+
+    def _timetable(self) -> Timetable:
+        trajectory = self.trajectory
+        is_seen = np.array(
+            [
+                int(frame) in self._seen_pairs or int(frame) - 1 in self._seen_pairs
+                for frame in trajectory.frames
+            ]
+        )
+        stage = StageHabits(
+            speed_px_per_s=self._usual.camera()[1],
+            rest_s=self._settings.rest_s,
+            ramp_s=self._settings.ramp_s,
+        )
+        is_linked = np.array(self.is_linked, np.bool_)
+        return timetable(trajectory, self.lanes, is_linked, is_seen, stage, self.fixed_count)
+
+    def _note_seen(self, motion: Motion) -> None:
+        self._seen_pairs |= set(seen_steps(motion, self._usual))
+
+    def _seen_pitch_px(self, trajectory: Trajectory) -> float:
+        """Median distance of lanes whose overlap was seen."""
+        heights = [
+            float(np.median(trajectory.positions[rows, 0])) for rows in lane_rows(trajectory)
+        ]
+        pitches = np.diff(heights)[np.array(self.is_linked, np.bool_)]
+        return float(np.median(pitches)) if len(pitches) else self.pitch_px
+
+    def _window(self, first: int, last: int | None = None) -> Trajectory:
+        """The frames of the lanes from `first` to `last`, both included."""
+        whole = self.trajectory
+        chosen = whole.lanes >= first
+        if last is not None:
+            chosen &= whole.lanes <= last
+        return replace(
+            whole,
+            frames=whole.frames[chosen],
+            lanes=whole.lanes[chosen],
+            times_s=whole.times_s[chosen],
+            positions=whole.positions[chosen],
+        )
+
+    def _replace_window(self, window: Trajectory) -> None:
+        """Take over a solved window; lanes that are fixed keep their places to the last digit."""
+        positions = self.trajectory.positions.copy()
+        is_free = window.lanes >= self.fixed_count
+        rows = self.trajectory.rows_of(window.frames[is_free])
+        positions[rows] = window.positions[is_free]
+        self.trajectory = replace(self.trajectory, positions=positions)
+
+    def _pieces(self, window: Trajectory) -> Links:
+        return self._links_within(self._coarse_links, window)
+
+    def _links_within(self, parts: Sequence[Links], window: Trajectory) -> Links:
+        """Links of lanes that reach into the window; parts come a lane each after the first."""
+        lanes_shown = int(window.lanes[-1] - window.lanes[0]) + 1
+        return _within(joined(parts[0], *parts[1:][-lanes_shown:]), window)
+
+
+def _motion(film: FilmSoFar, lanes: Sequence[Lane]) -> Motion:
+    return Motion(
+        times_s=film.times_s, shifts=film.shifts, lanes=lanes, frame_shape=film.frame_shape
+    )
+
+
+def _followed_by(before: Trajectory, after: Trajectory) -> Trajectory:
+    return replace(
+        before,
+        frames=np.concatenate([before.frames, after.frames]),
+        lanes=np.concatenate([before.lanes, after.lanes]),
+        times_s=np.concatenate([before.times_s, after.times_s]),
+        positions=np.concatenate([before.positions, after.positions]),
+    )
+
+
+def _within(links: Links, trajectory: Trajectory) -> Links:
+    """The links between frames of the trajectory."""
+    frames = trajectory.frames
+    return links.only(np.isin(links.earlier, frames) & np.isin(links.later, frames))

@@ -1,0 +1,141 @@
+"""The steps of the stage from frame to frame, and what they add up to within each lane."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from blurryscope.stitch.camera import CameraModel, camera_from_steps
+from blurryscope.stitch.lanes import Lane
+from blurryscope.stitch.links import Link
+from blurryscope.stitch.motion import PairShift
+from blurryscope.stitch.solve import Trajectory
+
+_LEAST_STEP_CORRELATION = 0.4
+_SURE_STEP_CORRELATION = 0.6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Motion:
+    """All that one pass over the film has told."""
+
+    times_s: NDArray[np.float64]
+    """When each frame's picture was taken; a repeated frame has the time of the one before."""
+    shifts: Sequence[PairShift]
+    """Content shift from each frame to the next, camera pixels."""
+    lanes: Sequence[Lane]
+    frame_shape: tuple[int, int]
+
+
+def usual_interval_s(times_s: NDArray[np.float64]) -> float:
+    """Time between frames, whatever was dropped or repeated."""
+    return float(np.median(np.diff(times_s)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UsualSteps:
+    """What the stage does from one frame to the next within lanes, as seen in the frame."""
+
+    forward_px: NDArray[np.float64]
+    """(row, col) by which the stage moves per frame in lanes along +x."""
+    backward_px: NDArray[np.float64]
+    interval_s: float
+
+    def of(self, direction: int) -> NDArray[np.float64]:
+        """The step of lanes of one direction, +1 or -1."""
+        return self.forward_px if direction > 0 else self.backward_px
+
+    def camera(self) -> tuple[CameraModel, float]:
+        """The camera, and the speed in mosaic pixels per second, that these steps mean."""
+        return camera_from_steps(self.forward_px, self.backward_px, self.interval_s)
+
+
+def usual_steps(motion: Motion) -> UsualSteps:
+    """Measure the usual step of either direction; both must be seen."""
+    return UsualSteps(
+        forward_px=_usual_step(motion, 1),
+        backward_px=_usual_step(motion, -1),
+        interval_s=usual_interval_s(motion.times_s),
+    )
+
+
+def _usual_step(motion: Motion, direction: int) -> NDArray[np.float64]:
+    """Median (row, col) by which the stage moves per frame in lanes of one direction."""
+    moves = np.array(
+        [
+            (-motion.shifts[pair].row_px, -motion.shifts[pair].col_px)
+            for lane in motion.lanes
+            if lane.direction == direction
+            for pair in range(lane.first, lane.last)
+            if motion.shifts[pair].correlation > 0.6
+        ]
+    ).reshape(-1, 2)
+    # Slow frames (ramps, jerks, rests) do not tell the usual speed; double steps are rare.
+    length = np.hypot(moves[:, 0], moves[:, 1])
+    return np.asarray(np.median(moves[length > 0.8 * np.percentile(length, 75)], axis=0))
+
+
+def seen_steps(motion: Motion, usual: UsualSteps) -> dict[int, NDArray[np.float64]]:
+    """(row, col) stage moves of the pairs inside lanes that were seen and go where the lane goes.
+
+    Keys are pair numbers: pair n is from frame n to n + 1.
+    """
+    steps: dict[int, NDArray[np.float64]] = {}
+    for lane in motion.lanes:
+        step = usual.of(lane.direction)
+        length = float(np.hypot(*step))
+        for pair in range(lane.first, lane.last):
+            shift = motion.shifts[pair]
+            if shift.correlation < _LEAST_STEP_CORRELATION:
+                continue
+            moved = -np.array([shift.row_px, shift.col_px])
+            along = float(moved @ step) / length
+            off = float(np.hypot(*(moved - along * step / length)))
+            lasted = (motion.times_s[pair + 1] - motion.times_s[pair]) / usual.interval_s
+            # A lost frame doubles the step, and the times of the film need not show it.
+            longest = lasted + (0.4 if shift.correlation < _SURE_STEP_CORRELATION else 1.4)
+            if -0.05 * length < along < longest * length and off < 0.08 * length:
+                steps[pair] = moved
+    return steps
+
+
+def lanes_apart(motion: Motion, usual: UsualSteps, camera: CameraModel) -> Trajectory:
+    """Add up the steps of each lane: each begins where the one before ended in x, at y = 0."""
+    speed = usual.camera()[1]
+    steps = seen_steps(motion, usual)
+    frames, lanes, positions = [], [], []
+    at = np.zeros(2)
+    for number, lane in enumerate(motion.lanes):
+        at = np.array([0.0, at[1]])
+        matrix = camera.frame_matrices(np.array([[0.0, lane.direction * speed]]))[0]
+        for frame in range(lane.first, lane.last + 1):
+            frames.append(frame)
+            lanes.append(number)
+            positions.append(at)
+            lasted_s = (
+                motion.times_s[min(frame + 1, len(motion.times_s) - 1)] - motion.times_s[frame]
+            )
+            guess = np.array([0.0, lane.direction * speed * lasted_s])
+            at = at + (matrix @ steps[frame] if frame in steps else guess)
+    return Trajectory(
+        frames=np.array(frames),
+        lanes=np.array(lanes),
+        times_s=motion.times_s[frames],
+        positions=np.array(positions),
+        camera=camera,
+    )
+
+
+def step_links(motion: Motion, usual: UsualSteps) -> list[Link]:
+    """Each seen step as a link: the content lies half a step before the centre, then after it."""
+    return [
+        (
+            pair,
+            pair + 1,
+            (moved[0] / 2, moved[1] / 2),
+            (-moved[0] / 2, -moved[1] / 2),
+            motion.shifts[pair].correlation,
+        )
+        for pair, moved in seen_steps(motion, usual).items()
+    ]

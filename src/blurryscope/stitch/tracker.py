@@ -1,0 +1,204 @@
+"""What one look at each frame tells: how far the picture moved, and when it was only repeated."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from blurryscope.artifacts.video import Frame
+from blurryscope.basics.image import Grey
+from blurryscope.stitch.features import absorbance_detail, shrunk
+from blurryscope.stitch.motion import OverlapCorrelator, PairShift
+from blurryscope.stitch.shading import glass_shading, luma_of, median_shading
+
+_FIRST_SHADING = 64
+"""Frames after which the shading is estimated first, and again when there are thrice as many."""
+_MOST_SHADING_SAMPLES = 200
+_COLOUR_SAMPLES = 120
+_SIGMA_FRACTION = 1 / 20
+"""Of a picture's short side: slower change across it is taken for illumination."""
+
+
+class Tracker:
+    """Push the frames of a scan in order; frames that are done with are to be forgotten.
+
+    Parameters
+    ----------
+    coarse_short_side_px, fine_short_side_px
+        Frames are shrunk to about this for the first look at the motion, and for exact links.
+    """
+
+    def __init__(self, coarse_short_side_px: int, fine_short_side_px: int) -> None:
+        self._sides_px = (coarse_short_side_px, fine_short_side_px)
+        self._frames: dict[int, Frame] = {}
+        self._small: dict[int, NDArray[np.uint8]] = {}
+        self._coarse: dict[int, Grey] = {}
+        self._fine: dict[int, Grey] = {}
+        self._times_s: list[float] = []
+        self._changes: list[float] = []
+        self._last_luma: NDArray[np.uint8] | None = None
+        self._shading: Grey | None = None
+        self._fine_shading: Grey | None = None
+        self._correlator: OverlapCorrelator | None = None
+        self._next_shading = _FIRST_SHADING
+        self.shifts: list[PairShift] = []
+        self.frame_shape = (0, 0)
+
+    @property
+    def count(self) -> int:
+        """Frames pushed so far."""
+        return len(self._times_s)
+
+    @property
+    def coarse_reduction(self) -> int:
+        return reduction_for(self.frame_shape, self._sides_px[0])
+
+    @property
+    def fine_reduction(self) -> int:
+        return reduction_for(self.frame_shape, self._sides_px[1])
+
+    @property
+    def interval_s(self) -> float:
+        """Usual time between frames."""
+        return float(np.median(np.diff(self._times_s)))
+
+    @property
+    def filmed_s(self) -> NDArray[np.float64]:
+        """Times of all frames as the film has them."""
+        return np.array(self._times_s)
+
+    @property
+    def times_s(self) -> NDArray[np.float64]:
+        """When each frame's picture was taken; a repeated frame has the time of the one before."""
+        return without_repeats(self.filmed_s, np.array(self._changes))[0]
+
+    @property
+    def repeated(self) -> tuple[int, ...]:
+        """Frames that only repeat the one before."""
+        return without_repeats(self.filmed_s, np.array(self._changes))[1]
+
+    def push(self, frame: Frame) -> None:
+        """Take the next frame; it is kept until it is forgotten."""
+        luma = frame.luma()
+        if self._last_luma is None:
+            self.frame_shape = (luma.shape[0], luma.shape[1])
+        else:
+            thinned = luma[::8].astype(np.int16) - self._last_luma[::8]
+            self._changes.append(float(np.abs(thinned).mean()))
+        self._last_luma = luma.copy()
+        index = self.count
+        self._times_s.append(frame.time_s)
+        self._frames[index] = frame
+        self._small[index] = shrunk(luma, self.coarse_reduction)
+        if self._next_shading and self.count >= self._next_shading:
+            self._next_shading *= 3
+            self._look_again_from(0 if self._shading is None else index)
+        elif self._shading is not None:
+            self._correlate(index)
+
+    def _look_again_from(self, index: int) -> None:
+        """Estimate the shading anew from the frames held, and compare them from one on."""
+        samples = list(self._small.values())
+        thinned = samples[:: max(len(samples) // _MOST_SHADING_SAMPLES, 1)]
+        self._shading = median_shading(np.stack(thinned))
+        self._coarse.clear()
+        self._correlator = OverlapCorrelator(self._shading.shape)
+        first = max(min(self._small), index - 1)
+        del self.shifts[first:]
+        for later in range(first, self.count):
+            self._correlate(later)
+
+    def settle(self) -> NDArray[np.float32]:
+        """Fix the shading for the rest of the film; gives it in colour, (row, col, rgb)."""
+        self._look_again_from(0)
+        self._next_shading = 0
+        colour = self._colour_shading()
+        small = shrunk(luma_of(colour), self.fine_reduction)
+        self._fine_shading = small.astype(np.float32)
+        return colour
+
+    def coarse(self, frame: int) -> Grey:
+        """Detail picture for the first look."""
+        if frame not in self._coarse:
+            shading = self._shading
+            if shading is None:
+                raise ValueError("there is no detail before the shading is known")
+            sigma_px = self._sides_px[0] * _SIGMA_FRACTION
+            self._coarse[frame] = absorbance_detail(self._small[frame], shading, sigma_px)
+        return self._coarse[frame]
+
+    def fine(self, frame: int) -> Grey:
+        """Detail picture for exact links; the shading must be settled."""
+        if frame not in self._fine:
+            shading = self._fine_shading
+            if shading is None:
+                raise ValueError("there is no fine detail before the shading is settled")
+            small = shrunk(self._frames[frame].luma(), self.fine_reduction)
+            sigma_px = self._sides_px[1] * _SIGMA_FRACTION
+            self._fine[frame] = absorbance_detail(small, shading, sigma_px)
+        return self._fine[frame]
+
+    def frame(self, index: int) -> Frame:
+        """A frame that is still held."""
+        return self._frames[index]
+
+    def forget(self, before: int) -> None:
+        """Let go of all frames before an index."""
+        for held in (self._frames, self._small, self._coarse, self._fine):
+            for index in [i for i in held if i < before]:
+                del held[index]
+
+    def forget_frames(self, is_needed: Callable[[int], bool]) -> None:
+        """Let go of full pictures that nothing will be made of: those of a resting stage."""
+        for index in [i for i in self._frames if not is_needed(i)]:
+            del self._frames[index]
+
+    def _correlate(self, index: int) -> None:
+        if self._correlator is None:
+            raise ValueError("there is no correlation before the shading is known")
+        shift = self._correlator.push(self.coarse(index))
+        if shift is not None:
+            factor = self.coarse_reduction
+            self.shifts.append(
+                replace(shift, row_px=shift.row_px * factor, col_px=shift.col_px * factor)
+            )
+
+    def _colour_shading(self) -> NDArray[np.float32]:
+        """What the lamp and the sensor make of empty glass, in colour."""
+        if self._shading is None:
+            raise ValueError("the shading in colour needs that of the small pictures first")
+        held = sorted(self._frames)
+        chosen = held[:: max(len(held) // _COLOUR_SAMPLES, 1)]
+        return glass_shading(
+            [(self._frames[i].rgb(), self._small[i]) for i in chosen], self._shading
+        )
+
+
+def reduction_for(shape: tuple[int, int], short_side_px: int) -> int:
+    """How many times smaller frames are made, so that their short side is about so long."""
+    return max(round(min(shape) / short_side_px), 1)
+
+
+def without_repeats(
+    times_s: NDArray[np.float64], changes: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], tuple[int, ...]]:
+    """Find frames that repeat the one before, and give them its time.
+
+    `changes` is the mean absolute difference of each frame to the one before, grey levels,
+    (frames - 1,). A repeated frame differs by nothing while the frames around it do.
+    """
+    times_s = times_s.copy()
+    if len(changes) < 3:
+        return times_s, ()
+    around = np.minimum(changes[:-2], changes[2:])
+    here = changes[1:-1]
+    is_repeated = (here < _REPEAT_CHANGE) & (here < 0.1 * around - 1e-3)
+    repeated = np.flatnonzero(is_repeated) + 2
+    for index in repeated.tolist():
+        times_s[index] = times_s[index - 1]
+    return times_s, tuple(repeated.tolist())
+
+
+_REPEAT_CHANGE = 0.02
+"""Grey levels; two exposures of the same spot differ by more through noise alone."""
