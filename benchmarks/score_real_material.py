@@ -16,13 +16,16 @@ from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
 from blurryscope.artifacts.samples import read_stack, sample_of_file
-from blurryscope.artifacts.training_set import Part, read_training_set, reduced_views
+from blurryscope.artifacts.split import Part
+from blurryscope.artifacts.training_set import REDUCTION, fixed_stacks, reduced_views, scores_of
 from blurryscope.basics.image import Rgb, to_uint8
 from blurryscope.classify.colour_baseline import ColourBaseline
 from blurryscope.classify.gate import objection, stack_quality
 from blurryscope.classify.model_file import SHIPPED
 from blurryscope.classify.predict import load_model
-from blurryscope.dataset.views import make_stack
+from blurryscope.dataset.build import open_data_set
+from blurryscope.dataset.stacks import DataSetStacks
+from blurryscope.dataset.views import VIEW_PX, make_stack
 from blurryscope.simulator.exposure import blur_along_scan
 
 _SHARP_PIXEL_UM = 0.23
@@ -40,12 +43,17 @@ def main() -> None:
     given = parser.parse_args()
     scorers: dict[str, Scorer] = {given.model: load_model(given.model).predict}
     if given.set:
-        data = read_training_set(given.set)
-        baseline = ColourBaseline(data)
+        data = open_data_set(given.set)
+        labelled = DataSetStacks(data, data.split("holdout"))
+        train, test = labelled.part(Part.TRAIN), labelled.part(Part.TEST)
+        view_px = VIEW_PX // REDUCTION
+        baseline = ColourBaseline(
+            fixed_stacks(labelled, train, view_px), scores_of(labelled, train)
+        )
         scorers["colour baseline"] = lambda stacks: baseline.predict(reduced_views(stacks))
-        test = data.part(Part.TEST)
-        print("simulated test stacks - colour baseline")
-        _summarise(baseline.predict(data.views[test]), data.scores[test], np.ones(len(test), bool))
+        print("test part of the set - colour baseline")
+        said = baseline.predict(fixed_stacks(labelled, test, view_px))
+        _summarise(said, scores_of(labelled, test), np.ones(len(test), bool))
     for title, named in _material(given.shared_data):
         cores = list(named)
         stacks = np.stack([stack for _, _, stack in cores])
