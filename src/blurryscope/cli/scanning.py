@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from blurryscope.rig import Rig
     from blurryscope.scan.calibration import Calibration
     from blurryscope.scan.drive import Microscope
-    from blurryscope.scan.plan import FieldOfView, ScanPlan
-    from blurryscope.scan.plan_file import ScanOrder
+    from blurryscope.scan.plan import ScanPlan
+    from blurryscope.scan.plan_file import ScanOrder, SlideOrder
     from blurryscope.scan.states import Controls, ScanStatus
 
 PlanArgument = Annotated[Path, typer.Argument(metavar="PLAN", help="What to scan: plan.toml.")]
@@ -55,20 +55,22 @@ def plan(
     Example: blurryscope plan plan.toml --pictures plans
     """
     from blurryscope.artifacts.whole import write_text_whole
+    from blurryscope.scan.calibration import FILE, read_calibration
     from blurryscope.scan.plan_file import read_plan
     from blurryscope.scan.plan_picture import plan_picture
     from blurryscope.scan.refusals import refuse
     from blurryscope.scan.useq_export import to_useq
 
     order = read_plan(plan_path)
-    field = _field_for(order, calibration)
+    record = None if calibration is None else read_calibration(calibration / FILE)
+    limits = None if record is None else record.geometry.limits()
     for slide in order.slides:
-        each = order.plan_of(slide, field, acceleration_um_per_s2=100_000.0)
-        refuse(f"{plan_path}, {slide.name}", each, most_blur_um=order.most_blur_um)
+        each = _planned(order, slide, record)
+        refuse(f"{plan_path}, {slide.name}", each, limits, order.most_blur_um)
         _show(slide.name, each, slide.repeats)
         if pictures is not None:
             target = pictures / f"{slide.name}.svg"
-            write_text_whole(target, plan_picture(each, slide.name, None, slide.focus_um))
+            write_text_whole(target, plan_picture(each, slide.name, limits, slide.focus_um))
             print(f"picture: {target}")
         if useq is not None:
             target = useq / f"{slide.name}.json"
@@ -126,7 +128,7 @@ def scan(
     rig, order, settings = load_rig(rig_name), read_plan(plan_path), run_settings(model)
     folder = calibration or rig.folder or out / "calibration"
     controls = Controls()
-    with shown_progress(quiet) as progress, rig.opened() as scope, _steered(controls):
+    with shown_progress(quiet) as progress, rig.opened() as scope:
         if (folder / FILE).is_file():
             known = load_calibrated(scope, folder)
         else:
@@ -140,7 +142,8 @@ def scan(
             settings=settings,
             progress=progress,
         )
-        reports = scan_slides(session, order, out)
+        with _steered(controls):
+            reports = scan_slides(session, order, out)
     for result in session.live_results:
         words = (
             f"{result.waited_s:.1f} s after the last frame" if result.is_whole else result.reason
@@ -151,18 +154,27 @@ def scan(
     print(RESEARCH_USE_ONLY)
 
 
-def _field_for(order: "ScanOrder", calibration: Path | None) -> "FieldOfView":
-    from blurryscope.scan.calibration import FILE, read_calibration
-
-    if calibration is not None:
-        return read_calibration(calibration / FILE).field_of_view(order.speed_um_per_s)
+def _planned(order: "ScanOrder", slide: "SlideOrder", record: "Calibration | None") -> "ScanPlan":
+    """The plan of a slide, by what was measured or else by the plan's own guess."""
+    if record is not None:
+        return order.plan_of(
+            slide,
+            record.field_of_view(order.speed_um_per_s),
+            acceleration_um_per_s2=_USUAL_ACCELERATION,
+            backlash_um=record.backlash.backlash_um,
+            focus=record.focus,
+        )
     if order.field is None:
         raise InputError(
             f"{order.path}, field",
             "nothing says what the camera sees",
             "Give --calibration, or guess in [field]",
         )
-    return order.field
+    return order.plan_of(slide, order.field, acceleration_um_per_s2=_USUAL_ACCELERATION)
+
+
+_USUAL_ACCELERATION = 100_000.0
+"""µm/s²; what the stage is really set to is read when it scans."""
 
 
 def _calibrate(
@@ -216,8 +228,14 @@ def _reporter(progress: Progress) -> "Callable[[ScanStatus], None]":
 
 @contextmanager
 def _steered(controls: "Controls") -> Iterator[None]:
-    """Let Ctrl-C, and p, r, a on a terminal, steer the scan."""
-    before = signal.signal(signal.SIGINT, lambda *_: controls.abort())
+    """Let Ctrl-C, and p, r, a on a terminal, steer the scan; a second Ctrl-C waits for nothing."""
+
+    def interrupted(*_: object) -> None:
+        if controls.is_aborted:
+            raise KeyboardInterrupt
+        controls.abort()
+
+    before = signal.signal(signal.SIGINT, interrupted)
     if sys.stdin.isatty():
         threading.Thread(target=_read_keys, args=(controls,), daemon=True).start()
     try:

@@ -10,6 +10,7 @@ import pydantic
 
 from blurryscope.artifacts.whole import present_file, whole_file, write_text_whole
 from blurryscope.basics.errors import InputError
+from blurryscope.devices.contracts import StageLimits, StagePoint
 from blurryscope.scan.appearance_fit import FlatField
 from blurryscope.scan.focus import FocusPlane
 from blurryscope.scan.plan import FieldOfView
@@ -40,6 +41,16 @@ class Geometry:
             for name in ours
             if ours[name] != theirs[name]
         ]
+
+    def limits(self) -> StageLimits:
+        """Where the stage may go; how fast it may go is not part of the geometry."""
+        (x, y, z), (far_x, far_y, far_z) = self.lowest_um, self.highest_um
+        return StageLimits(
+            lowest=StagePoint(x_um=x, y_um=y, z_um=z),
+            highest=StagePoint(x_um=far_x, y_um=far_y, z_um=far_z),
+            speed_um_per_s=math.inf,
+            acceleration_um_per_s2=math.inf,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -86,6 +86,11 @@ class Controls:
         """Whether somebody asked to pause and nobody to resume since."""
         return not self._may_go.is_set()
 
+    @property
+    def is_aborted(self) -> bool:
+        """Whether somebody wants to stop."""
+        return self._is_aborted.is_set()
+
     def check(self) -> None:
         """Raise `ScanAbortedError` if somebody wants to stop."""
         if self._is_aborted.is_set():
