@@ -16,7 +16,7 @@ class SimulatedBoard:
 
     def __init__(self, boot_id: int = 0x1A2B3C4D, stored: bytes = b"") -> None:
         self.boot_id = boot_id
-        self.place = [20 * STEPS_PER_MM, 9 * STEPS_PER_MM, -3 * STEPS_PER_MM]
+        self.place = [4 * STEPS_PER_MM, 3 * STEPS_PER_MM, -STEPS_PER_MM]
         """Steps from the home switch, where the stage really is; negative for a switch at the high
         end."""
         self.lamp = 0
