@@ -42,7 +42,7 @@ class LimitSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Answered:
+class AnsweredStacks:
     """Stacks of a part that pass the gate, with what the network says."""
 
     probabilities: NDArray[np.float64]
@@ -66,9 +66,18 @@ def fitted_limits(
     """
     if classifier.limits is not None:
         raise ValueError("classifier must be loaded without limits")
-    settings = settings or LimitSettings()
     train = _answered(classifier, data, data.part(Part.TRAIN), progress)
     calibration = _answered(classifier, data, data.part(Part.CALIBRATE), progress)
+    return limits_from(train, calibration, settings or LimitSettings(), fitted_on or {})
+
+
+def limits_from(
+    train: AnsweredStacks,
+    calibration: AnsweredStacks,
+    settings: LimitSettings,
+    fitted_on: dict[str, str | int | float],
+) -> Limits:
+    """The same from answers that are at hand already."""
     _refuse_too_few(train, calibration)
     familiarity = fitted_familiarity(train.features, train.scores)
     temperature = fitted_temperature(calibration.probabilities, calibration.scores)
@@ -88,7 +97,7 @@ def fitted_limits(
         familiarity=familiarity,
         farthest=float(np.quantile(distances, 1 - settings.strange_share)),
         fitted_on={
-            **(fitted_on or {}),
+            **fitted_on,
             "training_stacks": len(train.scores),
             "calibration_stacks": len(calibration.scores),
             "calibration_cores": len(np.unique(calibration.owners)),
@@ -98,7 +107,7 @@ def fitted_limits(
 
 def _answered(
     classifier: Classifier, data: LabelledStacks, indices: Sequence[int], progress: Progress
-) -> _Answered:
+) -> AnsweredStacks:
     """As in use: full stacks, and none that the gate refuses."""
     rows, features, scores, owners = [], [], [], []
     for number, index in enumerate(indices, start=1):
@@ -112,7 +121,7 @@ def _answered(
         features.append(answers.features[0])
         scores.append(int(sample.score))
         owners.append(sample.case or f"{sample.slide} {sample.core}")
-    return _Answered(
+    return AnsweredStacks(
         probabilities=np.array(rows),
         features=np.array(features, np.float32),
         scores=np.array(scores, np.int64),
@@ -120,7 +129,7 @@ def _answered(
     )
 
 
-def _refuse_too_few(train: _Answered, calibration: _Answered) -> None:
+def _refuse_too_few(train: AnsweredStacks, calibration: AnsweredStacks) -> None:
     cores = len(np.unique(calibration.owners))
     if cores < _FEWEST_CORES:
         raise InputError(

@@ -1,0 +1,169 @@
+"""From tables to a page: planted answers come back exactly, by either protocol."""
+
+import csv
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from blurryscope.artifacts.samples import write_stack
+from blurryscope.basics.errors import InputError
+from blurryscope.evaluate.honest_protocol import HonestSettings
+from blurryscope.pipeline.evaluation import (
+    BASELINE,
+    NUMBERS,
+    EvaluationInputs,
+    evaluate_as_published,
+    evaluate_honestly,
+)
+
+_QUICK = HonestSettings(replicates=20)
+_SAID = {0: [0] * 8 + [1] * 2, 1: [1] * 6 + [2] * 4, 2: [2] * 5 + [1] * 5, 3: [3] * 9 + [2]}
+"""Of ten cores of each score: 28 of 40 right, 31 of 40 on the right side."""
+_FIGURES = {
+    "honest": ["sweep", "matrices", "reliability", "risk-coverage", "roc"],
+    "published": ["figure-5", "figure-6", "consistency", "roc"],
+}
+
+
+@pytest.fixture(scope="module")
+def planted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("tables") / "planted.csv"
+    write_table(path, [(stack_of(of, n), of, said, 0.7) for of in _SAID
+                       for n, said in enumerate(_SAID[of])])  # fmt: skip
+    return path
+
+
+@pytest.fixture(scope="module")
+def honest(planted: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Evaluated with other cores to calibrate, beside a model that is always right."""
+    out = tmp_path_factory.mktemp("honest")
+    better, others = planted.with_name("better.csv"), planted.with_name("others.csv")
+    calibrating = [(f"T_1_A{n + 1}", n % 4, n % 4, 0.9 if n % 5 else 0.6) for n in range(60)]
+    write_table(better, [(stack_of(of, n), of, of, 0.7) for of in _SAID for n in range(10)])
+    write_table(others, calibrating)
+    inputs = EvaluationInputs(predictions=[planted], against=[better], calibration=others)
+    evaluate_honestly(inputs, out, _QUICK)
+    return out
+
+
+@pytest.fixture(scope="module")
+def published(planted: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("published")
+    evaluate_as_published(EvaluationInputs(predictions=[planted]), out)
+    return out
+
+
+def test_planted_answers_come_back_exactly(honest: Path) -> None:
+    told = numbers(honest)
+    assert told["planted", "4", "all", "accuracy"] == 28 / 40
+    assert told["planted", "2", "all", "accuracy"] == 31 / 40
+    assert told["planted", "2", "all", "sensitivity"] == 15 / 20
+    assert told["planted", "2", "all", "specificity"] == 16 / 20
+
+
+def test_the_threshold_is_that_of_the_calibration_cores(honest: Path) -> None:
+    told = numbers(honest)
+    # a fifth of them at 0.6, so the quantile of 15 % lies there: nothing at 0.7 is withheld
+    assert told["planted", "4", "scored", "coverage"] == 1.0
+    assert told["planted", "4", "sets, all", "coverage"] <= 1.0
+
+
+def test_the_slips_of_the_paper_are_in_its_own_protocol_alone(
+    honest: Path, published: Path
+) -> None:
+    theirs, ours = numbers(published), numbers(honest)
+    assert theirs["planted", "4", "all scans", "accuracy_of_all"] == 28 / 40
+    # all are called at 0.7: the confidence says nothing of the side
+    assert theirs["planted", "2", "all scans", "auc_of_confidence"] == 0.5
+    assert ours["planted", "2", "all", "auroc"] > 0.7
+    assert not [key for key in ours if key[3] == "auc_of_confidence" or key[2] == "all scans"]
+    assert "by the paper&#39;s protocol" in page_of(published)
+
+
+@pytest.mark.parametrize("made", ["honest", "published"])
+def test_the_page_opens_offline_and_figures_lie_beside_it(
+    made: str, request: pytest.FixtureRequest
+) -> None:
+    out: Path = request.getfixturevalue(made)
+    page = page_of(out)
+    assert "Research use only" in page
+    assert [link for link in re.findall(r'(?:href|src)="([^"#]*)', page) if link] == []
+    assert sorted(path.stem for path in (out / "figures").glob("*.svg")) == sorted(_FIGURES[made])
+    for name in _FIGURES[made]:
+        for ending in ("png", "csv"):
+            assert (out / "figures" / f"{name}.{ending}").stat().st_size > 0
+    identities = re.findall(r'\bid="([^"]+)"', page)
+    assert len(identities) == len(set(identities))
+
+
+def test_the_same_table_gives_the_same_files(
+    planted: Path, published: Path, tmp_path: Path
+) -> None:
+    evaluate_as_published(EvaluationInputs(predictions=[planted]), tmp_path)
+    for path in sorted(published.rglob("*.*")):
+        assert path.read_bytes() == (tmp_path / path.relative_to(published)).read_bytes(), path.name
+
+
+def test_cores_that_are_evaluated_cannot_calibrate(planted: Path, tmp_path: Path) -> None:
+    inputs = EvaluationInputs(predictions=[planted], calibration=planted)
+    with pytest.raises(InputError, match="holds core S A1, which is evaluated too"):
+        evaluate_honestly(inputs, tmp_path / "out", _QUICK)
+
+
+def test_another_model_stands_beside_and_is_compared(honest: Path) -> None:
+    told = numbers(honest)
+    assert told["better", "4", "all", "accuracy"] == 1.0
+    assert told["planted minus better", "4", "difference", "accuracy"] == pytest.approx(-12 / 40)
+    assert "planted against better" in page_of(honest)
+
+
+def test_a_colour_baseline_stands_beside_where_stacks_are_at_hand(tmp_path: Path) -> None:
+    stacks = tmp_path / "stacks"
+    stacks.mkdir()
+    names = [f"S_1_{row}{column}_{score}" for score, row in enumerate("ABCD") for column in (1, 2)]
+    for number, name in enumerate(names):
+        write_stack(stacks / f"{name}.tif", coloured_stack(number // 2, number))
+    table = tmp_path / "table.csv"
+    write_table(table, [(name, int(name[-1]), 0, 0.7) for name in names])
+    inputs = EvaluationInputs(predictions=[table], stacks=[stacks])
+    evaluate_honestly(inputs, tmp_path / "out", _QUICK)
+    told = numbers(tmp_path / "out")
+    assert told["table", "4", "all", "accuracy"] == 1 / 4
+    assert told[BASELINE, "4", "all", "accuracy"] == 1.0
+
+
+def stack_of(score: int, number: int) -> str:
+    return f"S_1_A{1 + 10 * score + number}"
+
+
+def write_table(path: Path, calls: list[tuple[str, int, int, float]]) -> None:
+    """(stack, label, what is said, confidence), the rest of the probability spread evenly."""
+    with path.open("w", encoding="utf-8", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(["file", "label", "p0", "p1", "p2", "p3"])
+        for name, label, said, confidence in calls:
+            rest = (1 - confidence) / 3
+            rows.writerow([name, label, *(confidence if n == said else rest for n in range(4))])
+
+
+def coloured_stack(score: int, seed: int) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+    """Glass and speckle, browner with the score."""
+    rng = np.random.default_rng(seed)
+    amount = rng.gamma(4.0, 0.05, (5, 64, 64, 1))
+    density = amount * ([0.4, 0.4, 0.25] + score * np.array([0.2, 0.35, 0.5]))
+    density[:, :, :20] = 0.0
+    return np.asarray(250 * 10**-density, np.uint8)
+
+
+def numbers(out: Path) -> dict[tuple[str, str, str, str], float]:
+    with (out / NUMBERS).open(encoding="utf-8", newline="") as file:
+        return {
+            (row["model"], row["classes"], row["of"], row["metric"]): float(row["value"] or "nan")
+            for row in csv.DictReader(file)
+        }
+
+
+def page_of(out: Path) -> str:
+    return (out / "evaluation.html").read_text(encoding="utf-8")
