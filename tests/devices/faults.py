@@ -216,7 +216,7 @@ class Bench:
 
     def __init__(self, patient: SimulatedPatient | FirmwarePatient) -> None:
         self.patient = patient
-        self.clock = FastClock(150)
+        self.clock = FastClock(80)
         self.port = SimulatedPort(patient.controller, self.clock)
 
     @contextmanager

@@ -232,7 +232,7 @@ class GrblLink:
         wire = sealed(self._number, line) if self.is_checked else f"{line}\n".encode("ascii")
         self._write(wire)
         while True:
-            self._wait(lambda: self._is_answered(resets), _REPLY_S)
+            self._wait_for_reply(resets)
             if self.alarm is not None:
                 raise AlarmError(self.alarm)
             if self.reset_count != resets:
@@ -246,6 +246,13 @@ class GrblLink:
                 return None
             if not self._still_works(line, deadline_s) and not self._is_answered(resets):
                 return None
+
+    def _wait_for_reply(self, resets: int) -> None:
+        """Wait for a while; the heart beats on, for homing takes longer than the watchdog waits."""
+        for _ in range(round(_REPLY_S / _HEARTBEAT_S)):
+            if self._wait(lambda: self._is_answered(resets), _HEARTBEAT_S):
+                return
+            self._write(b"?")
 
     def _is_answered(self, resets: int) -> bool:
         return bool(self._replies) or self.alarm is not None or self.reset_count != resets

@@ -171,7 +171,7 @@ class GrblStage:
             lasts_s = start.distance_um(target) / speed
             lasts_s += 2 * speed / self.limits.acceleration_um_per_s2
             # z may be several times slower than x: the limit is there for what hangs, not to pace.
-            self._due_s = max(self._due_s, self._clock.monotonic_s()) + 2 * lasts_s + 5.0
+            self._due_s = max(self._due_s, self._clock.monotonic_s()) + 2 * lasts_s + 10.0
             self._target = target
 
     def _order(self, line: str) -> None:
