@@ -9,12 +9,13 @@ import pytest
 from blurryscope.artifacts.recording import read_recording
 from blurryscope.artifacts.video import Video
 from blurryscope.basics.errors import BlurryScopeError, InputError
-from blurryscope.devices.errors import DeviceError
+from blurryscope.devices.errors import CameraFrozenError, DeviceError
 from blurryscope.scan.journal import Entry, read_journal
 from blurryscope.scan.past import read_past
 from blurryscope.scan.runner import JOURNAL, is_done, run_scan
 from blurryscope.scan.states import ScanAbortedError, ScanStatus
 from blurryscope.simulator.rig import SimulatedRig
+from blurryscope.simulator.rig_camera import CameraFaults, SimulatedCamera
 from tests.scan.desk import SLIDE, THREE_LANES, Watcher, job_in, opened, rig_of
 
 LANES = list(THREE_LANES.lanes())
@@ -181,6 +182,27 @@ def test_a_lost_cable_closes_the_film_and_the_scan_goes_on_after_it(tmp_path: Pa
         rig.port.plug_in()
         with opened(rig) as scope:
             assert_film_is_whole(run_scan(scope, job, Watcher().supervision()), tmp_path)
+
+
+def test_a_camera_that_freezes_interrupts_the_scan_and_keeps_the_lanes_before(
+    tmp_path: Path,
+) -> None:
+    class Freeze(AbortIn):
+        def act(self) -> None:
+            self.faults.is_frozen = True
+
+        faults: CameraFaults
+
+    job, watcher = job_in(tmp_path), Freeze(lane=1)
+    with rig_of() as rig, opened(rig) as scope:
+        assert isinstance(scope.camera, SimulatedCamera)
+        watcher.faults = scope.camera.faults
+        with pytest.raises(CameraFrozenError):
+            run_scan(scope, job, watcher.supervision())
+        assert not scope.stage.status().is_moving
+        watcher.faults.is_frozen = False
+        assert_film_is_whole(run_scan(scope, job, Watcher().supervision()), tmp_path)
+    assert "interrupted" in watcher.states
 
 
 def test_after_a_restart_the_stage_is_homed_and_the_slide_recognised(tmp_path: Path) -> None:

@@ -63,6 +63,8 @@ def past_of(entries: Sequence[Entry]) -> Past:
             case "lane ends":
                 lanes_done = round(_number(facts, "lane")) + 1
                 parts[str(facts["file"])] = round(_number(facts, "frame"))
+            case "film ends":
+                parts[str(facts["file"])] = round(_number(facts, "frame"))
             case "state":
                 is_done = facts["state"] == "done"
             case _:

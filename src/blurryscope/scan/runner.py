@@ -236,6 +236,8 @@ class _Run:
                 self._scan_lane(lane, recorder)
                 self._pause_if_asked(recorder)
             recorder.is_on = False
+        # Only now is no frame under way any more; those after the last rest count as well.
+        self._journal.note("film ends", file=self._part, frame=recorder.frame_count)
 
     def _scan_lane(self, lane: Lane, recorder: Recorder) -> None:
         """Step to the lane, rest, run along it, rest."""
