@@ -11,6 +11,7 @@ from blurryscope.devices.film_camera import FilmCamera
 from blurryscope.devices.grbl_stage import GrblStage
 from blurryscope.devices.marlin_stage import MarlinStage
 from blurryscope.simulator.fast_clock import FastClock
+from blurryscope.simulator.grbl_controller import GrblController
 from blurryscope.simulator.marlin_controller import MarlinController
 from blurryscope.simulator.port import SimulatedPort
 from blurryscope.simulator.presets import AUTHENTIC, PLAIN
@@ -48,6 +49,20 @@ class TestStageOnOurFirmware(StageContract):
     def stage(self, clock: FastClock) -> Iterator[Stage]:
         firmware = FirmwareOnDesk()
         with SimulatedPort(firmware, clock) as port, GrblStage(port.url, clock=clock) as stage:
+            yield stage
+
+
+class TestStageOverASocket(StageContract):
+    """As the simulated rig is reached where there are no pseudo-terminals."""
+
+    @pytest.fixture
+    def stage(self, clock: FastClock) -> Iterator[Stage]:
+        controller = GrblController(SMALL, boot_id=lambda: "0000ABCD")
+        controller.power_on(0.0)
+        with (
+            SimulatedPort(controller, clock, over_socket=True) as port,
+            GrblStage(port.url, clock=clock) as stage,
+        ):
             yield stage
 
 

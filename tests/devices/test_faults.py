@@ -53,7 +53,7 @@ def _table(trials: dict[str, list[Trial]]) -> str:
     return "\n".join(rows)
 
 
-@pytest.mark.parametrize(("patient", "count"), [("protocol", 18), ("grbl", 9), ("firmware", 8)])
+@pytest.mark.parametrize(("patient", "count"), [("protocol", 9), ("grbl", 9), ("firmware", 8)])
 def test_no_fault_makes_the_stage_unsafe_or_the_driver_silent(patient: str, count: int) -> None:
     trials = run_trials(patient, range(count))
     assert not _broken_promises(trials)

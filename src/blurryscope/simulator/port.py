@@ -59,7 +59,9 @@ class SimulatedPort:
         *,
         to_controller: Wire = clean,
         to_host: Wire = clean,
+        over_socket: bool = sys.platform == "win32",
     ) -> None:
+        self._over_socket = over_socket
         self._controller = controller
         self._clock = clock
         self.to_controller = to_controller
@@ -95,7 +97,7 @@ class SimulatedPort:
     def plug_in(self) -> None:
         """Make the port appear."""
         if self._end is None:
-            self._end = _terminal_end() if sys.platform != "win32" else _SocketEnd()
+            self._end = _SocketEnd() if self._over_socket else _terminal_end()
 
     def unplug(self) -> None:
         """Make the port vanish; the controller keeps its power."""
@@ -185,12 +187,15 @@ class _SocketEnd:
         watched = [self._listening] if self._host is None else [self._listening, self._host]
         for ready in select.select(watched, [], [], patience_s)[0]:
             if ready is self._listening:
+                self._hang_up()
                 self._host, _ = self._listening.accept()
             elif self._host is not None:
-                received = self._host.recv(4096)
+                received = b""
+                with contextlib.suppress(OSError):  # a host that died leaves no goodbye
+                    received = self._host.recv(4096)
                 if received:
                     return received
-                self._host = None
+                self._hang_up()
         return b""
 
     def write(self, told: bytes) -> None:
@@ -199,6 +204,10 @@ class _SocketEnd:
                 self._host.sendall(told)
 
     def close(self) -> None:
-        if self._host is not None:
-            self._host.close()
+        self._hang_up()
         self._listening.close()
+
+    def _hang_up(self) -> None:
+        host, self._host = self._host, None
+        if host is not None:
+            host.close()
