@@ -161,6 +161,16 @@ def test_what_is_changed_by_hand_is_taken_in_before_anything_else(
     assert [entry.kind for entry in read_edit_log(folder).entries] == [EditKind.MOVE]
 
 
+def test_a_table_saved_with_semicolons_and_decimal_commas_is_understood(folder: Path) -> None:
+    path = folder / "cores.csv"
+    text = path.read_text(encoding="utf-8").replace(",", ";").replace(".", ",")
+    path.write_text("\ufeff" + text.replace("\nA3;1;3;", "\nA3;1;3;1"), encoding="utf-8")
+    with pytest.raises(InputError, match="A3: cannot lie at 1"):
+        take_in(folder)
+    path.write_text("\ufeff" + text, encoding="utf-8")
+    assert take_in(folder) == []
+
+
 @pytest.mark.parametrize(
     ("pairs", "said"),
     [

@@ -130,17 +130,21 @@ def read_tissue_cores(path: Path, *, by_name_alone: bool = False) -> list[Tissue
     """Read `cores.csv`; an `InputError` names the line that cannot be used.
 
     `by_name_alone` is for a table changed by hand: `row` and `column` follow from `core`.
+    Spreadsheets may have put semicolons between cells, and commas into numbers.
     """
     if not path.is_file():
         raise MissingInputError(path, "no such file", "Find the cores first: blurryscope cores")
-    with path.open(encoding="utf-8", newline="") as file:
-        rows = csv.DictReader(file)
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        has_semicolons = ";" in file.readline()
+        file.seek(0)
+        rows = csv.DictReader(file, delimiter=";" if has_semicolons else ",")
         there = {*_OPTIONAL, *(rows.fieldnames or ())}
         absent = [column for column in _COLUMNS if column not in there]
         if absent:
             raise InputError(path, f"has no column {', '.join(absent)}", "Find the cores again")
         cores: dict[CoreName, TissueCore] = {}
-        for row in rows:
+        for cells in rows:
+            row = _with_points(cells) if has_semicolons else cells
             core = _core_of_row(f"{path}, line {rows.line_num}", row, by_name_alone=by_name_alone)
             if core.name in cores:
                 raise InputError(
@@ -148,6 +152,11 @@ def read_tissue_cores(path: Path, *, by_name_alone: bool = False) -> list[Tissue
                 )
             cores[core.name] = core
     return list(cores.values())
+
+
+def _with_points(cells: dict[str, str]) -> dict[str, str]:
+    """Numbers as they were before a spreadsheet wrote its own decimal commas."""
+    return {key: text.replace(",", ".") if text else text for key, text in cells.items()}
 
 
 def _core_of_row(where: str, row: dict[str, str], *, by_name_alone: bool) -> TissueCore:

@@ -11,7 +11,7 @@ from blurryscope.basics.errors import InputError
 from blurryscope.cli.app import app
 
 if TYPE_CHECKING:
-    from blurryscope.artifacts.edit_log import Author, EditEntry
+    from blurryscope.artifacts.edit_log import Answer, Author, EditEntry
     from blurryscope.basics.core_name import CoreName
     from blurryscope.pipeline.corrections import MakeEdits
     from blurryscope.tma import SlidePicture
@@ -226,9 +226,7 @@ def _tell(folder: Path, entries: "Sequence[EditEntry]") -> None:
 
 def _words(entry: "EditEntry") -> str:
     if entry.answer is not None:
-        place = "ask" if entry.answer.place is None else ",".join(map(str, entry.answer.place))
-        lay = f", --orientation {entry.answer.orientation}" if entry.answer.orientation else ""
-        return f"answer --place {place}{lay}"
+        return _words_of_answer(entry.answer)
     was = {state.core: state for state in entry.before}
     told = []
     for state in entry.after:
@@ -242,6 +240,15 @@ def _words(entry: "EditEntry") -> str:
         )
         told.append(f"{state.core} {place}{earlier}")
     return f"{entry.kind} {'; '.join(told)}"
+
+
+def _words_of_answer(answer: "Answer") -> str:
+    told = []
+    if answer.place is not None:
+        told.append(f"--place {','.join(map(str, answer.place))}")
+    if answer.orientation is not None:
+        told.append(f"--orientation {answer.orientation}")
+    return f"answer {' '.join(told)}" if told else "earlier answers are to be forgotten"
 
 
 def _picture(folder: Path, picture: Path | None) -> "SlidePicture":
