@@ -2,8 +2,11 @@
 
 import contextlib
 import sys
+from collections.abc import Iterable
 
 import serial
+from serial.tools import list_ports
+from serial.tools.list_ports_common import ListPortInfo
 
 from blurryscope.devices.errors import DeviceGoneError, DeviceMissingError
 
@@ -11,8 +14,32 @@ _WRITE_PATIENCE_S = 1.0
 _REPLUG = "Plug the USB cable in again and reconnect; the stage stops by itself"
 
 
+_BY_SERIAL_NUMBER = "usb:"
+
+
+def device_of(url: str, plugged_in: Iterable[ListPortInfo]) -> str:
+    """The device behind `usb:SERIALNUMBER`; anything else is a device already.
+
+    A board that was plugged in again may get another name; its serial number stays.
+    """
+    if not url.startswith(_BY_SERIAL_NUMBER):
+        return url
+    wanted = url.removeprefix(_BY_SERIAL_NUMBER)
+    present = {port.serial_number: port.device for port in plugged_in if port.serial_number}
+    if wanted not in present:
+        told = ", ".join(sorted(present)) or "none"
+        raise DeviceMissingError(
+            url, f"is not plugged in; serial numbers that are: {told}", "Check the USB cable"
+        )
+    return present[wanted]
+
+
 class SerialPort:
-    """Bytes to and from a controller; `url` is a device, `COM3`, or what pyserial else opens."""
+    """Bytes to and from a controller.
+
+    `url` is a device such as `/dev/ttyACM0` or `COM3`, `usb:` and a serial number, or what pyserial
+    else opens.
+    """
 
     def __init__(self, url: str, baud_rate: int = 115_200) -> None:
         self.url = url
@@ -21,8 +48,9 @@ class SerialPort:
 
     def open(self) -> None:
         """Open it with DTR low, so that an Arduino does not restart."""
+        device = device_of(self.url, list_ports.comports())
         try:
-            port = serial.serial_for_url(self.url, do_not_open=True, baudrate=self._baud_rate)
+            port = serial.serial_for_url(device, do_not_open=True, baudrate=self._baud_rate)
             port.timeout, port.write_timeout = 0, _WRITE_PATIENCE_S
             port.dtr = port.rts = False
             if sys.platform != "win32" and "://" not in self.url:
