@@ -17,7 +17,8 @@ from blurryscope.artifacts.scan_quality import (
     read_rescans,
 )
 from blurryscope.basics.errors import InputError
-from blurryscope.stitch.focus import focus_across
+from blurryscope.basics.image import optical_density
+from blurryscope.stitch.focus import focus_across, mean_density
 from blurryscope.stitch.scan_quality import judge_scan
 from tests.stitch.slide_by_hand import FIELD_PX, PITCH_PX, SIZE_PX, good_slide
 
@@ -87,6 +88,13 @@ def test_focus_is_blind_to_motion_blur_stain_and_noise_but_not_to_defocus() -> N
         assert focus_across(np.asarray(same, np.uint8), GLASS) == pytest.approx(usual, rel=0.2)
     defocused = np.asarray(cv2.GaussianBlur(sharp, (0, 0), 2), np.uint8)
     assert (focus_across(defocused, GLASS) or 1) < 0.7 * usual
+
+
+def test_density_by_table_is_the_density() -> None:
+    rgb = np.random.default_rng(2).integers(0, 256, (40, 50, 3), np.uint8)
+    white = (231.0, 228.5, 219.0)
+    plain = optical_density(rgb, np.array(white)).mean(axis=2)
+    assert np.abs(mean_density(rgb, white) - plain).max() < 1e-6
 
 
 def test_focus_of_empty_glass_is_unknown() -> None:

@@ -36,16 +36,31 @@ def focus_across(rgb: Rgb, white: tuple[float, float, float]) -> float | None:
     the same, while noise is another, so that noise does not pass for sharpness. Neither the length
     of the motion blur nor the strength of the stain matters: both scale fine and coarse alike.
     """
-    density = optical_density(rgb, np.array(white)).mean(axis=2)
+    density = mean_density(rgb, white)
     unscanned = is_unscanned(rgb)
     inner = _inside(density, unscanned)[:, :-_LAG_PX]
     if np.count_nonzero(inner) < _LEAST_PIXELS:
         return None
-    density[unscanned] = np.median(density[~unscanned])
-    along = cv2.blur(density, (_LAG_PX, 1))
+    if unscanned.any():
+        density[unscanned] = np.median(density[~unscanned])
+    along = np.asarray(cv2.blur(density, (_LAG_PX, 1)), np.float32)
     fine = _power(along, _FINE_SIGMA_PX, inner)
     coarse = _power(along, _COARSE_SIGMA_PX, inner)
     return float(np.clip(np.sqrt(fine / coarse), 0, 1)) if coarse > 0 else None
+
+
+def mean_density(rgb: Rgb, white: tuple[float, float, float]) -> Grey:
+    """Optical density averaged over the colours, (row, col) float32, of (row, col, rgb) uint8.
+
+    As `optical_density(...).mean(axis=2)`, by a table of the 256 levels: ten times as fast.
+    """
+    levels = np.repeat(np.arange(256, dtype=np.uint8)[:, None, None], 3, axis=2)
+    table = optical_density(levels, np.array(white)) / 3
+    channels = cv2.split(rgb)
+    density = np.asarray(cv2.LUT(channels[0], table[:, 0, 0]), np.float32)
+    for number in (1, 2):
+        density += np.asarray(cv2.LUT(channels[number], table[:, 0, number]), np.float32)
+    return density
 
 
 def tissue_of(density: Grey, unscanned: Mask) -> Mask:

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from blurryscope.artifacts.frame_places import FramePlace, read_frame_places
 from blurryscope.artifacts.mosaic import Mosaic
 from blurryscope.artifacts.scan_quality import Region
-from blurryscope.basics.image import is_unscanned, optical_density
-from blurryscope.stitch.focus import focus_across, tissue_of
+from blurryscope.basics.image import is_unscanned
+from blurryscope.stitch.focus import focus_across, mean_density, tissue_of
 
 REGION_UM = 500.0
 """Length of a stretch: three frames of the authors' device."""
@@ -222,7 +222,7 @@ def _look(
     count = int(scanned.sum())
     if not count:
         return _Seen()
-    tissue = tissue_of(optical_density(rgb, np.array(white)).mean(axis=2), ~scanned)
+    tissue = tissue_of(mean_density(rgb, white), ~scanned)
     saturated = (rgb.max(axis=2) >= SATURATED_FROM) & scanned
     seen = _Seen(
         tissue_fraction=float(tissue.sum() / count),
