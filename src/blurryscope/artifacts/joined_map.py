@@ -12,7 +12,9 @@ from pathlib import Path
 
 from blurryscope.artifacts.lab_map import MapEntry, SlideMap
 from blurryscope.artifacts.map_array import read_array, read_case_cells
+from blurryscope.artifacts.map_headings import plain_heading
 from blurryscope.artifacts.map_table import safe_cell
+from blurryscope.artifacts.map_words import some_of
 from blurryscope.artifacts.score_words import Presence
 from blurryscope.artifacts.sheet import Sheet, read_sheet
 from blurryscope.artifacts.whole import whole_file
@@ -21,7 +23,6 @@ from blurryscope.basics.errors import InputError
 
 _NUMBER = frozenset({"coreid", "core", "corenumber", "coreno", "id"})
 _CASE = frozenset({"accessionid", "case", "caseid", "patient", "patientid", "accession"})
-_LISTED = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +56,7 @@ def join_map(
     if unknown := [str(name) for name in wanted if name not in by_place]:
         raise InputError(
             numbers_path,
-            f"has no core number at {_some(unknown)}, where there is a score",
+            f"has no core number at {some_of(unknown)}, where there is a score",
             "Do scores and numbers belong to the same array?",
         )
     cases = None if cases_path is None else _cases(cases_path)
@@ -96,7 +97,7 @@ def _refuse_other_shape(scores: SlideMap, numbers: SlideMap, where: Path) -> Non
 def _cases(path: Path) -> dict[str, str]:
     """Case by core number, out of a table with headings."""
     sheet = read_sheet(path)
-    headings = [_plain(text) for text in sheet.rows[0]]
+    headings = [plain_heading(text) for text in sheet.rows[0]]
     number_at, case_at = (_only(sheet, headings, wanted) for wanted in (_NUMBER, _CASE))
     cases: dict[str, str] = {}
     for row, cells in enumerate(sheet.rows[1:], start=1):
@@ -108,10 +109,6 @@ def _cases(path: Path) -> dict[str, str]:
                 sheet.cell_name(row, number_at), f"core {number} has two cases", "Correct one"
             )
     return cases
-
-
-def _plain(text: str) -> str:
-    return "".join(text.casefold().replace("_", "").replace("-", "").split())
 
 
 def _only(sheet: Sheet, headings: list[str], wanted: frozenset[str]) -> int:
@@ -130,12 +127,7 @@ def _refuse_without_case(
 ) -> None:
     absent = sorted(number for number in numbers if not cases.get(number))
     if absent:
-        raise InputError(where, f"has no case for core {_some(absent)}", "Add them")
-
-
-def _some(names: list[str]) -> str:
-    first = ", ".join(names[:_LISTED])
-    return first if len(names) <= _LISTED else f"{first} and {len(names) - _LISTED} more"
+        raise InputError(where, f"has no case for core {some_of(absent)}", "Add them")
 
 
 def write_joined_map(path: Path, slide: str | None, cores: Mapping[CoreName, JoinedCore]) -> None:

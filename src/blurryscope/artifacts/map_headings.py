@@ -54,10 +54,10 @@ def find_heading_row(sheet: Sheet) -> int | None:
     """The row of headings, below titles at most; None where the sheet is no list."""
     filled = [number for number, row in enumerate(sheet.rows) if any(row)]
     known = _CORE | _ROW | _COLUMN | _SCORE | _SLIDE | _CASE
-    if any(_plain(cell) in known for cell in sheet.rows[filled[0]]):
+    if any(plain_heading(cell) in known for cell in sheet.rows[filled[0]]):
         return filled[0]
     for number in filled[1:_FARTHEST_HEADING_ROW]:
-        headings = [_plain(cell) for cell in sheet.rows[number]]
+        headings = [plain_heading(cell) for cell in sheet.rows[number]]
         has_place = bool(_CORE & set(headings)) or set(headings) >= _ROW | _COLUMN
         if has_place and sum(map(bool, headings)) >= _LEAST_HEADINGS:
             return number
@@ -67,7 +67,7 @@ def find_heading_row(sheet: Sheet) -> int | None:
 def understand_headings(sheet: Sheet, heading_row: int) -> ListColumns:
     """Say which column holds what; an `InputError` names what is absent or there twice."""
     texts = sheet.rows[heading_row]
-    headings = [_plain(cell) for cell in texts]
+    headings = [plain_heading(cell) for cell in texts]
     core = _only(sheet, headings, _CORE)
     row, column = _only(sheet, headings, _ROW), _only(sheet, headings, _COLUMN)
     if core is None and (row is None or column is None):
@@ -86,7 +86,8 @@ def understand_headings(sheet: Sheet, heading_row: int) -> ListColumns:
     )
 
 
-def _plain(text: str) -> str:
+def plain_heading(text: str) -> str:
+    """A heading without what labs write differently: case, spaces, dashes."""
     return "".join(text.casefold().replace("_", "").replace("-", "").split())
 
 
@@ -102,7 +103,7 @@ def _only(sheet: Sheet, headings: Sequence[str], accepted: frozenset[str]) -> in
 
 
 def _score_columns(sheet: Sheet, texts: Sequence[str]) -> tuple[tuple[str, int], ...]:
-    bare = _only(sheet, [_plain(text) for text in texts], _SCORE)
+    bare = _only(sheet, [plain_heading(text) for text in texts], _SCORE)
     readers = [
         (_reader_name(text), number)
         for number, text in enumerate(texts)

@@ -126,7 +126,7 @@ def _sizes(slide_map: SlideMap, layout: Layout) -> Iterator[str]:
         )
     names = set(layout.names())
     if stray := sorted(slide_map.entries.keys() - names):
-        yield f"Outside the layout: {_some(map(str, stray))}."
+        yield f"Outside the layout: {some_of(map(str, stray))}."
 
 
 def _scores(slide_map: SlideMap) -> Iterator[str]:
@@ -141,7 +141,7 @@ def _scores(slide_map: SlideMap) -> Iterator[str]:
     ):
         names = [n for n, e in sorted(slide_map.entries.items()) if e.presence is presence]
         if names:
-            yield f"{len(names)} {words}: {_some(map(str, names))}."
+            yield f"{len(names)} {words}: {some_of(map(str, names))}."
 
 
 def _readers(slide_map: SlideMap) -> Iterator[str]:
@@ -165,7 +165,7 @@ def _readers(slide_map: SlideMap) -> Iterator[str]:
         used = "no score" if entry.is_undecided else Word(entry.score, entry.presence)
         yield f"  {name}: {words} → {used}"
     if undecided:
-        yield f"The rule decides nothing for {_some(undecided)}: they have no score."
+        yield f"The rule decides nothing for {some_of(undecided)}: they have no score."
 
 
 def _cases(slide_map: SlideMap) -> Iterator[str]:
@@ -185,7 +185,7 @@ def _cases(slide_map: SlideMap) -> Iterator[str]:
     )
     yield f"{_counted(len(cases), 'case')}: {per}."
     if without:
-        yield f"{len(without)} listed without a case: {_some(without)}."
+        yield f"{len(without)} listed without a case: {some_of(without)}."
 
 
 def _what_it_cannot_tell(slide_map: SlideMap, layout: Layout) -> Iterator[str]:
@@ -228,7 +228,8 @@ def _counted(count: int, noun: str) -> str:
     return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
-def _some(names: Iterable[str]) -> str:
+def some_of(names: Iterable[str]) -> str:
+    """The first dozen, and how many more."""
     every = list(names)
     first = ", ".join(every[:_LISTED])
     return first if len(every) <= _LISTED else f"{first} and {len(every) - _LISTED} more"
