@@ -14,7 +14,7 @@ _BEAT_S = 0.0002
 
 
 _REACTS_IN_S = 0.05
-_REACTION_LASTS_S = 0.02
+_REACTION_LASTS_S = 0.2
 """Who wakes up has this much real time to act before the clock passes `_REACTS_IN_S`."""
 _BOUND_LASTS_S = 5.0
 
