@@ -34,6 +34,7 @@ def _table(
         speed_px_per_s=np.full(len(start_s), stage.speed_px_per_s),
         width_px=WIDTH_PX,
         left_px=0.0,
+        turn_sigma_px=np.nan,
         is_seen=np.ones(len(start_s), np.bool_),
     )
 

@@ -59,7 +59,7 @@ def stitch_film(
         Whether to stitch what is there of a film that breaks off.
     """
     with SlideStitcher(video, out, recording, settings) as slide:
-        for frame, fraction in _watched(video, takes_damaged):
+        for frame, fraction in _watched(video, takes_damaged, bool(recording.is_mirrored)):
             slide.push(frame)
             progress("stitch", fraction)
         return slide.finish()
@@ -183,8 +183,10 @@ def scale_of(speed_px_per_s: float, recording: Recording) -> Scale:
     return Scale(pixel_size_um=speed / speed_px_per_s, source=source)
 
 
-def _watched(video: Path, takes_damaged: bool) -> Iterator[tuple[DecodedFrame, float]]:
-    with Video(video) as film:
+def _watched(
+    video: Path, takes_damaged: bool, is_mirrored: bool
+) -> Iterator[tuple[DecodedFrame, float]]:
+    with Video(video, is_mirrored=is_mirrored) as film:
         count = max(film.info.frame_count, 1)
         for frame in film:
             yield frame, min((frame.index + 1) / count, 1.0)

@@ -19,7 +19,7 @@ from blurryscope.stitch.steps import (
     usual_interval_s,
     usual_steps,
 )
-from blurryscope.stitch.strips import OffsetSurface, Strip, compare_strips, lay_strip
+from blurryscope.stitch.strips import OffsetSurface, Strip, compare_strips, lay_strip, rows_between
 
 _LEAST_SCORE = 18.0
 """Log-likelihood gain that makes an agreement of two lanes more than chance: over the some 20,000
@@ -28,6 +28,10 @@ _LEAST_RUN_SCORE = 10.0
 """The same for pieces of lanes: over some 1,000 offsets chance reaches about log(1,000) = 7."""
 _LOOSE_TURN_PX = 500.0
 """Lanes are not timed yet, so their ends say little; this only keeps blank lanes in place."""
+_PITCH_TOLERANCE = 0.06
+_LEAST_TOLERANCE_PX = 3.0
+"""How far the distance of two lanes may be from the usual one: a fraction of it, or so many pixels
+of the detail pictures."""
 _STRIP_NOISE = 0.003
 _CELL_PX = 24.0
 """Pixels of a strip that carry one independent value, about a blur length times a nucleus."""
@@ -229,7 +233,7 @@ def _lanes_beside(
 
 def _offset_near(surface: OffsetSurface, dy_px: float, pitch: float) -> NDArray[np.float64] | None:
     """(dy, dx) in pixels of the detail pictures; None if the lanes show nothing in common."""
-    dy, dx, _, score = surface.best(dy_px, max(0.06 * pitch, 3))
+    dy, dx, _, score = surface.best(dy_px, max(_PITCH_TOLERANCE * pitch, _LEAST_TOLERANCE_PX))
     return np.array([dy, dx]) if score >= _LEAST_SCORE else None
 
 
@@ -246,8 +250,12 @@ def lane_beside(
     everything = np.arange(len(lane.frames))
     lower = _strip_of(lane, everything, detail_of, reduction)
     origin = np.array([float(np.median(placed.positions[last, 0])), 0.0])
-    surface = _compare(upper, lower)
-    found = _offset_near(surface, (pitch_px + origin[0]) / reduction, pitch_px / reduction)
+    offset_y = (pitch_px + origin[0]) / reduction
+    # Only the rows that both can show are worth comparing.
+    reach = _PITCH_TOLERANCE * pitch_px / reduction + _LEAST_TOLERANCE_PX
+    upper = rows_between(upper, lower.origin[0] + offset_y - reach, np.inf)
+    lower = rows_between(lower, -np.inf, upper.bottom - offset_y + reach)
+    found = _offset_near(_compare(upper, lower), offset_y, pitch_px / reduction)
     if found is not None:
         return replace(lane, positions=lane.positions + found * reduction), True
     begin = np.array([pitch_px, placed.positions[-1, 1] - lane.positions[0, 1]])

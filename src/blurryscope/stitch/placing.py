@@ -116,7 +116,8 @@ class Placer:
         solution = solve(coarse.trajectory, links, expected, fit_camera=True)
         self.pitch_px = self._seen_pitch_px(solution.trajectory)
         expected = self._expected(solution.trajectory)
-        self.trajectory = solve(solution.trajectory, links, expected, fit_camera=True).trajectory
+        solution = solve(solution.trajectory, links, expected, fit_camera=True)
+        self.trajectory, self._camera_sigma = solution.trajectory, solution.camera_sigma
         return True
 
     def add(self, film: FilmSoFar, lane: Lane) -> None:
@@ -167,7 +168,8 @@ class Placer:
         """All frames where they are now, and how well all links agree with that."""
         links = self._links_within(self._exact_links, self.trajectory)
         links = with_coarse(links, self._links_within(self._coarse_links, self.trajectory))
-        return judged(self.trajectory, links, self._expected(self.trajectory)), links
+        found = judged(self.trajectory, links, self._expected(self.trajectory))
+        return replace(found, camera_sigma=self._camera_sigma), links
 
     def _is_settled(self, number: int) -> bool:
         """Whether a lane's group is tied to lanes before, or has turns enough, or has ended."""

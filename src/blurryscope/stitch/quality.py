@@ -28,6 +28,7 @@ def measured(stitched: Stitched, pixel_size_um: float, scale_source: str) -> dic
         "readout_s": _rounded(readout_s),
         "readout_along_columns_s": _rounded(camera.readout_s_per_column * stitched.frame_shape[1]),
         "readout_ratio": _rounded(stitched.speed_px_per_s * camera.readout_s_per_row),
+        "uncertainty": _uncertainties(stitched, pixel_size_um),
         "lane_count": len(stitched.lanes),
         "lane_pitch_um": _rounded(_pitch_px(stitched) * pixel_size_um),
         "overlap_fraction": _rounded(_overlap_fraction(stitched)),
@@ -40,6 +41,36 @@ def measured(stitched: Stitched, pixel_size_um: float, scale_source: str) -> dic
         "shading_fraction": _rounded(_shading_fraction(stitched.gain)),
         "lanes": [_lane_figures(stitched, number) for number in range(len(stitched.lanes))],
     }
+
+
+def _uncertainties(stitched: Stitched, pixel_size_um: float) -> dict[str, object]:
+    """One standard deviation of what was estimated; null where the film does not tell."""
+    trajectory, table = stitched.solution.trajectory, stitched.table
+    angle, per_row, per_column = stitched.solution.camera_sigma.tolist()
+    rows_count, columns_count = stitched.frame_shape
+    centres = [float(np.median(trajectory.positions[r, 0])) for r in lane_rows(trajectory)]
+    pitches = np.diff(centres)[stitched.is_lane_linked]
+    speeds = table.speed_px_per_s[table.is_seen] / stitched.speed_px_per_s
+    # Lanes that no tissue joins to others lie where two turns of the stage say, one on each side.
+    apart_um = table.turn_sigma_px / np.sqrt(2) * pixel_size_um
+    return {
+        "pixel_size_um": _known(pixel_size_um * _of_mean(speeds)),
+        "camera_rotation_deg": _known(float(np.rad2deg(angle))),
+        "readout_s": _known(per_row * rows_count),
+        "readout_along_columns_s": _known(per_column * columns_count),
+        "readout_ratio": _known(per_row * stitched.speed_px_per_s),
+        "lane_pitch_um": _known(pixel_size_um * _of_mean(pitches)),
+        "lanes_joined_by_turns_only_um": _known(float(apart_um)),
+    }
+
+
+def _of_mean(values: NDArray[np.float64]) -> float:
+    """Standard deviation of the mean."""
+    return float(np.std(values, ddof=1) / np.sqrt(len(values))) if len(values) > 2 else np.nan
+
+
+def _known(value: float) -> float | None:
+    return _rounded(value) if np.isfinite(value) else None
 
 
 def _lane_figures(stitched: Stitched, number: int) -> dict[str, object]:

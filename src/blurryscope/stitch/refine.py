@@ -76,13 +76,22 @@ def _links(
 def _links_back(
     here: list[_Neighbour], placed: PlacedDetail, reduction: int, settings: PatchSettings
 ) -> Iterator[Link]:
-    """Links to the frame before; where these are few, to the one before that as well."""
+    """Links to the frame before; where these are few, to the one before that as well.
+
+    Where there are none at all, a frame may have been lost although the times do not show it: then
+    the two lie one step farther apart than expected.
+    """
+    before = [other for other in here[:-3:-1] if other.has_tissue]
     count = 0
-    for other in here[:-3:-1]:
-        if count < _ENOUGH_LINKS and other.has_tissue:
+    for other in before:
+        if count < _ENOUGH_LINKS:
             for link in match_frames(other.placed, placed, reduction, settings):
                 count += 1
                 yield link
+    if not count and before:
+        step = placed.position - here[-1].placed.position
+        farther = replace(placed, position=placed.position + step)
+        yield from match_frames(before[0].placed, farther, reduction, settings)
 
 
 _ENOUGH_LINKS = 3

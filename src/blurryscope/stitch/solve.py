@@ -7,7 +7,7 @@ only where nothing was measured. Outliers lose their weight (Cauchy, reweighted)
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 import numpy as np
@@ -85,6 +85,9 @@ class Solution:
     """(links, 2), (y, x) in pixels."""
     weights: NDArray[np.float64]
     """0 to 1: what outlier rejection left of each link."""
+    camera_sigma: NDArray[np.float64] = field(default_factory=lambda: np.full(3, np.nan))
+    """Standard deviations of the camera's angle (rad) and read-out (s per row, s per column), if
+    they were fitted; from how well the links agree with each other."""
 
 
 def solve(
@@ -116,7 +119,15 @@ def solve(
         weights = _link_weights(residuals, links, expected, float(doubts_px[round_number]))
         for axis, prior in enumerate(priors):
             prior.reweigh(trajectory.positions[:, axis])
-    return Solution(trajectory=trajectory, residuals=residuals, weights=weights.min(axis=1))
+    camera_sigma = np.full(3, np.nan)
+    if fit_camera and len(links):
+        camera_sigma = system.camera_sigma(trajectory, priors, weights, residuals)
+    return Solution(
+        trajectory=trajectory,
+        residuals=residuals,
+        weights=weights.min(axis=1),
+        camera_sigma=camera_sigma,
+    )
 
 
 def judged(trajectory: Trajectory, links: Links, expected: Expectations) -> Solution:
@@ -141,6 +152,7 @@ _FIRST_DOUBT_PX = 400.0
 _LAST_DOUBT_PX = 0.2
 """What the first guess may be off by, and what is left to doubt in the last round."""
 _PIN_SIGMA_PX = 0.01
+_PATCHES_PER_PAIR = 4
 _AXIS_SIGMA_RAD = 1e-6
 """A definition rather than a measurement."""
 
@@ -174,6 +186,38 @@ class _LinkSystem:
         is_camera_free: bool,
     ) -> Trajectory:
         """One round: the best positions, and camera, for these weights of the links."""
+        camera = trajectory.camera
+        axes = self._axes(trajectory, priors, weights)
+        correction = np.linalg.solve(*_camera_equations(axes)) if is_camera_free else np.zeros(3)
+        positions = np.stack([part.positions(correction) for part in axes], axis=1)
+        angle, per_row, per_column = correction
+        camera = replace(
+            camera,
+            scan_angle_rad=camera.scan_angle_rad + float(np.clip(angle, -0.02, 0.02)),
+            readout_s_per_row=camera.readout_s_per_row + float(per_row),
+            readout_s_per_column=camera.readout_s_per_column + float(per_column),
+        )
+        return replace(trajectory, positions=positions, camera=camera)
+
+    def camera_sigma(
+        self,
+        trajectory: Trajectory,
+        priors: Sequence["_PriorSystem"],
+        weights: NDArray[np.float64],
+        residuals: NDArray[np.float64],
+    ) -> NDArray[np.float64]:
+        """How certain the camera is, (3,): links agree as well as their residuals say."""
+        inner, _ = _camera_equations(self._axes(trajectory, priors, weights))
+        spread = float(np.average(residuals**2 * self._certainty, weights=weights))
+        # Patches of one pair of frames share their errors, so they do not count one by one.
+        return np.asarray(np.sqrt(np.diag(np.linalg.inv(inner)) * spread * _PATCHES_PER_PAIR))
+
+    def _axes(
+        self,
+        trajectory: Trajectory,
+        priors: Sequence["_PriorSystem"],
+        weights: NDArray[np.float64],
+    ) -> list["_Axis"]:
         camera, links = trajectory.camera, self._links
         velocities = trajectory.velocities()
         # Way of the stage per second of read-out per (row, column): (links, axis, 2).
@@ -186,20 +230,10 @@ class _LinkSystem:
         constant = offsets @ camera.turn.T + way @ readout
         by_camera = np.concatenate([(offsets @ camera.turn_rate.T)[:, :, None], way], axis=2)
         weights = weights * self._certainty
-        axes = [
+        return [
             _Axis(self._block, weights[:, axis], constant[:, axis], by_camera[:, axis], prior)
             for axis, prior in enumerate(priors)
         ]
-        correction = _camera_correction(axes) if is_camera_free else np.zeros(3)
-        positions = np.stack([part.positions(correction) for part in axes], axis=1)
-        angle, per_row, per_column = correction
-        camera = replace(
-            camera,
-            scan_angle_rad=camera.scan_angle_rad + float(np.clip(angle, -0.02, 0.02)),
-            readout_s_per_row=camera.readout_s_per_row + float(per_row),
-            readout_s_per_column=camera.readout_s_per_column + float(per_column),
-        )
-        return replace(trajectory, positions=positions, camera=camera)
 
 
 class _Axis:
@@ -233,14 +267,16 @@ class _Axis:
         return np.asarray(self._free - self._factors.solve(self._border @ correction))
 
 
-def _camera_correction(axes: Sequence[_Axis]) -> NDArray[np.float64]:
-    """Change of the angle (rad) and of the read-out (s per row, s per column)."""
+def _camera_equations(
+    axes: Sequence[_Axis],
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """For the change of the angle (rad) and of the read-out (s per row, s per column)."""
     # Tiny weights keep the camera where it is when the links say nothing of it.
     inner, outer = np.diag(_CAMERA_HOLD**2), np.zeros(3)
     for axis in axes:
         more_inner, more_outer = axis.camera_equations()
         inner, outer = inner + more_inner, outer + more_outer
-    return np.asarray(np.linalg.solve(inner, outer))
+    return inner, outer
 
 
 def link_residuals(trajectory: Trajectory, links: Links) -> NDArray[np.float64]:

@@ -22,6 +22,23 @@ class Strip:
     origin: NDArray[np.float64]
     """Lane coordinates (y, x) of the first pixel, in pixels of the frames it was made from."""
 
+    @property
+    def bottom(self) -> float:
+        """Lane coordinate y below the last row."""
+        return float(self.origin[0] + len(self.detail))
+
+
+def rows_between(strip: Strip, top: float, bottom: float) -> Strip:
+    """The rows of a strip between two lane coordinates y; at least one row is left."""
+    rows = strip.detail.shape[0]
+    first = int(np.clip(np.floor(top - strip.origin[0]), 0, rows - 1))
+    last = int(np.clip(np.ceil(bottom - strip.origin[0]), first + 1, rows))
+    return Strip(
+        detail=strip.detail[first:last],
+        weight=strip.weight[first:last],
+        origin=strip.origin + np.array([first, 0]),
+    )
+
 
 def lay_strip(
     details: list[Grey], positions: NDArray[np.float64], matrices: NDArray[np.float64]

@@ -53,6 +53,8 @@ class Timetable:
     """Way between the turning points."""
     left_px: float
     """X of the left turning points in the mosaic."""
+    turn_sigma_px: float
+    """How much one turn may mislead: the spread of turning points; NaN if too few were seen."""
     is_seen: NDArray[np.bool_]
     """Whether a lane was seen to move; the times of the others are their share of what is left."""
 
@@ -114,7 +116,7 @@ def timetable(
         for n, lane in enumerate(lanes)
     ]
     groups = np.concatenate([[0], np.cumsum(~is_linked)])
-    width_px = _usual_width(seen, is_linked, stage)
+    width_px, turn_sigma_px = _usual_width(seen, is_linked, stage)
     if width_px is None:
         spans = [np.ptp(trajectory.times_s[trajectory.lanes == n]) for n in range(len(lanes))]
         width_px = stage.speed_px_per_s * float(np.median(spans))
@@ -140,6 +142,7 @@ def timetable(
         ),
         width_px=width_px,
         left_px=_weighted_mean(fixed_lefts),
+        turn_sigma_px=turn_sigma_px,
         is_seen=is_timed,
     )
 
@@ -226,8 +229,12 @@ def _sides(turns: Sequence[tuple[int, float]]) -> dict[int, float]:
 
 def _usual_width(
     seen: Sequence[_Seen | None], is_linked: NDArray[np.bool_], stage: StageHabits
-) -> float | None:
-    """Median distance between turning points, over neighbouring turns of linked lanes."""
+) -> tuple[float | None, float]:
+    """Median distance between turning points, over neighbouring turns of linked lanes.
+
+    Also how far one of the two turns strays, by the spread of these distances; NaN if fewer than
+    three are known.
+    """
     widths = []
     for number in range(len(seen) - 2):
         if is_linked[number] and is_linked[number + 1]:
@@ -236,7 +243,13 @@ def _usual_width(
             sides = _sides(_turns(seen, in_three, stage))
             if len(sides) == 2:
                 widths.append(sides[1] - sides[-1])
-    return float(np.median(widths)) if widths else None
+    if not widths:
+        return None, np.nan
+    spread = np.median(np.abs(np.array(widths) - np.median(widths))) * _MAD_TO_SIGMA
+    return float(np.median(widths)), float(spread / np.sqrt(2)) if len(widths) > 2 else np.nan
+
+
+_MAD_TO_SIGMA = 1.4826
 
 
 def _left_side(
