@@ -222,4 +222,6 @@ def _assert_same_weights(one: Path, other: Path, *, exactly: bool) -> None:
         if exactly:
             assert torch.equal(value, theirs[name]), name
         else:
-            torch.testing.assert_close(value, theirs[name], rtol=1e-3, atol=1e-5)
+            # Adam divides by the size of a gradient, so rounding in a tiny one moves its weight by
+            # a part of a step; a tenth of a step is far below what another batch would do.
+            torch.testing.assert_close(value, theirs[name], rtol=1e-3, atol=1e-4)

@@ -1,0 +1,63 @@
+"""A slide that was run becomes samples: its labels, its quality, the patients of its map."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from blurryscope.artifacts.split import Part, Unit, checked_split, core_key
+from blurryscope.artifacts.tissue_cores import read_core_grid, read_tissue_cores, write_core_grid
+from blurryscope.basics.errors import InputError, MissingInputError
+from blurryscope.dataset.sources import (
+    SlideSource,
+    cases_of_map,
+    inputs_of_slides,
+    pictures_of_slides,
+    stacks_in,
+)
+
+
+def test_cores_with_tissue_and_a_score_become_samples(slide_dir: Path) -> None:
+    pictures = list(pictures_of_slides([SlideSource(folder=slide_dir)]))
+    scored = {c.name: c for c in read_tissue_cores(slide_dir / "cores.csv") if c.label is not None}
+    assert {picture.sample.core for picture in pictures} <= scored.keys()
+    assert len(pictures) >= 4
+    for picture in pictures:
+        core = scored[picture.sample.core]
+        assert (picture.sample.score, picture.sample.focus) == (core.label, core.focus)
+        assert picture.sample.holds_whole_core
+        assert picture.pixels.dtype == np.uint8
+    assert set(inputs_of_slides([SlideSource(folder=slide_dir)])) == {
+        f"{slide_dir.name}/cores.csv",
+        f"{slide_dir.name}/cores.json",
+    }
+
+
+def test_patients_of_the_map_keep_their_cores_together(slide_dir: Path, tmp_path: Path) -> None:
+    plain = list(pictures_of_slides([SlideSource(folder=slide_dir)]))
+    rows = [f"{p.sample.core},{p.sample.score:d},P1" for p in plain]
+    table = tmp_path / "map.csv"
+    table.write_text("core,her2,case\n" + "\n".join(rows) + "\n", encoding="utf-8")
+    pictures = list(pictures_of_slides([SlideSource(folder=slide_dir, map_path=table)]))
+    samples = [picture.sample for picture in pictures]
+    assert {sample.case for sample in samples} == {"P1"}
+    assert set(cases_of_map(table).values()) == {"P1"}
+    parts = {core_key(sample): Part.TRAIN for sample in samples}
+    parts[core_key(samples[0])] = Part.TEST
+    with pytest.raises(InputError, match="leaks: patient P1"):
+        checked_split("it", samples, parts, Unit.CORE)
+
+
+def test_a_slide_whose_names_need_confirmation_is_refused(slide_dir: Path) -> None:
+    grid = read_core_grid(slide_dir / "cores.json")
+    doubtful = grid.model_copy(update={"needs_confirmation": True, "confirmed_by_hand": False})
+    write_core_grid(slide_dir / "cores.json", doubtful)
+    with pytest.raises(InputError, match="labels are not final"):
+        list(pictures_of_slides([SlideSource(folder=slide_dir)]))
+
+
+def test_a_folder_without_cores_or_stacks_is_told(tmp_path: Path) -> None:
+    with pytest.raises(MissingInputError, match="holds no cores"):
+        list(pictures_of_slides([SlideSource(folder=tmp_path)]))
+    with pytest.raises(MissingInputError, match=r"holds no \.tif"):
+        stacks_in([tmp_path])
