@@ -188,7 +188,9 @@ class _LinkSystem:
         """One round: the best positions, and camera, for these weights of the links."""
         camera = trajectory.camera
         axes = self._axes(trajectory, priors, weights)
-        correction = np.linalg.solve(*_camera_equations(axes)) if is_camera_free else np.zeros(3)
+        correction = np.zeros(3, np.float64)
+        if is_camera_free:
+            correction[:] = np.linalg.solve(*_camera_equations(axes))
         positions = np.stack([part.positions(correction) for part in axes], axis=1)
         angle, per_row, per_column = correction
         camera = replace(
