@@ -125,6 +125,7 @@ def scan_slides(session: Session, order: ScanOrder, out: Path) -> list[Path]:
 
 
 def _scan_slide(session: Session, slide: SlideOrder, plan: ScanPlan, folder: Path) -> Path:
+    session = replace(session, settings=_with_rests_of(plan, session.settings))
     jobs = _jobs(session, slide, plan, folder / "films")
     for job, result in zip(jobs, repeat_folders(folder, len(jobs)), strict=True):
         if not is_done(job):
@@ -137,6 +138,17 @@ def _scan_slide(session: Session, slide: SlideOrder, plan: ScanPlan, folder: Pat
         settings=session.settings,
         progress=session.progress,
     )
+
+
+def _with_rests_of(plan: ScanPlan, settings: RunSettings) -> RunSettings:
+    """Tell the stitcher how long the stage really stands between lanes: it finds them by that."""
+    step_s = plan.motion.travel_s(plan.lane_pitch_um)
+    stands_s = 2 * plan.motion.rest_s + step_s + _TALK_S
+    return replace(settings, stitch=replace(settings.stitch, rest_s=round(stands_s, 3)))
+
+
+_TALK_S = 0.1
+"""What the computer takes between two lanes to hear that the stage rests, and to send it on."""
 
 
 def _jobs(session: Session, slide: SlideOrder, plan: ScanPlan, films: Path) -> list[ScanJob]:

@@ -16,8 +16,11 @@ from blurryscope.devices.contracts import (
 
 _POLL_S = 0.12
 """A GRBL controller answers five to ten questions a second without losing steps."""
+_LAST_POLL_S = 0.03
+"""Shortly before the end of a move, so that rests come out alike."""
 SETTLE_S = 0.15
 """After a move: what carriage and table take to stop ringing."""
+_POLLED_AS_UM_PER_S = 5000.0
 RUN_UP_UM, FOCUS_RUN_UP_UM = 150.0, 20.0
 """More than the play of any stage worth using."""
 
@@ -55,7 +58,8 @@ def drive(
         watch(status)
         if status.mode is not StageMode.MOVING:
             return scope.stage.wait_until_rest()  # raises where it rests for the wrong reason
-        scope.clock.sleep(_POLL_S)
+        left_s = status.position.distance_um(target) / (speed_um_per_s or _POLLED_AS_UM_PER_S)
+        scope.clock.sleep(min(max(left_s, _LAST_POLL_S), _POLL_S))
 
 
 def approach(scope: Microscope, target: StagePoint, run_up_um: float = RUN_UP_UM) -> StageStatus:
