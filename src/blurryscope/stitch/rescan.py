@@ -109,10 +109,9 @@ def _is_hole(region: Region, survey: ScanSurvey, settings: RescanSettings) -> bo
     """Whether something inside the scan was not covered; its ragged outer edge does not count."""
     if region.overlap_fraction is not None and region.overlap_fraction < 0:
         return True
-    reach_px = survey.field_px[1] / 2
-    is_inside = region.frame_count > 0 and (
-        region.x_from_px > reach_px and region.x_to_px < survey.size_px[1] - reach_px
-    )
+    low = float(np.median([track.x_px.min() for track in survey.tracks]))
+    high = float(np.median([track.x_px.max() for track in survey.tracks]))
+    is_inside = region.frame_count > 0 and region.x_from_px > low and region.x_to_px < high
     edge_lanes = (survey.tracks[0].lane, survey.tracks[-1].lane)
     return (
         is_inside
