@@ -142,13 +142,7 @@ def _scan_slide(session: Session, slide: SlideOrder, plan: ScanPlan, folder: Pat
 
 def _with_rests_of(plan: ScanPlan, settings: RunSettings) -> RunSettings:
     """Tell the stitcher how long the stage really stands between lanes: it finds them by that."""
-    step_s = plan.motion.travel_s(plan.lane_pitch_um)
-    stands_s = 2 * plan.motion.rest_s + step_s + _TALK_S
-    return replace(settings, stitch=replace(settings.stitch, rest_s=round(stands_s, 3)))
-
-
-_TALK_S = 0.1
-"""What the computer takes between two lanes to hear that the stage rests, and to send it on."""
+    return replace(settings, stitch=replace(settings.stitch, rest_s=round(plan.stand_s, 3)))
 
 
 def _jobs(session: Session, slide: SlideOrder, plan: ScanPlan, films: Path) -> list[ScanJob]:

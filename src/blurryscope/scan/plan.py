@@ -10,6 +10,8 @@ from blurryscope.scan.focus import LEVEL, FocusPlane
 
 OVER_TRAVEL_MARGIN_UM = 100.0
 """Beyond ramp and backlash: what a controller's corner of acceleration may cost."""
+TALK_S = 0.25
+"""Between two lanes: to hear that the stage rests, twice, and to send it on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -203,6 +205,11 @@ class ScanPlan:
     def over_travel_um(self) -> float:
         """Beyond the part at full speed, at each end: the ramp, the backlash, and a margin."""
         return self.motion.ramp_um + self.backlash_um + OVER_TRAVEL_MARGIN_UM
+
+    @property
+    def stand_s(self) -> float:
+        """How long the stage is not on a lane between two of them: rest, step, rest, and talk."""
+        return 2 * self.motion.rest_s + self.motion.travel_s(self.lane_pitch_um) + TALK_S
 
     def lanes(self) -> Iterator[Lane]:
         """All lanes in the order in which they are scanned."""

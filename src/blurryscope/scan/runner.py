@@ -120,6 +120,8 @@ class _Run:
         self._part = part_name(len(past.parts) + 1)
         self._state = ScanState.OPENING
         self._note = ""
+        self._due_s = 0.0
+        """When the next lane begins."""
         self._seen = (-1, 0.0)
         """How many frames there were, and when that changed."""
         self._recorder: Recorder | None = None
@@ -243,12 +245,15 @@ class _Run:
         """Step to the lane, rest, run along it, rest."""
         scope, motion = self._scope, self._job.plan.motion
         drive(scope, lane.start, watch=self._look)
-        scope.clock.sleep(motion.rest_s)
+        # Lanes follow each other at an even beat, whatever the talk with the stage takes.
+        scope.clock.sleep(max(motion.rest_s, self._due_s - scope.clock.monotonic_s()))
         lost, first = recorder.lost_count, recorder.frame_count
         start = scope.stage.status()
         self._journal.note("lane begins", lane=lane.index, frame=first, **_where(start))
-        scope_end = drive(scope, lane.end, motion.speed_um_per_s, self._look)
-        self._journal.note("lane is at its end", lane=lane.index, **_where(scope_end))
+        begun_s = scope.clock.monotonic_s()
+        at_end = drive(scope, lane.end, motion.speed_um_per_s, self._look)
+        self._due_s = begun_s + motion.travel_s(lane.length_um) + self._job.plan.stand_s
+        self._journal.note("lane is at its end", lane=lane.index, **_where(at_end))
         scope.clock.sleep(motion.rest_s)
         self._end_lane(lane, recorder, lost, first)
 
