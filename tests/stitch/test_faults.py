@@ -97,7 +97,6 @@ def test_a_film_that_starts_in_mid_lane_loses_only_what_it_does_not_show(
 
 
 @pytest.mark.parametrize("name", [pytest.param("plain", marks=pytest.mark.slow), "authentic"])
-@_TURNS_NOT_SEEN
 def test_a_camera_unplugged_in_mid_lane_leaves_all_frames_before_in_their_places(
     stitched_scan: Get, tmp_path: Path, name: str
 ) -> None:
@@ -134,7 +133,6 @@ def test_a_grey_camera_is_as_good_as_a_colour_one(stitched_scan: Get, tmp_path: 
     _assert_good(measure_placement(places, truth))
 
 
-@pytest.mark.xfail(strict=False, reason="the stitcher does not hand is_mirrored to the film yet")
 def test_a_camera_behind_a_mirror_gives_the_slide_as_it_is(
     stitched_scan: Get, tmp_path: Path
 ) -> None:
