@@ -282,7 +282,8 @@ def run_links(
     """
     steps = set(seen_steps(motion, usual))
     matrices = beside.matrices()
-    reach_px = 1.5 * float(np.abs(np.diff(beside.positions[:, 1])).max())
+    # The median keeps clear of lost frames, and of the ways from one lane to the next.
+    reach_px = 1.5 * float(np.median(np.abs(np.diff(beside.positions[:, 1]))))
     links: list[Link] = []
     upper: list[tuple[NDArray[np.int64], Strip]] = []
     for number in range(len(motion.lanes)):

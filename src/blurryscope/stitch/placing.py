@@ -107,6 +107,10 @@ class Placer:
         self._sense = layout.motion.lanes[0].direction * lanes[0].direction
         self.pitch_px = layout.pitch_px
         self.is_linked = [bool(linked) for linked in layout.is_linked]
+        times_s = film.times_s
+        self._lane_s = float(
+            np.median([times_s[lane.last] - times_s[lane.first] for lane in lanes])
+        )
         self._note_seen(layout.motion)
         coarse = self._timed_layout(film, layout)
         exact = self._measured(film, coarse.trajectory, first_lane=0)
@@ -280,6 +284,7 @@ class Placer:
             speed_px_per_s=self._usual.camera()[1],
             rest_s=self._settings.rest_s,
             ramp_s=self._settings.ramp_s,
+            lane_s=self._lane_s,
         )
         is_linked = np.array(self.is_linked, np.bool_)
         return timetable(trajectory, self.lanes, is_linked, is_seen, stage, self.fixed_count)

@@ -30,6 +30,13 @@ class StageHabits:
     """Standing still between two lanes, the step across included."""
     ramp_s: float
     """Time to gain full speed."""
+    lane_s: float
+    """How long lanes last by the rhythm of the film."""
+
+    @property
+    def width_px(self) -> float:
+        """Way between the turning points by rhythm alone."""
+        return self.speed_px_per_s * max(self.lane_s - self.ramp_s, 0.0)
 
     def time_to_stop_s(self, way_px: float, speed_px_per_s: float) -> float:
         """Time from a point at this distance before the turn to the stop; 0 beyond it."""
@@ -118,8 +125,7 @@ def timetable(
     groups = np.concatenate([[0], np.cumsum(~is_linked)])
     width_px, turn_sigma_px = _usual_width(seen, is_linked, stage)
     if width_px is None:
-        spans = [np.ptp(trajectory.times_s[trajectory.lanes == n]) for n in range(len(lanes))]
-        width_px = stage.speed_px_per_s * float(np.median(spans))
+        width_px = stage.width_px
     start_s, end_s = np.full(len(lanes), np.nan), np.full(len(lanes), np.nan)
     fixed_lefts: list[tuple[float, int]] = []
     for group in np.unique(groups):
@@ -155,7 +161,7 @@ def _seen_part(
     usual_speed: float,
 ) -> _Seen | None:
     rows = np.flatnonzero((trajectory.lanes == number) & is_seen)
-    if len(rows) < 3:
+    if len(rows) < _LEAST_SEEN:
         return None
     return _Seen(
         first_s=float(trajectory.times_s[rows[0]]),
@@ -180,6 +186,8 @@ def _speed_of(trajectory: Trajectory, rows: NDArray[np.int64], usual_speed: floa
     return float(np.median(steady)) if len(steady) >= _STEADY_COUNT else usual_speed
 
 
+_LEAST_SEEN = 6
+"""Frames of a lane; fewer may be chance, and a wrong turn moves all lanes."""
 _STEADY_FRACTION = 0.05
 _STEADY_COUNT = 8
 
@@ -242,7 +250,9 @@ def _usual_width(
             in_three[number : number + 3] = True
             sides = _sides(_turns(seen, in_three, stage))
             if len(sides) == 2:
-                widths.append(sides[1] - sides[-1])
+                width = sides[1] - sides[-1]
+                if abs(width / stage.width_px - 1) < _WIDTH_TOLERANCE:
+                    widths.append(width)
     if not widths:
         return None, np.nan
     spread = np.median(np.abs(np.array(widths) - np.median(widths))) * _MAD_TO_SIGMA
@@ -250,6 +260,8 @@ def _usual_width(
 
 
 _MAD_TO_SIGMA = 1.4826
+_WIDTH_TOLERANCE = 0.12
+"""Widths farther than this from what the rhythm says rest on something that is no turn."""
 
 
 def _left_side(
