@@ -95,7 +95,9 @@ class DecodedFrame:
 
     def small_rgb(self, size_px: tuple[int, int]) -> Rgb:
         rows, columns = size_px
-        small = self.picture.reformat(columns, rows, "rgb24", interpolation="AREA")
+        small = _reformatter(rows).reformat(
+            self.picture, columns, rows, "rgb24", interpolation="AREA"
+        )
         return self._turned_back(np.asarray(small.to_ndarray(), np.uint8))
 
     def _turned_back(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -105,11 +107,10 @@ class DecodedFrame:
 _of_thread = threading.local()
 
 
-def _reformatter() -> VideoReformatter:
-    """A converter that is kept: setting one up for each frame takes longer than its work."""
-    if not hasattr(_of_thread, "reformatter"):
-        _of_thread.reformatter = VideoReformatter()
-    return cast(VideoReformatter, _of_thread.reformatter)
+def _reformatter(rows: int = 0) -> VideoReformatter:
+    """A converter that is kept for each height; setting one up takes longer than its work."""
+    kept = _of_thread.__dict__.setdefault("reformatters", {})
+    return cast(VideoReformatter, kept.setdefault(rows, VideoReformatter()))
 
 
 def _has_plain_luma(pixel_format: VideoFormat) -> bool:

@@ -125,13 +125,6 @@ class _LaneBrightness:
         return np.asarray(solved)
 
 
-def shrunk_rgb(rgb: Rgb, factor: int) -> Rgb:
-    """Average blocks of `factor` x `factor` pixels; a remainder at the far edges is cut off."""
-    rows, columns = rgb.shape[0] // factor, rgb.shape[1] // factor
-    whole = rgb[: rows * factor, : columns * factor]
-    return np.asarray(cv2.resize(whole, (columns, rows), interpolation=cv2.INTER_AREA), np.uint8)
-
-
 def shrunk_gain(gain: NDArray[np.float32], factor: int) -> NDArray[np.float32]:
     """Average a flat-field factor as `features.shrunk` does a frame."""
     rows, columns = gain.shape[0] // factor, gain.shape[1] // factor

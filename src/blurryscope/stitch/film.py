@@ -19,7 +19,7 @@ from blurryscope.artifacts.video import DecodedFrame, Frame, Video
 from blurryscope.artifacts.whole import write_text_whole
 from blurryscope.basics.errors import InputError
 from blurryscope.basics.progress import Progress, silent
-from blurryscope.stitch.brightness import lane_brightness, shrunk_gain, shrunk_rgb
+from blurryscope.stitch.brightness import lane_brightness, shrunk_gain
 from blurryscope.stitch.compose import Canvas, Composer, PlacedLane, canvas_of
 from blurryscope.stitch.quality import measured
 from blurryscope.stitch.stitcher import Stitched, Stitcher, StitchSettings, frame_places
@@ -157,8 +157,8 @@ class SlideStitcher:
         self._small_gain = shrunk_gain(stitcher.gain, _BRIGHTNESS_REDUCTION)
 
     def _compose(self, lane: PlacedLane) -> None:
-        # Colour is made twice, which costs less than holding a whole lane in colour.
-        smalls = [shrunk_rgb(frame.rgb(), _BRIGHTNESS_REDUCTION) for frame in lane.frames]
+        size_px = self._small_gain.shape[:2]
+        smalls = [frame.small_rgb((size_px[0], size_px[1])) for frame in lane.frames]
         brightness = lane_brightness(lane, smalls, self._small_gain, self._stitcher.glass)
         self._composer.lay(lane, brightness)
         # The next lane begins a pitch below, give or take what stages wander.

@@ -120,8 +120,8 @@ class _Pushed:
             self.summed_area = np.asarray(squares, np.float32)
 
 
-_BLANK = 0.25
-"""Detail with less than this part of the noise's energy cannot correlate noticeably."""
+_BLANK = 1.5
+"""Times the noise's energy: detail with less than this cannot correlate noticeably."""
 _NOTHING_SEEN = PairShift(row_px=0.0, col_px=0.0, correlation=0.0, stillness=0.0)
 
 

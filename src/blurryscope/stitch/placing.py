@@ -34,7 +34,9 @@ _YOUNG_GROUP = 3
 """Lanes that hang together but on nothing before lie where two turns of the stage say, not one."""
 _COARSE_LINK_SIGMA = (0.3, 0.5)
 """(y, x) of a link of the first look, in pixels of its pictures."""
-_COARSE_ROUNDS = 6
+_COARSE_ROUNDS = 5
+_EXACT_ROUNDS = 8
+"""Fewer than for the first lanes: the camera is known, and so is about where the lane lies."""
 
 
 class FilmSoFar(Protocol):
@@ -145,7 +147,8 @@ class Placer:
         exact = self._measured(film, coarse, first_lane=len(self.lanes) - 1)
         self._exact_links.append(exact)
         links = with_coarse(self._links_within(self._exact_links, coarse), self._pieces(coarse))
-        solution = solve(coarse, links, self._expected(coarse), fit_camera=False)
+        expected = self._expected(coarse)
+        solution = solve(coarse, links, expected, fit_camera=False, rounds=_EXACT_ROUNDS)
         self._replace_window(solution.trajectory)
 
     @property

@@ -21,7 +21,7 @@ from blurryscope.stitch.turns import Timetable
 _LEAST_FRAMES = 10
 _FIRST_TRY = 150
 """Frames before the first attempt to lay lanes out, and how much longer each next one waits."""
-_LATER_TRY = 1.15
+_LATER_TRY = 1.25
 _EARLY_LINKS = 2
 """Pairs of lanes that must be seen to overlap before any lane is placed for good."""
 

@@ -31,12 +31,12 @@ class StageHabits:
     ramp_s: float
     """Time to gain full speed."""
     lane_s: float
-    """How long lanes last by the rhythm of the film."""
+    """How long lanes are seen to move by the rhythm of the film; half of each ramp is left out."""
 
     @property
     def width_px(self) -> float:
         """Way between the turning points by rhythm alone."""
-        return self.speed_px_per_s * max(self.lane_s - self.ramp_s, 0.0)
+        return self.speed_px_per_s * self.lane_s
 
     def time_to_stop_s(self, way_px: float, speed_px_per_s: float) -> float:
         """Time from a point at this distance before the turn to the stop; 0 beyond it."""
@@ -260,7 +260,7 @@ def _usual_width(
 
 
 _MAD_TO_SIGMA = 1.4826
-_WIDTH_TOLERANCE = 0.12
+_WIDTH_TOLERANCE = 0.1
 """Widths farther than this from what the rhythm says rest on something that is no turn."""
 
 
