@@ -39,6 +39,11 @@ class Processes:
             distributed.barrier()
 
 
+def is_first_process() -> bool:
+    """Whether this process speaks for all, known before they have joined."""
+    return os.environ.get("RANK", "0") == "0"
+
+
 @contextmanager
 def joined_processes(device: str) -> Iterator[Processes]:
     """Join the processes that `torchrun` has started, or be alone.

@@ -188,6 +188,7 @@ def train(
 
     Example: blurryscope train --config run.toml --out run
     """
+    from blurryscope.classify.processes import is_first_process
     from blurryscope.classify.run_folder import keep_config
     from blurryscope.classify.train import train as train_network
     from blurryscope.classify.training_config import read_training_config
@@ -202,8 +203,10 @@ def train(
     folder = out or config_file.with_suffix("")
     data = open_data_set(config.data.set)
     stacks = DataSetStacks(data, data.split(config.data.split))
-    keep_config(config_file, folder)
-    with shown_progress(quiet) as progress:
+    speaks = is_first_process()
+    if speaks:
+        keep_config(config_file, folder)
+    with shown_progress(quiet or not speaks) as progress:
         report = train_network(
             stacks,
             config,
@@ -212,6 +215,8 @@ def train(
             progress=progress,
             tell=(lambda _: None) if quiet else print,
         )
+    if not speaks:
+        return
     print(f"model: {report.model} (best of {len(report.history)} epochs: {report.best_epoch})")
     print(RESEARCH_USE_ONLY)
 
