@@ -32,19 +32,7 @@ def absorbance_detail(luma: NDArray[np.uint8], shading: Grey, sigma_px: float) -
     the subtraction removes.
     """
     absorbance = np.log(shading + 1.0) - _LOG_OF_LUMA[luma]
-    return np.asarray(absorbance - slow_change(absorbance, sigma_px), np.float32)
-
-
-def slow_change(picture: Grey, sigma_px: float) -> Grey:
-    """Blur by a Gaussian, at the lowest resolution that holds the result."""
-    factor = max(int(sigma_px / 2), 1)
-    rows, columns = picture.shape
-    size = (max(columns // factor, 1), max(rows // factor, 1))
-    small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
-    small = cv2.GaussianBlur(small, (0, 0), sigma_px / factor)
-    return np.asarray(
-        cv2.resize(small, (columns, rows), interpolation=cv2.INTER_LINEAR), np.float32
-    )
+    return np.asarray(absorbance - cv2.GaussianBlur(absorbance, (0, 0), sigma_px), np.float32)
 
 
 _LOG_OF_LUMA = np.log(np.arange(256, dtype=np.float32) + 1.0)

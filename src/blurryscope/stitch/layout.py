@@ -188,7 +188,7 @@ def _read_out_across(
     height only when the shear is undone.
     """
     found = [surface.best(pitch, 4) for surface in surfaces]
-    richest = sorted(range(len(found)), key=lambda n: -found[n][3])[:2]
+    richest = sorted(range(len(found)), key=lambda n: -found[n][3])[:4]
     rows_count = detail_of(int(trajectory.frames[0])).shape[0] * reduction
     limit_s = usual_interval_s(trajectory.times_s) / rows_count
     details = {
@@ -278,12 +278,12 @@ def run_links(
 ) -> list[Link]:
     """Link the lanes piece by piece: a jerk over blank glass shifts only what comes after it.
 
-    `beside` must be right to about one and a half steps.
+    `beside` must be right to about two steps.
     """
     steps = set(seen_steps(motion, usual))
     matrices = beside.matrices()
     # The median keeps clear of lost frames, and of the ways from one lane to the next.
-    reach_px = 1.5 * float(np.median(np.abs(np.diff(beside.positions[:, 1]))))
+    reach_px = 2 * float(np.median(np.abs(np.diff(beside.positions[:, 1]))))
     links: list[Link] = []
     upper: list[tuple[NDArray[np.int64], Strip]] = []
     for number in range(len(motion.lanes)):

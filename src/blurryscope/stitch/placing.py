@@ -155,6 +155,18 @@ class Placer:
     def camera(self) -> CameraModel:
         return self.trajectory.camera
 
+    def rim_sigma_px(self, frame_shape: tuple[int, int]) -> float:
+        """How uncertain the rim of a frame is, for what is known of the camera; mosaic pixels."""
+        angle, per_row, per_column = self._camera_sigma
+        half_rows, half_columns = (np.array(frame_shape) - 1) / 2
+        speed = self.speed_px_per_s
+        parts = [
+            angle * np.hypot(half_rows, half_columns),
+            per_row * half_rows * speed,
+            per_column * half_columns * speed,
+        ]
+        return float(np.hypot.reduce(parts))
+
     @property
     def speed_px_per_s(self) -> float:
         return float(np.median(self.table.speed_px_per_s))

@@ -22,6 +22,9 @@ _LEAST_FRAMES = 10
 _FIRST_TRY = 150
 """Frames before the first attempt to lay lanes out, and how much longer each next one waits."""
 _LATER_TRY = 1.25
+_MUCH_LATER_TRY = 2.0
+_RIM_SIGMA_PX = 0.5
+"""How certain the camera must be before any lane is placed for good, at the rim of a frame."""
 _EARLY_LINKS = 2
 """Pairs of lanes that must be seen to overlap before any lane is placed for good."""
 
@@ -167,6 +170,11 @@ class Stitcher:
         if not self._finder.enough(lanes[:-1], _EARLY_LINKS):
             return []
         if not self._placer.start(tracker, lanes[:-1], least_links=_EARLY_LINKS):
+            return []
+        doubt = self._placer.rim_sigma_px(tracker.frame_shape) / _RIM_SIGMA_PX
+        if doubt > 1:
+            # Certainty grows with the root of what has been seen.
+            self._next_try = tracker.count * float(np.clip(doubt**2, _LATER_TRY, _MUCH_LATER_TRY))
             return []
         self._is_started = True
         self._finder.goes_on_after(lanes[-2])

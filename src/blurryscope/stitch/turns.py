@@ -186,7 +186,7 @@ def _speed_of(trajectory: Trajectory, rows: NDArray[np.int64], usual_speed: floa
     return float(np.median(steady)) if len(steady) >= _STEADY_COUNT else usual_speed
 
 
-_LEAST_SEEN = 6
+_LEAST_SEEN = 5
 """Frames of a lane; fewer may be chance, and a wrong turn moves all lanes."""
 _STEADY_FRACTION = 0.05
 _STEADY_COUNT = 8
@@ -260,7 +260,7 @@ def _usual_width(
 
 
 _MAD_TO_SIGMA = 1.4826
-_WIDTH_TOLERANCE = 0.1
+_WIDTH_TOLERANCE = 0.2
 """Widths farther than this from what the rhythm says rest on something that is no turn."""
 
 
