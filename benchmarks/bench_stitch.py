@@ -3,7 +3,7 @@
     python benchmarks/bench_stitch.py [FILM]
 
 Without a film a small one is simulated. Three ratios, each with its limit: CPU time of the whole
-stitch to that of decoding the film to colour once (a stitch does so twice, for the balance of light and for the mosaic); CPU time
+stitch to that of decoding the film to colour once; CPU time
 of the stitch to how long the scan took; memory beyond that of decoding to what a plain stitcher
 holds, which is sums and weights of the whole mosaic. Each is measured in a process of its own.
 """
