@@ -140,6 +140,18 @@ def test_luma_of_unusual_pixels_is_8_bit_brightness_all_the_same(pixel_format: s
     assert np.abs(luma.astype(int) - wanted).mean() < 6
 
 
+def test_a_film_cut_within_its_head_is_refused_wherever_it_is_cut(
+    tmp_path: Path, pictures: list[Rgb]
+) -> None:
+    _write(tmp_path / "whole.avi", pictures, _even_times_s(), "mjpeg")
+    whole = (tmp_path / "whole.avi").read_bytes()
+    path = tmp_path / "scan.avi"
+    for kept in range(0, 2000, 50):
+        path.write_bytes(whole[:kept])
+        with pytest.raises(InputError):
+            _read(path)
+
+
 @settings(max_examples=25, deadline=None)
 @given(suffix=st.sampled_from([".mp4", ".mkv", ".avi"]), kept=st.floats(0, 0.99))
 def test_a_cut_film_gives_frames_up_to_the_cut_or_one_clear_error(

@@ -164,6 +164,15 @@ class Video:
             self._container.close()
             raise InputError(self.path, "holds no video stream", "Give the film of the scan")
         self._stream: VideoStream = self._container.streams.video[0]
+        # The library's types do not say so, but a film cut within its head has no decoder.
+        context: object = self._stream.codec_context
+        if context is None:
+            self._container.close()
+            raise InputError(
+                self.path,
+                "is cut off before its pictures begin",
+                "Repeat the scan, or copy the film again",
+            )
         self._stream.thread_type = "AUTO"
         return self
 
