@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from blurryscope.basics.image import Grey
-from blurryscope.stitch.features import absorbance_detail, shrunk
+from blurryscope.stitch.features import absorbance_detail, log_of, shrunk
 from blurryscope.stitch.motion import OverlapCorrelator, match_patch, peak_offset
 from blurryscope.stitch.shading import median_shading
 
@@ -56,8 +56,8 @@ def test_the_shift_is_found_where_plain_phase_correlation_locks_on_the_shading(
     later = _frame(tissue, shading, 100 + moved[0], 250 + moved[1], seed=11)
     plain = cv2.phaseCorrelate(earlier.astype(np.float32), later.astype(np.float32))[0]
     correlator = OverlapCorrelator((ROWS, COLUMNS))
-    correlator.push(absorbance_detail(earlier, known_shading, 12))
-    shift = correlator.push(absorbance_detail(later, known_shading, 12))
+    correlator.push(absorbance_detail(earlier, log_of(known_shading), 12))
+    shift = correlator.push(absorbance_detail(later, log_of(known_shading), 12))
     assert np.hypot(plain[0], plain[1]) < 1  # in vain: dirt and corners stand still
     assert shift is not None
     # The stage moved one way, so the content went the other.
@@ -178,11 +178,20 @@ def test_detail_does_not_care_for_exposure_or_shading(tissue: Grey, shading: Gre
     light = tissue[:ROWS, :COLUMNS]
     flat = np.full_like(shading, 200.0)
     details = [
-        absorbance_detail(np.rint(light * field * factor).astype(np.uint8), field, 10)
+        absorbance_detail(np.rint(light * field * factor).astype(np.uint8), log_of(field), 10)
         for field, factor in ((flat, 1.0), (flat, 0.8), (shading, 1.0))
     ]
     for detail in details[1:]:
         assert np.abs(detail - details[0]).mean() < 0.1 * details[0].std()
+
+
+def test_detail_is_what_a_plain_wide_blur_leaves(tissue: Grey, shading: Grey) -> None:
+    luma = _frame(tissue, shading, 40, 60, seed=12)
+    absorbance = np.log(shading + 1.0) - np.log(luma.astype(np.float32) + 1.0)
+    plain = absorbance - cv2.GaussianBlur(absorbance, (0, 0), 12)
+    detail = absorbance_detail(luma, log_of(shading), 12)
+    assert np.abs(detail - plain).mean() < 0.03 * plain.std()
+    assert np.corrcoef(detail.ravel(), plain.ravel())[0, 1] > 0.999
 
 
 def test_shrinking_takes_means_of_blocks_and_cuts_off_what_is_left_over() -> None:

@@ -19,10 +19,11 @@ from blurryscope.stitch.compose import PlacedLane
 _RATIO_SIGMA = 0.004
 """Natural log; how well the overlap of two frames tells their ratio."""
 _GLASS_SIGMA = 0.01
-_GLASS_PERCENTILE = 90
+_GLASS_FRACTION = 0.9
 _BLANK_SPREAD = 0.02
 """Log distance of the bright to the middle level from which a frame holds more than glass."""
 _ROUNDS = 6
+_LOG_OF_LEVEL = np.log(np.arange(256, dtype=np.float32) + 1.0)
 _LEAST_JUMP = 0.012
 """Natural log; a change of this size is half evened out, twice this nearly all."""
 
@@ -52,7 +53,7 @@ class _LaneBrightness:
 
     def __init__(self, lane: PlacedLane, log_gain: NDArray[np.float32], reduction: float) -> None:
         self._lane = lane
-        self._log_gain = log_gain
+        self._log_gain = np.moveaxis(log_gain, 2, 0)
         self._reduction = reduction
         self._last: NDArray[np.float32] | None = None
         self._levels = np.zeros((len(lane.positions), 3))
@@ -60,9 +61,10 @@ class _LaneBrightness:
         self._ratios: list[tuple[int, NDArray[np.float64]]] = []
 
     def add(self, row: int, small: Rgb) -> None:
-        """Take the next frame, (row, col, rgb) uint8."""
-        even = np.log(small.astype(np.float32) + 1.0) + self._log_gain
-        bright, middle = np.percentile(even.reshape(-1, 3), [_GLASS_PERCENTILE, 50], axis=0)
+        """Take the next frame, (row, col, rgb) uint8; channels come first from here on."""
+        planes = cv2.LUT(np.concatenate(cv2.split(small)), _LOG_OF_LEVEL)
+        even = np.asarray(planes.reshape(self._log_gain.shape) + self._log_gain, np.float32)
+        bright, middle = quantiles(even.reshape(3, -1), (_GLASS_FRACTION, 0.5))
         self._levels[row] = bright
         self._blankness[row] = 1 / (1 + (float((bright - middle).max()) / _BLANK_SPREAD) ** 4)
         ratio = None if self._last is None else self._ratio_to(self._last, row, even)
@@ -88,14 +90,14 @@ class _LaneBrightness:
         moved = self._lane.positions[row] - self._lane.positions[row - 1]
         shift = -np.linalg.solve(self._lane.matrices[row], moved) / self._reduction
         down, right = round(float(shift[0])), round(float(shift[1]))
-        rows, columns = even.shape[:2]
+        rows, columns = even.shape[1:]
         if rows - abs(down) < 4 or columns - abs(right) < 4:
             return None
-        here = even[max(down, 0) : rows + min(down, 0), max(right, 0) : columns + min(right, 0)]
+        here = even[:, max(down, 0) : rows + min(down, 0), max(right, 0) : columns + min(right, 0)]
         there = last[
-            max(-down, 0) : rows + min(-down, 0), max(-right, 0) : columns + min(-right, 0)
+            :, max(-down, 0) : rows + min(-down, 0), max(-right, 0) : columns + min(-right, 0)
         ]
-        return np.asarray(np.median((here - there).reshape(-1, 3), axis=0), np.float64)
+        return quantiles((here - there).reshape(3, -1), (0.5,))[0]
 
     def _one_channel(self, wanted: NDArray[np.float64], channel: int) -> NDArray[np.float64]:
         """Least squares with Cauchy weights; frames that hold tissue have no say in the level."""
@@ -123,6 +125,19 @@ class _LaneBrightness:
             doubt = 1 + ((solved - wanted) / (2 * _GLASS_SIGMA)) ** 2
             weight = self._blankness / doubt
         return np.asarray(solved)
+
+
+def quantiles(rows: NDArray[np.float32], fractions: Sequence[float]) -> NDArray[np.float64]:
+    """Quantiles of each row, (fraction, row), as `np.percentile` gives them; several times as fast.
+
+    Sorting float32 runs on vectors of numbers at once, which looking for a few of them does not.
+    """
+    ordered = np.sort(rows, axis=1)
+    places = np.asarray(fractions) * (rows.shape[1] - 1)
+    below = np.floor(places).astype(int)
+    above = np.minimum(below + 1, rows.shape[1] - 1)
+    share = places - below
+    return np.asarray((ordered[:, below] * (1 - share) + ordered[:, above] * share).T, np.float64)
 
 
 def shrunk_gain(gain: NDArray[np.float32], factor: int) -> NDArray[np.float32]:

@@ -17,6 +17,7 @@ from blurryscope.artifacts.mosaic import MosaicWriter
 from blurryscope.artifacts.recording import Recording, write_recording
 from blurryscope.artifacts.video import DecodedFrame, Frame, Video
 from blurryscope.artifacts.whole import write_text_whole
+from blurryscope.basics.ahead import ahead
 from blurryscope.basics.errors import InputError
 from blurryscope.basics.progress import Progress, silent
 from blurryscope.stitch.brightness import lane_brightness, shrunk_gain
@@ -166,6 +167,8 @@ class SlideStitcher:
         self._composer.write_above(top + _SURE_PITCH_FRACTION * self._stitcher.pitch_px)
 
 
+_FRAMES_AHEAD = 64
+"""Decoded while lanes are placed; some 30 MB."""
 _MARGIN_STEPS = 1.0
 """Room on both sides of the first lanes, in steps of the stage, for later ones that reach out."""
 _LANES_UNDER_WAY = 2
@@ -188,7 +191,7 @@ def _watched(
 ) -> Iterator[tuple[DecodedFrame, float]]:
     with Video(video, is_mirrored=is_mirrored) as film:
         count = max(film.info.frame_count, 1)
-        for frame in film:
+        for frame in ahead(film, _FRAMES_AHEAD):
             yield frame, min((frame.index + 1) / count, 1.0)
         if film.damage is not None and not takes_damaged:
             raise InputError(

@@ -50,9 +50,12 @@ class LaneFinder:
             only over blank glass.
         """
         self._least_step_px = least_step_px
-        self.axis = scan_axis(shifts, least_step_px)
-        if self.axis is None:
+        axis = scan_axis(shifts, least_step_px)
+        if axis is None:
             return []
+        # Its sign is arbitrary, but lanes seen before keep their directions.
+        is_turned = self.axis is not None and float(axis @ self.axis) < 0
+        self.axis = -axis if is_turned else axis
         lanes, self._rhythm = find_lanes(self._evidence(shifts), rest_frames)
         return lanes
 

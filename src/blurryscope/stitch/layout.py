@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +20,16 @@ from blurryscope.stitch.steps import (
     usual_interval_s,
     usual_steps,
 )
-from blurryscope.stitch.strips import OffsetSurface, Strip, compare_strips, lay_strip, rows_between
+from blurryscope.stitch.strips import (
+    OffsetSurface,
+    Strip,
+    StripSpectra,
+    compare_spectra,
+    lay_strip,
+    padded_shape,
+    rows_between,
+    spectra_of,
+)
 
 _LEAST_SCORE = 18.0
 """Log-likelihood gain that makes an agreement of two lanes more than chance: over the some 20,000
@@ -55,10 +65,17 @@ class FirstLayout:
     """Of each pair of neighbouring lanes: whether their overlap shows the same tissue."""
 
 
-def lay_out(motion: Motion, detail_of: DetailOf, reduction: int) -> FirstLayout | None:
+def lay_out(
+    motion: Motion, detail_of: DetailOf, reduction: int, known_readout_s: float | None = None
+) -> FirstLayout | None:
     """Lay the lanes out; None when no two neighbouring lanes can be told to overlap.
 
-    `reduction` is how much smaller the detail pictures are than the camera's frames.
+    Parameters
+    ----------
+    reduction
+        How much smaller the detail pictures are than the camera's frames.
+    known_readout_s
+        Read-out time per row, if known; else it is measured where rows lie along the lanes.
     """
     usual = usual_steps(motion)
     apart = lanes_apart(motion, usual, usual.camera()[0])
@@ -70,10 +87,12 @@ def lay_out(motion: Motion, detail_of: DetailOf, reduction: int) -> FirstLayout 
         motion = _turned_half(motion)
         usual = usual_steps(motion)
         apart = lanes_apart(motion, usual, usual.camera()[0])
-        surfaces = _compare_neighbours(apart, detail_of, reduction)
+        surfaces = [surface.turned() for surface in surfaces]
         pitch, _ = _common_pitch(surfaces, apart, motion, reduction)
     if not is_readout_along(_scan_direction(apart.camera)):
-        readout_s = _read_out_across(apart, surfaces, pitch, detail_of, reduction)
+        readout_s = known_readout_s
+        if readout_s is None:
+            readout_s = _read_out_across(apart, surfaces, pitch, detail_of, reduction)
         apart = lanes_apart(motion, usual, replace(apart.camera, readout_s_per_row=readout_s))
         surfaces = _compare_neighbours(apart, detail_of, reduction)
         pitch, _ = _common_pitch(surfaces, apart, motion, reduction)
@@ -132,8 +151,13 @@ def _lane_rows(trajectory: Trajectory, number: int) -> NDArray[np.int64]:
 
 
 def _compare(first: Strip, second: Strip) -> OffsetSurface:
-    least_rows = max(first.detail.shape[0] // 25, 3)
-    return compare_strips(
+    padded = padded_shape([first.detail.shape, second.detail.shape])
+    return _compare_spectra(spectra_of(first, padded), spectra_of(second, padded))
+
+
+def _compare_spectra(first: StripSpectra, second: StripSpectra) -> OffsetSurface:
+    least_rows = max(first.strip.detail.shape[0] // 25, 3)
+    return compare_spectra(
         first, second, noise_sigma=_STRIP_NOISE, cell_px=_CELL_PX, least_rows=least_rows
     )
 
@@ -141,14 +165,13 @@ def _compare(first: Strip, second: Strip) -> OffsetSurface:
 def _compare_neighbours(
     trajectory: Trajectory, detail_of: DetailOf, reduction: int
 ) -> list[OffsetSurface]:
-    surfaces = []
-    count = int(trajectory.lanes.max()) + 1
-    upper = _strip_of(trajectory, _lane_rows(trajectory, 0), detail_of, reduction)
-    for number in range(1, count):
-        lower = _strip_of(trajectory, _lane_rows(trajectory, number), detail_of, reduction)
-        surfaces.append(_compare(upper, lower))
-        upper = lower
-    return surfaces
+    strips = [
+        _strip_of(trajectory, _lane_rows(trajectory, number), detail_of, reduction)
+        for number in range(int(trajectory.lanes.max()) + 1)
+    ]
+    padded = padded_shape([strip.detail.shape for strip in strips])
+    transformed = (spectra_of(strip, padded) for strip in strips)
+    return [_compare_spectra(upper, lower) for upper, lower in pairwise(transformed)]
 
 
 def _common_pitch(

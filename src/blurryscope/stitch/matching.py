@@ -1,6 +1,8 @@
 """Exact links: the same patch of tissue found again in another frame, after both are rectified."""
 
 from dataclasses import dataclass
+from functools import cached_property
+from math import ceil, floor
 
 import cv2
 import numpy as np
@@ -11,7 +13,7 @@ from blurryscope.stitch.links import Link
 from blurryscope.stitch.motion import match_patch
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class PlacedDetail:
     """A detail picture and where its frame is thought to lie."""
 
@@ -21,6 +23,61 @@ class PlacedDetail:
     """(y, x) of the field centre, in pixels of `detail`."""
     matrix: NDArray[np.float64]
     """(2, 2) from frame offsets to mosaic offsets."""
+
+    @cached_property
+    def inverse(self) -> NDArray[np.float64]:
+        """(2, 2) from mosaic offsets to frame offsets."""
+        return np.linalg.inv(self.matrix)
+
+    @cached_property
+    def sure_reach(self) -> tuple[float, float]:
+        """(y, x) from the centre within which a place on the mosaic lies about inside the field."""
+        half = (np.array(self.detail.shape) - 1) / 2
+        # A sheared or turned field: shrink the box by what its slanted sides take away.
+        inner = np.abs(np.diag(self.matrix)) * half
+        if abs(self.matrix[0, 1]) > abs(self.matrix[0, 0]):
+            inner = np.abs(np.array([self.matrix[0, 1], self.matrix[1, 0]])) * half[::-1]
+        outer = np.abs(self.matrix) @ half
+        y, x = (inner - 0.25 * (outer - inner) - _RIM_PX).tolist()
+        return y, x
+
+    def rectified(self, top: int, left: int, rows: int, columns: int) -> Grey:
+        """A piece of the frame on the mosaic's grid; outside the frame the detail is 0.
+
+        The whole frame is resampled once, since several pairs of frames look at it.
+        """
+        whole_top, whole_left, whole = self._rectified_whole
+        top, left = top - whole_top, left - whole_left
+        piece = whole[max(top, 0) : top + rows, max(left, 0) : left + columns]
+        above, before = max(-top, 0), max(-left, 0)
+        below, after = rows - above - piece.shape[0], columns - before - piece.shape[1]
+        if above or below or before or after:
+            border = cv2.BORDER_CONSTANT
+            piece = cv2.copyMakeBorder(piece, above, below, before, after, border, value=0)
+        return np.asarray(piece, np.float32)
+
+    @cached_property
+    def _rectified_whole(self) -> tuple[int, int, Grey]:
+        """Top, left and pixels of the upright box that holds all of the frame."""
+        half = (np.array(self.detail.shape) - 1) / 2
+        reach = np.abs(self.matrix) @ half + 1
+        top, left = np.floor(self.position - reach).astype(int).tolist()
+        bottom, right = np.ceil(self.position + reach).astype(int).tolist()
+        inverse = self.inverse
+        offset = inverse @ (np.array([top, left]) - self.position) + half
+        # OpenCV's matrix is in (x, y) order.
+        affine = np.array(
+            [[inverse[1, 1], inverse[1, 0], offset[1]], [inverse[0, 1], inverse[0, 0], offset[0]]]
+        )
+        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        size = (right - left + 1, bottom - top + 1)
+        return top, left, np.asarray(cv2.warpAffine(self.detail, affine, size, flags=flags))
+
+    def point_px(self, y: float, x: float, reduction: int) -> tuple[float, float]:
+        """(row, col) from the centre of the camera's frame of a place on the mosaic."""
+        y, x = y - float(self.position[0]), x - float(self.position[1])
+        (a, b), (c, d) = self.inverse.tolist()
+        return (a * y + b * x) * reduction, (c * y + d * x) * reduction
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,52 +108,65 @@ def match_frames(
         return []
     top, left, rows, columns = box
     margin_y, margin_x = settings.search_px
-    image = _rectified(first, (top, left), (rows, columns))
-    region = _rectified(
-        second, (top - margin_y, left - margin_x), (rows + 2 * margin_y, columns + 2 * margin_x)
+    image = first.rectified(top, left, rows, columns)
+    region = second.rectified(
+        top - margin_y, left - margin_x, rows + 2 * margin_y, columns + 2 * margin_x
     )
     links: list[Link] = []
     for row, column, height, width in _patches(rows, columns, settings):
         patch = image[row : row + height, column : column + width]
-        if patch.std() < settings.least_detail:
+        if cv2.meanStdDev(patch)[1].item() < settings.least_detail:
             continue
         search = region[row : row + height + 2 * margin_y, column : column + width + 2 * margin_x]
         found_row, found_column, correlation = match_patch(patch, search)
         if correlation < settings.least_correlation:
             continue
-        centre = np.array([top + row + (height - 1) / 2, left + column + (width - 1) / 2])
-        moved = centre + np.array([found_row - margin_y, found_column - margin_x])
+        y, x = top + row + (height - 1) / 2, left + column + (width - 1) / 2
         links.append(
             (
                 first.frame,
                 second.frame,
-                _frame_point(first, centre, reduction),
-                _frame_point(second, moved, reduction),
+                first.point_px(y, x, reduction),
+                second.point_px(y + found_row - margin_y, x + found_column - margin_x, reduction),
                 correlation,
             )
         )
     return links
 
 
+class MatchedPairs:
+    """Remembers the links of pairs of frames, so that a later look at the same lanes is cheap."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[int, int], tuple[NDArray[np.float64], list[Link]]] = {}
+
+    def match(
+        self, first: PlacedDetail, second: PlacedDetail, reduction: int, settings: PatchSettings
+    ) -> list[Link]:
+        """As `match_frames`; not done again where the two lie as they did before, or nearly so."""
+        pair = first.frame, second.frame
+        apart = second.position - first.position
+        known = self._known.get(pair)
+        if known is None or np.abs(apart - known[0]).max() > _SAME_PLACE_PX:
+            known = apart, match_frames(first, second, reduction, settings)
+            self._known[pair] = known
+        return known[1]
+
+
+_SAME_PLACE_PX = 2.0
+"""Far less than is searched, so that the same patches are found."""
+
+
 def _common_box(first: PlacedDetail, second: PlacedDetail) -> tuple[int, int, int, int] | None:
     """Top, left, rows, columns of the largest upright box about inside both fields."""
-    lows, highs = [], []
-    for placed in (first, second):
-        half = (np.array(placed.detail.shape) - 1) / 2
-        # A sheared or turned field: shrink the box by what its slanted sides take away.
-        inner = np.abs(np.diag(placed.matrix)) * half
-        if abs(placed.matrix[0, 1]) > abs(placed.matrix[0, 0]):
-            inner = np.abs(np.array([placed.matrix[0, 1], placed.matrix[1, 0]])) * half[::-1]
-        outer = np.abs(placed.matrix) @ half
-        reach = inner - 0.25 * (outer - inner) - _RIM_PX
-        lows.append(placed.position - reach)
-        highs.append(placed.position + reach)
-    low = np.ceil(np.maximum(*lows)).astype(int)
-    high = np.floor(np.minimum(*highs)).astype(int)
-    rows, columns = high - low
-    return (
-        None if rows < 12 or columns < 24 else (int(low[0]), int(low[1]), int(rows), int(columns))
-    )
+    spans = []
+    for axis in (0, 1):
+        here, there = float(first.position[axis]), float(second.position[axis])
+        low = max(here - first.sure_reach[axis], there - second.sure_reach[axis])
+        high = min(here + first.sure_reach[axis], there + second.sure_reach[axis])
+        spans.append((ceil(low), floor(high) - ceil(low)))
+    (top, rows), (left, columns) = spans
+    return None if rows < 12 or columns < 24 else (top, left, rows, columns)
 
 
 _RIM_PX = np.array([3.0, 9.0])
@@ -124,25 +194,3 @@ def _even_places(room: int, count: int) -> list[int]:
     if count == 1:
         return [room // 2]
     return [round(room * number / (count - 1)) for number in range(count)]
-
-
-def _rectified(placed: PlacedDetail, origin: tuple[int, int], size: tuple[int, int]) -> Grey:
-    """Resample a frame on the mosaic's grid; outside the frame the detail is 0."""
-    inverse = np.linalg.inv(placed.matrix)
-    centre = (np.array(placed.detail.shape) - 1) / 2
-    offset = inverse @ (np.array(origin) - placed.position) + centre
-    # OpenCV's matrix is in (x, y) order.
-    affine = np.array(
-        [[inverse[1, 1], inverse[1, 0], offset[1]], [inverse[0, 1], inverse[0, 0], offset[0]]]
-    )
-    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    return np.asarray(
-        cv2.warpAffine(placed.detail, affine, (size[1], size[0]), flags=flags), np.float32
-    )
-
-
-def _frame_point(
-    placed: PlacedDetail, place: NDArray[np.float64], reduction: int
-) -> tuple[float, float]:
-    row, column = np.linalg.solve(placed.matrix, place - placed.position) * reduction
-    return float(row), float(column)

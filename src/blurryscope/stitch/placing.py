@@ -17,7 +17,7 @@ from blurryscope.stitch.camera import CameraModel
 from blurryscope.stitch.lanes import Lane
 from blurryscope.stitch.layout import FirstLayout, lane_beside, lay_out, run_links
 from blurryscope.stitch.links import Links, gathered, joined
-from blurryscope.stitch.matching import PatchSettings
+from blurryscope.stitch.matching import MatchedPairs, PatchSettings
 from blurryscope.stitch.motion import PairShift
 from blurryscope.stitch.refine import measure_links, with_coarse
 from blurryscope.stitch.solve import Expectations, Solution, Trajectory, judged, lane_rows, solve
@@ -96,17 +96,24 @@ class Placer:
         """Distance between lanes, mosaic pixels."""
         self.fixed_count = 0
         """Lanes that have been handed on."""
+        self._sense = 1
+        self._known_readout_s: float | None = None
+        self._pairs = MatchedPairs()
         self._seen_pairs: set[int] = set()
         self._coarse_links: list[Links] = []
         self._exact_links: list[Links] = []
 
     def start(self, film: FilmSoFar, lanes: Sequence[Lane], least_links: int) -> bool:
         """Lay the first lanes out; False if fewer pairs of them are seen to overlap than wanted."""
-        layout = lay_out(_motion(film, lanes), film.coarse, film.coarse_reduction)
+        # What an earlier try told of the sense and the read-out need not be found again.
+        lanes = [replace(lane, direction=lane.direction * self._sense) for lane in lanes]
+        layout = lay_out(
+            _motion(film, lanes), film.coarse, film.coarse_reduction, self._known_readout_s
+        )
         if layout is None or int(layout.is_linked.sum()) < least_links:
             return False
         self._usual: UsualSteps = layout.usual
-        self._sense = layout.motion.lanes[0].direction * lanes[0].direction
+        self._sense *= layout.motion.lanes[0].direction * lanes[0].direction
         self.pitch_px = layout.pitch_px
         self.is_linked = [bool(linked) for linked in layout.is_linked]
         times_s = film.times_s
@@ -124,7 +131,12 @@ class Placer:
         expected = self._expected(solution.trajectory)
         solution = solve(solution.trajectory, links, expected, fit_camera=True)
         self.trajectory, self._camera_sigma = solution.trajectory, solution.camera_sigma
+        self._known_readout_s = self.camera.readout_s_per_row
         return True
+
+    def forget_pairs(self) -> None:
+        """Match all frames anew: their pictures have changed, or no try will follow."""
+        self._pairs = MatchedPairs()
 
     def add(self, film: FilmSoFar, lane: Lane) -> None:
         """Put the next lane beside the last, and solve what is not fixed yet."""
@@ -274,7 +286,12 @@ class Placer:
         needed = coarse.frames[coarse.lanes >= first_lane - 1]
         details = ((int(frame), film.fine(int(frame))) for frame in needed)
         return measure_links(
-            details, coarse, film.fine_reduction, self._patches, first_lane=first_lane
+            details,
+            coarse,
+            film.fine_reduction,
+            self._patches,
+            first_lane=first_lane,
+            pairs=self._pairs,
         )
 
     def _expected(self, trajectory: Trajectory) -> Expectations:

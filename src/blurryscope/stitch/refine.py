@@ -1,14 +1,18 @@
 """From a first layout to sub-pixel places: patch links within lanes and across them."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
 from blurryscope.basics.image import Grey
 from blurryscope.stitch.links import Link, Links, gathered, joined
-from blurryscope.stitch.matching import PatchSettings, PlacedDetail, match_frames
+from blurryscope.stitch.matching import MatchedPairs, PatchSettings, PlacedDetail
 from blurryscope.stitch.solve import Trajectory
+
+Match = Callable[[PlacedDetail, PlacedDetail], list[Link]]
+"""Finds patches of one frame again in another."""
 
 
 @dataclass(slots=True)
@@ -24,6 +28,7 @@ def measure_links(
     settings: PatchSettings,
     *,
     first_lane: int = 0,
+    pairs: MatchedPairs | None = None,
 ) -> Links:
     """Match each frame with the two before it in its lane and with those above it.
 
@@ -36,8 +41,11 @@ def measure_links(
         How much smaller the detail pictures are than the camera's frames.
     first_lane
         Frames of lanes before this one are only matched with later ones.
+    pairs
+        Links found before, and by this look.
     """
-    return gathered(_links(details, trajectory, reduction, settings, first_lane))
+    match = partial((pairs or MatchedPairs()).match, reduction=reduction, settings=settings)
+    return gathered(_links(details, trajectory, reduction, settings, first_lane, match))
 
 
 def _links(
@@ -46,6 +54,7 @@ def _links(
     reduction: int,
     settings: PatchSettings,
     first_lane: int,
+    match: Match,
 ) -> Iterator[Link]:
     matrices = trajectory.matrices()
     row_of = {int(frame): row for row, frame in enumerate(trajectory.frames)}
@@ -66,16 +75,14 @@ def _links(
         )
         now = _Neighbour(placed, bool(detail.std() >= 0.5 * settings.least_detail))
         if now.has_tissue and lane >= first_lane:
-            yield from _links_back(here, placed, reduction, settings)
+            yield from _links_back(here, placed, match)
             for other in _nearest(above, placed):
                 if other.has_tissue:
-                    yield from match_frames(other.placed, placed, reduction, settings)
+                    yield from match(other.placed, placed)
         here.append(now)
 
 
-def _links_back(
-    here: list[_Neighbour], placed: PlacedDetail, reduction: int, settings: PatchSettings
-) -> Iterator[Link]:
+def _links_back(here: list[_Neighbour], placed: PlacedDetail, match: Match) -> Iterator[Link]:
     """Links to the frame before; where these are few, to the one before that as well.
 
     Where there are none at all, a frame may have been lost although the times do not show it: then
@@ -85,13 +92,13 @@ def _links_back(
     count = 0
     for other in before:
         if count < _ENOUGH_LINKS:
-            for link in match_frames(other.placed, placed, reduction, settings):
+            for link in match(other.placed, placed):
                 count += 1
                 yield link
     if not count and before:
         step = placed.position - here[-1].placed.position
         farther = replace(placed, position=placed.position + step)
-        yield from match_frames(before[0].placed, farther, reduction, settings)
+        yield from match(before[0].placed, farther)
 
 
 _ENOUGH_LINKS = 3

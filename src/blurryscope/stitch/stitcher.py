@@ -23,6 +23,8 @@ _FIRST_TRY = 150
 """Frames before the first attempt to lay lanes out, and how much longer each next one waits."""
 _LATER_TRY = 1.25
 _MUCH_LATER_TRY = 2.0
+_SETTLE_AGAIN = 2
+"""Times as many frames make it worth while to estimate the shading anew."""
 _RIM_SIGMA_PX = 0.5
 """How certain the camera must be before any lane is placed for good, at the rim of a frame."""
 _EARLY_LINKS = 2
@@ -89,6 +91,7 @@ class Stitcher:
         )
         self._is_started = False
         self._next_try = float(_FIRST_TRY)
+        self._settled_count = 0
         self._shading = np.ones((1, 1, 3), np.float32)
 
     @property
@@ -162,12 +165,10 @@ class Stitcher:
         if not tracker.shifts:
             return []
         lanes = self._first_lanes()
-        if not self._finder.enough(lanes[:-1], _EARLY_LINKS):
-            return []
-        self._shading = tracker.settle()
-        lanes = self._first_lanes()
-        # The last lane may still be running.
-        if not self._finder.enough(lanes[:-1], _EARLY_LINKS):
+        if tracker.count >= _SETTLE_AGAIN * self._settled_count and self._has_enough(lanes):
+            self._settle()
+            lanes = self._first_lanes()
+        if not self._has_enough(lanes):
             return []
         if not self._placer.start(tracker, lanes[:-1], least_links=_EARLY_LINKS):
             return []
@@ -177,8 +178,19 @@ class Stitcher:
             self._next_try = tracker.count * float(np.clip(doubt**2, _LATER_TRY, _MUCH_LATER_TRY))
             return []
         self._is_started = True
+        self._placer.forget_pairs()
         self._finder.goes_on_after(lanes[-2])
         return self._handed_out(self._placer.fixable())
+
+    def _has_enough(self, lanes: list[Lane]) -> bool:
+        # The last lane may still be running.
+        return self._finder.enough(lanes[:-1], _EARLY_LINKS)
+
+    def _settle(self) -> None:
+        """Estimate the shading from all frames so far; all pictures of detail change with it."""
+        self._shading = self._tracker.settle()
+        self._settled_count = self._tracker.count
+        self._placer.forget_pairs()
 
     def _first_lanes(self) -> list[Lane]:
         tracker = self._tracker
@@ -189,7 +201,7 @@ class Stitcher:
         )
 
     def _all_lanes(self) -> list[Lane]:
-        self._shading = self._tracker.settle()
+        self._settle()
         lanes = self._first_lanes()
         if self._finder.axis is None:
             raise InputError(

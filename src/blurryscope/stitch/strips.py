@@ -1,6 +1,7 @@
 """Lanes laid beside one another: the image of each lane, and the offset of neighbours."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -115,6 +116,10 @@ class OffsetSurface:
             dx_px=self.dx_px[near],
         )
 
+    def turned(self) -> "OffsetSurface":
+        """The same for strips that are both turned by 180 degrees."""
+        return replace(self, dy_px=-self.dy_px, dx_px=-self.dx_px)
+
     def best(self, around_dy_px: float, tolerance_px: float) -> tuple[float, float, float, float]:
         """Best offset near one dy: dy, dx, correlation and score, which is 0 if there is none."""
         if not self.score.size:
@@ -130,6 +135,34 @@ class OffsetSurface:
         )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StripSpectra:
+    """A strip, transformed: of three strips one below the other, the middle one is used twice."""
+
+    strip: Strip
+    padded: tuple[int, int]
+    """Shape that every shift of two such strips fits into."""
+    detail: NDArray[np.complex64]
+    energy: NDArray[np.complex64]
+    weight: NDArray[np.complex64]
+
+
+def padded_shape(shapes: Sequence[tuple[int, ...]]) -> tuple[int, int]:
+    """Shape that every shift of any two pictures of these shapes fits into."""
+    rows, columns = (sum(sorted(shape[axis] for shape in shapes)[-2:]) for axis in (0, 1))
+    fast = scipy.fft.next_fast_len
+    return fast(rows, real=True), fast(columns, real=True)
+
+
+def spectra_of(strip: Strip, padded: tuple[int, int]) -> StripSpectra:
+    """Transform a strip for comparisons with others, all padded alike."""
+    detail, energy, weight = (
+        np.asarray(scipy.fft.rfft2(values, padded))
+        for values in (strip.detail, strip.detail**2, strip.weight)
+    )
+    return StripSpectra(strip=strip, padded=padded, detail=detail, energy=energy, weight=weight)
+
+
 def compare_strips(
     first: Strip, second: Strip, *, noise_sigma: float, cell_px: float, least_rows: int
 ) -> OffsetSurface:
@@ -138,32 +171,42 @@ def compare_strips(
     The score is -n/2 log(1 - r^2), with r the correlation and n the number of independent cells of
     tissue in the overlap (`cell_px` pixels each): long good agreement beats short perfect one.
     """
-    shape = (
-        scipy.fft.next_fast_len(first.detail.shape[0] + second.detail.shape[0], real=True),
-        scipy.fft.next_fast_len(first.detail.shape[1] + second.detail.shape[1], real=True),
+    padded = padded_shape([first.detail.shape, second.detail.shape])
+    spectra = spectra_of(first, padded), spectra_of(second, padded)
+    return compare_spectra(
+        *spectra, noise_sigma=noise_sigma, cell_px=cell_px, least_rows=least_rows
     )
 
-    def spectrum(values: Grey) -> NDArray[np.complex64]:
-        return np.asarray(scipy.fft.rfft2(values, shape))
+
+def compare_spectra(
+    first: StripSpectra,
+    second: StripSpectra,
+    *,
+    noise_sigma: float,
+    cell_px: float,
+    least_rows: int,
+) -> OffsetSurface:
+    """As `compare_strips`, of strips that are transformed already."""
 
     def correlated(a: NDArray[np.complex64], b: NDArray[np.complex64]) -> NDArray[np.float32]:
-        return np.asarray(scipy.fft.irfft2(a * np.conj(b), shape))
+        return np.asarray(scipy.fft.irfft2(a * np.conj(b), first.padded))
 
-    mask_a, mask_b = spectrum(first.weight), spectrum(second.weight)
-    product = correlated(spectrum(first.detail), spectrum(second.detail))
-    energy_a = np.maximum(correlated(spectrum(first.detail**2), mask_b), 0)
-    energy_b = np.maximum(correlated(mask_a, spectrum(second.detail**2)), 0)
-    common = np.maximum(correlated(mask_a, mask_b), 0)
+    product = correlated(first.detail, second.detail)
+    energy_a = np.maximum(correlated(first.energy, second.weight), 0)
+    energy_b = np.maximum(correlated(first.weight, second.energy), 0)
+    common = np.maximum(correlated(first.weight, second.weight), 0)
     floor = noise_sigma**2 * common + 1e-9
     correlation = np.clip(product / np.sqrt((energy_a + floor) * (energy_b + floor)), 0, 0.999)
     # Cells that hold tissue: energy in units of the strips' own strong detail.
-    strong = max(float((first.detail**2).mean()), float((second.detail**2).mean()), noise_sigma**2)
+    above, below = first.strip, second.strip
+    strong = max(float((above.detail**2).mean()), float((below.detail**2).mean()), noise_sigma**2)
     cells = np.minimum(np.minimum(energy_a, energy_b) / strong, common) / cell_px
-    dy = np.fft.fftfreq(shape[0], 1 / shape[0]).astype(np.int64)
-    dx = np.fft.fftfreq(shape[1], 1 / shape[1]).astype(np.int64)
-    rows_common = (first.detail.shape[0] + second.detail.shape[0]) / 2 - np.abs(dy)
+    rows, columns = first.padded
+    dy = np.fft.fftfreq(rows, 1 / rows).astype(np.int64)
+    dx = np.fft.fftfreq(columns, 1 / columns).astype(np.int64)
+    rows_common = (above.detail.shape[0] + below.detail.shape[0]) / 2 - np.abs(dy)
     cells[rows_common < least_rows] = 0
-    shift = first.origin - second.origin
+    shift = above.origin - below.origin
     return OffsetSurface(
         score=(-0.5 * cells * np.log1p(-(correlation**2))).astype(np.float32),
         correlation=correlation.astype(np.float32),

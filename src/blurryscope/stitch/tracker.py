@@ -1,6 +1,5 @@
 """What one look at each frame tells: how far the picture moved, and when it was only repeated."""
 
-from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -8,7 +7,7 @@ from numpy.typing import NDArray
 
 from blurryscope.artifacts.video import Frame
 from blurryscope.basics.image import Grey
-from blurryscope.stitch.features import absorbance_detail, shrunk
+from blurryscope.stitch.features import absorbance_detail, log_of, shrunk
 from blurryscope.stitch.motion import OverlapCorrelator, PairShift
 from blurryscope.stitch.shading import glass_shading, luma_of, median_shading
 
@@ -34,12 +33,12 @@ class Tracker:
         self._frames: dict[int, Frame] = {}
         self._small: dict[int, NDArray[np.uint8]] = {}
         self._coarse: dict[int, Grey] = {}
-        self._fine: dict[int, Grey] = {}
         self._times_s: list[float] = []
         self._changes: list[float] = []
         self._last_luma: NDArray[np.uint8] | None = None
         self._shading: Grey | None = None
-        self._fine_shading: Grey | None = None
+        self._log_shading: Grey | None = None
+        self._log_fine_shading: Grey | None = None
         self._correlator: OverlapCorrelator | None = None
         self._next_shading = _FIRST_SHADING
         self.shifts: list[PairShift] = []
@@ -102,6 +101,7 @@ class Tracker:
         samples = list(self._small.values())
         thinned = samples[:: max(len(samples) // _MOST_SHADING_SAMPLES, 1)]
         self._shading = median_shading(np.stack(thinned))
+        self._log_shading = log_of(self._shading)
         self._coarse.clear()
         self._correlator = OverlapCorrelator(self._shading.shape)
         first = max(min(self._small), index - 1)
@@ -115,13 +115,13 @@ class Tracker:
         self._next_shading = 0
         colour = self._colour_shading()
         small = shrunk(luma_of(colour), self.fine_reduction)
-        self._fine_shading = small.astype(np.float32)
+        self._log_fine_shading = log_of(small.astype(np.float32))
         return colour
 
     def coarse(self, frame: int) -> Grey:
         """Detail picture for the first look."""
         if frame not in self._coarse:
-            shading = self._shading
+            shading = self._log_shading
             if shading is None:
                 raise ValueError("there is no detail before the shading is known")
             sigma_px = self._sides_px[0] * _SIGMA_FRACTION
@@ -129,15 +129,15 @@ class Tracker:
         return self._coarse[frame]
 
     def fine(self, frame: int) -> Grey:
-        """Detail picture for exact links; the shading must be settled."""
-        if frame not in self._fine:
-            shading = self._fine_shading
-            if shading is None:
-                raise ValueError("there is no fine detail before the shading is settled")
-            small = shrunk(self._frames[frame].luma(), self.fine_reduction)
-            sigma_px = self._sides_px[1] * _SIGMA_FRACTION
-            self._fine[frame] = absorbance_detail(small, shading, sigma_px)
-        return self._fine[frame]
+        """Detail picture for exact links; the shading must be settled.
+
+        It is made anew each time: that takes less than holding it would cost in memory.
+        """
+        shading = self._log_fine_shading
+        if shading is None:
+            raise ValueError("there is no fine detail before the shading is settled")
+        small = shrunk(self._frames[frame].luma(), self.fine_reduction)
+        return absorbance_detail(small, shading, self._sides_px[1] * _SIGMA_FRACTION)
 
     def frame(self, index: int) -> Frame:
         """A frame that is still held."""
@@ -145,14 +145,9 @@ class Tracker:
 
     def forget(self, before: int) -> None:
         """Let go of all frames before an index."""
-        for held in (self._frames, self._small, self._coarse, self._fine):
+        for held in (self._frames, self._small, self._coarse):
             for index in [i for i in held if i < before]:
                 del held[index]
-
-    def forget_frames(self, is_needed: Callable[[int], bool]) -> None:
-        """Let go of full pictures that nothing will be made of: those of a resting stage."""
-        for index in [i for i in self._frames if not is_needed(i)]:
-            del self._frames[index]
 
     def _correlate(self, index: int) -> None:
         if self._correlator is None:
