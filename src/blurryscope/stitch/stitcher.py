@@ -27,6 +27,10 @@ _SETTLE_AGAIN = 2
 """Times as many frames make it worth while to estimate the shading anew."""
 _RIM_SIGMA_PX = 0.5
 """How certain the camera must be before any lane is placed for good, at the rim of a frame."""
+_MOST_HELD_BYTES = 450e6
+"""Of frames that wait for the first lanes to be placed; beyond that a less certain camera does."""
+_FULL_DOUBT = 3.0
+"""Times as uncertain; it is known better than that from four lanes of tissue on."""
 _EARLY_LINKS = 2
 """Pairs of lanes that must be seen to overlap before any lane is placed for good."""
 
@@ -173,9 +177,12 @@ class Stitcher:
         if not self._placer.start(tracker, lanes[:-1], least_links=_EARLY_LINKS):
             return []
         doubt = self._placer.rim_sigma_px(tracker.frame_shape) / _RIM_SIGMA_PX
-        if doubt > 1:
+        is_full = tracker.held_bytes >= _MOST_HELD_BYTES
+        if doubt > (_FULL_DOUBT if is_full else 1):
             # Certainty grows with the root of what has been seen.
-            self._next_try = tracker.count * float(np.clip(doubt**2, _LATER_TRY, _MUCH_LATER_TRY))
+            growth = float(np.clip(doubt**2, _LATER_TRY, _MUCH_LATER_TRY))
+            room = 1.0 if is_full else _MOST_HELD_BYTES / tracker.held_bytes
+            self._next_try = tracker.count * max(min(growth, room), _LATER_TRY)
             return []
         self._is_started = True
         self._placer.forget_pairs()

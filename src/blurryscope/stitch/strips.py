@@ -13,6 +13,9 @@ from blurryscope.basics.image import Grey
 ALONG_REDUCTION = 2
 """Strips are this much coarser along the lanes, where motion blur leaves no finer detail."""
 
+_WORKERS = 2
+"""Threads of a transform; while the first lanes are laid out nothing else is to be done."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Strip:
@@ -157,7 +160,7 @@ def padded_shape(shapes: Sequence[tuple[int, ...]]) -> tuple[int, int]:
 def spectra_of(strip: Strip, padded: tuple[int, int]) -> StripSpectra:
     """Transform a strip for comparisons with others, all padded alike."""
     detail, energy, weight = (
-        np.asarray(scipy.fft.rfft2(values, padded))
+        np.asarray(scipy.fft.rfft2(values, padded, workers=_WORKERS))
         for values in (strip.detail, strip.detail**2, strip.weight)
     )
     return StripSpectra(strip=strip, padded=padded, detail=detail, energy=energy, weight=weight)
@@ -189,7 +192,7 @@ def compare_spectra(
     """As `compare_strips`, of strips that are transformed already."""
 
     def correlated(a: NDArray[np.complex64], b: NDArray[np.complex64]) -> NDArray[np.float32]:
-        return np.asarray(scipy.fft.irfft2(a * np.conj(b), first.padded))
+        return np.asarray(scipy.fft.irfft2(a * np.conj(b), first.padded, workers=_WORKERS))
 
     product = correlated(first.detail, second.detail)
     energy_a = np.maximum(correlated(first.energy, second.weight), 0)

@@ -50,6 +50,12 @@ class Tracker:
         return len(self._times_s)
 
     @property
+    def held_bytes(self) -> float:
+        """About what the frames that are not forgotten take; three bytes for two pixels (4:2:0)."""
+        rows, columns = self.frame_shape
+        return 1.5 * rows * columns * len(self._frames)
+
+    @property
     def coarse_reduction(self) -> int:
         return reduction_for(self.frame_shape, self._sides_px[0])
 
