@@ -14,7 +14,7 @@ from blurryscope.artifacts.mosaic import Mosaic, MosaicWriter
 from blurryscope.artifacts.video import ArrayFrame
 from blurryscope.basics.image import Rgb, to_uint8
 from blurryscope.stitch.camera import CameraModel
-from blurryscope.stitch.compose import Composer, PlacedLane, canvas_of, laid_over
+from blurryscope.stitch.compose import Composer, PlacedLane, Weights, canvas_of, laid_over
 from blurryscope.stitch.solve import Trajectory
 from blurryscope.testing import smooth_picture
 
@@ -184,6 +184,25 @@ def test_laying_over_is_the_weighted_mean_of_what_is_scanned(seed: int) -> None:
         expected[at] += share * (picture[at].astype(np.float64) - expected[at])
     laid_over(below, picture, weight)
     assert np.abs(below - expected).max() <= 0.51
+
+
+@pytest.mark.parametrize("fades", ["left", "right", "nowhere"])
+@pytest.mark.parametrize("rows", [slice(0, 9), slice(0, 3), slice(4, 9)])
+def test_copying_where_nothing_fades_is_the_same_as_blending_everywhere(
+    fades: str, rows: slice
+) -> None:
+    rng = np.random.default_rng(43)
+    along = np.ones(11, np.float32)
+    along[{"left": slice(0, 4), "right": slice(8, 11), "nowhere": slice(0, 0)}[fades]] = 0.3
+    across = np.array([0.1, 0.4, 0.7, 0.9, 1, 1, 1, 1, 1], np.float32)
+    inside = (rng.random((9, 11)) < 0.8).astype(np.uint8)
+    picture = rng.integers(1, 256, (9, 11, 3)).astype(np.uint8)
+    below = rng.integers(1, 256, (9, 11, 3)).astype(np.uint8)
+    below[rng.random((9, 11)) < 0.3] = 0
+    plain = below.copy()
+    laid_over(plain[rows], picture[rows], (np.outer(across, along) * inside)[rows])
+    Weights(across=across, along=along, inside=inside).lay(below[rows], picture[rows], rows)
+    assert np.abs(below.astype(int) - plain).max() <= 1
 
 
 def _peak_bytes(folder: Path, lanes: int) -> int:

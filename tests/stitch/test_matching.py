@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -5,7 +7,7 @@ from numpy.typing import NDArray
 
 from blurryscope.basics.image import Grey
 from blurryscope.stitch.camera import CameraModel
-from blurryscope.stitch.matching import PatchSettings, PlacedDetail, match_frames
+from blurryscope.stitch.matching import MatchedPairs, PatchSettings, PlacedDetail, match_frames
 from blurryscope.stitch.refine import measure_links
 from blurryscope.stitch.solve import Trajectory, link_residuals
 
@@ -120,3 +122,55 @@ def test_frames_are_linked_within_their_lane_and_with_the_lane_above(slide: Grey
     assert any(across)
     assert not all(across)
     assert np.abs(link_residuals(truth, links)).max() < 0.8
+
+
+def _interpolated(detail: Grey, row: float, column: float) -> float:
+    """Bilinear, 0 outside."""
+    top, left = int(np.floor(row)), int(np.floor(column))
+    value = 0.0
+    for r, down in ((top, 1 - (row - top)), (top + 1, row - top)):
+        for c, right in ((left, 1 - (column - left)), (left + 1, column - left)):
+            if 0 <= r < detail.shape[0] and 0 <= c < detail.shape[1]:
+                value += down * right * float(detail[r, c])
+    return value
+
+
+@pytest.mark.parametrize("corner", [(60, 70), (92, 100), (20, 30)])
+def test_a_rectified_piece_is_what_each_pixel_alone_would_be(corner: tuple[int, int]) -> None:
+    """Inside the field, across its rim, and across the rim of the box that holds it."""
+    detail = np.random.default_rng(53).normal(size=(50, 70)).astype(np.float32)
+    detail = np.asarray(cv2.GaussianBlur(detail, (0, 0), 2), np.float32)
+    matrix = np.array([[0.97, -0.11], [0.14, 1.05]])
+    placed = PlacedDetail(frame=0, detail=detail, position=np.array([80.3, 90.6]), matrix=matrix)
+    piece = placed.rectified(*corner, 24, 32)
+    inverse, centre = np.linalg.inv(matrix), np.array([24.5, 34.5])
+    plain = np.array(
+        [
+            [
+                _interpolated(
+                    detail, *(inverse @ (np.array([corner[0] + r, corner[1] + c])
+                              - placed.position) + centre)
+                )
+                for c in range(32)
+            ]
+            for r in range(24)
+        ]
+    )  # fmt: skip
+    # OpenCV knows places between pixels to 1/32.
+    assert np.abs(piece - plain).max() < 0.05 * detail.std()
+
+
+def test_a_pair_is_matched_again_only_where_it_lies_elsewhere(slide: Grey) -> None:
+    places = np.array([[150.0, 300.0], [150.0, 360.4]])
+    first, second = (
+        PlacedDetail(frame=n, detail=_seen(slide, place, np.eye(2)), position=place,
+                     matrix=np.eye(2))
+        for n, place in enumerate(places)
+    )  # fmt: skip
+    pairs = MatchedPairs()
+    found = pairs.match(first, second, REDUCTION, SETTINGS)
+    assert found == match_frames(first, second, REDUCTION, SETTINGS)
+    nearly = replace(second, position=second.position + 1.5)
+    assert pairs.match(first, nearly, REDUCTION, SETTINGS) is found
+    elsewhere = replace(second, position=second.position + np.array([0.0, 400.0]))
+    assert pairs.match(first, elsewhere, REDUCTION, SETTINGS) == []

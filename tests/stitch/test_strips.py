@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from blurryscope.basics.image import Grey
 from blurryscope.stitch.camera import CameraModel
-from blurryscope.stitch.strips import Strip, compare_strips, lay_strip
+from blurryscope.stitch.strips import ALONG_REDUCTION, Strip, compare_strips, lay_strip
 
 ROWS, COLUMNS = 60, 80
 STEP_PX, FRAMES = 30, 10
@@ -114,3 +114,69 @@ def test_a_surface_can_be_cut_to_small_offsets_along_the_lanes(slide: Grey) -> N
     cut = surface.within(10)
     assert np.abs(cut.dx_px).max() <= 10
     assert cut.best(0, 3) == surface.best(0, 3)
+
+
+def _plain_score(first: Strip, second: Strip, dy: int, dx: int) -> tuple[float, float]:
+    """Score and correlation at one offset, pixel by pixel; dx in pixels of the strips."""
+    product = energy_a = energy_b = common = 0.0
+    for row in range(second.detail.shape[0]):
+        for column in range(second.detail.shape[1]):
+            r, c = row + dy, column + dx
+            if not (0 <= r < first.detail.shape[0] and 0 <= c < first.detail.shape[1]):
+                continue
+            both = float(first.weight[r, c] * second.weight[row, column])
+            a, b = float(first.detail[r, c]), float(second.detail[row, column])
+            product += a * b
+            energy_a += a * a * float(second.weight[row, column])
+            energy_b += b * b * float(first.weight[r, c])
+            common += both
+    floor = 0.003**2 * common + 1e-9
+    correlation = np.clip(product / np.sqrt((energy_a + floor) * (energy_b + floor)), 0, 0.999)
+    strong = max(float((first.detail**2).mean()), float((second.detail**2).mean()), 0.003**2)
+    cells = min(min(energy_a, energy_b) / strong, common) / 24
+    return float(-0.5 * cells * np.log1p(-(correlation**2))), float(correlation)
+
+
+def _small_strips(seed: int) -> tuple[Strip, Strip]:
+    rng = np.random.default_rng(seed)
+    strips = []
+    for shape, origin in (((9, 14), (3.0, 10.0)), ((7, 12), (0.0, 4.0))):
+        weight = (rng.random(shape) < 0.8).astype(np.float32)
+        detail = rng.normal(0, 0.1, shape).astype(np.float32) * weight
+        strips.append(Strip(detail=detail, weight=weight, origin=np.array(origin)))
+    return strips[0], strips[1]
+
+
+def test_every_offset_scores_what_a_plain_loop_over_the_overlap_says() -> None:
+    first, second = _small_strips(33)
+    surface = compare_strips(first, second, noise_sigma=0.003, cell_px=24, least_rows=2)
+    shift = first.origin - second.origin
+    for row, dy in enumerate(surface.dy_px - int(shift[0])):
+        for column, dx in enumerate((surface.dx_px - shift[1]) / ALONG_REDUCTION):
+            if abs(dy) <= 5 and abs(dx) <= 8:
+                score, correlation = _plain_score(first, second, int(dy), int(dx))
+                assert surface.score[row, column] == pytest.approx(score, abs=1e-4)
+                assert surface.correlation[row, column] == pytest.approx(correlation, abs=1e-4)
+
+
+def _reach(strip: Strip) -> NDArray[np.float64]:
+    """(y, x) from the first pixel to the last, in lane coordinates."""
+    rows, columns = strip.detail.shape
+    return np.array([rows - 1.0, ALONG_REDUCTION * (columns - 1.0)])
+
+
+def test_turned_strips_have_the_turned_surface() -> None:
+    upright = _small_strips(34)
+    turned = [
+        Strip(
+            detail=np.ascontiguousarray(strip.detail[::-1, ::-1]),
+            weight=np.ascontiguousarray(strip.weight[::-1, ::-1]),
+            origin=-strip.origin - _reach(strip),
+        )
+        for strip in upright
+    ]
+    found, plain = (
+        compare_strips(*pair, noise_sigma=0.003, cell_px=24, least_rows=2)
+        for pair in (upright, (turned[0], turned[1]))
+    )
+    assert found.turned().best(0, 4) == pytest.approx(plain.best(0, 4), abs=1e-3)

@@ -148,7 +148,7 @@ def laid_over(below: Rgb, picture: Rgb, weight: Grey) -> None:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Weights:
+class Weights:
     """How much each pixel of a frame's share counts: the product of all three."""
 
     across: Grey
@@ -284,7 +284,7 @@ class _Share:
 
     def weights(
         self, corner: tuple[int, int], size: tuple[int, int], overlap_px: float
-    ) -> "_Weights":
+    ) -> "Weights":
         """0 outside the field; fading towards the lanes' borders and the frame before."""
         y = np.arange(corner[0], corner[0] + size[0]) - self.place[0]
         x = np.arange(corner[1], corner[1] + size[1])
@@ -295,7 +295,7 @@ class _Share:
         along = np.ones(len(x))
         if abs(way) >= 1:
             along = np.clip((x - self.columns.fade_from) / way, _LEAST_WEIGHT, 1)
-        return _Weights(
+        return Weights(
             across=across.astype(np.float32),
             along=along.astype(np.float32),
             inside=self._inside(corner, size),

@@ -16,7 +16,7 @@ def shrunk(luma: NDArray[np.uint8], factor: int) -> NDArray[np.uint8]:
 
 def log_of(shading: Grey) -> Grey:
     """Natural log of a shading in grey levels, as `absorbance_detail` wants it."""
-    return np.log(shading + 1.0)
+    return np.asarray(np.log(shading + 1.0), np.float32)
 
 
 def absorbance_detail(luma: NDArray[np.uint8], log_shading: Grey, sigma_px: float) -> Grey:
@@ -36,7 +36,7 @@ def absorbance_detail(luma: NDArray[np.uint8], log_shading: Grey, sigma_px: floa
     (row, col) float32, mean near 0; a change of exposure by a factor only adds a constant, which
     the subtraction removes.
     """
-    absorbance = cv2.subtract(log_shading, cv2.LUT(luma, _LOG_OF_LUMA))
+    absorbance = np.asarray(cv2.subtract(log_shading, cv2.LUT(luma, _LOG_OF_LUMA)), np.float32)
     return np.asarray(cv2.subtract(absorbance, _widely_blurred(absorbance, sigma_px)), np.float32)
 
 
@@ -53,6 +53,7 @@ def _widely_blurred(picture: Grey, sigma_px: float) -> Grey:
     return np.asarray(cv2.resize(blurred, (columns, rows), interpolation=cv2.INTER_LINEAR))
 
 
-_LEAST_SIGMA_PX = 3.0
-"""A blur this wide, in pixels of the smaller picture, is smooth enough to be enlarged again."""
+_LEAST_SIGMA_PX = 6.0
+"""A blur this wide, in pixels of the smaller picture, is smooth enough to be enlarged again:
+what is left of its grid, which stays where it is in the frame, is 0.3 % of the detail."""
 _LOG_OF_LUMA = np.log(np.arange(256, dtype=np.float32) + 1.0)

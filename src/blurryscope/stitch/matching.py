@@ -48,13 +48,13 @@ class PlacedDetail:
         """
         whole_top, whole_left, whole = self._rectified_whole
         top, left = top - whole_top, left - whole_left
-        piece = whole[max(top, 0) : top + rows, max(left, 0) : left + columns]
+        seen = whole[max(top, 0) : max(top + rows, 0), max(left, 0) : max(left + columns, 0)]
+        if seen.shape == (rows, columns):
+            return seen
+        piece = np.zeros((rows, columns), np.float32)
         above, before = max(-top, 0), max(-left, 0)
-        below, after = rows - above - piece.shape[0], columns - before - piece.shape[1]
-        if above or below or before or after:
-            border = cv2.BORDER_CONSTANT
-            piece = cv2.copyMakeBorder(piece, above, below, before, after, border, value=0)
-        return np.asarray(piece, np.float32)
+        piece[above : above + seen.shape[0], before : before + seen.shape[1]] = seen
+        return piece
 
     @cached_property
     def _rectified_whole(self) -> tuple[int, int, Grey]:
