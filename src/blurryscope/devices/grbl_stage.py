@@ -9,14 +9,13 @@ from types import TracebackType
 from typing import Self
 
 from blurryscope.basics.clock import Clock, SystemClock
-from blurryscope.devices.contracts import StageLimits, StageMode, StagePoint, StageStatus
+from blurryscope.devices.contracts import StageLimits, StagePoint, StageStatus
 from blurryscope.devices.errors import (
     DeviceError,
     GarbledLinkError,
     HomingFailedError,
     LimitHitError,
     NotHomedError,
-    OutsideLimitsError,
     SettingsRefusedError,
     StageAstrayError,
     StageError,
@@ -25,15 +24,22 @@ from blurryscope.devices.errors import (
     StageStalledError,
 )
 from blurryscope.devices.grbl_link import AlarmError, GrblLink, RefusedLineError
+from blurryscope.devices.grbl_meaning import (
+    limits_of,
+    longest_homing_s,
+    mode_of,
+    move_line,
+    point_of,
+)
 from blurryscope.devices.grbl_words import ALARMS, ERRORS, Report, read_settings
+from blurryscope.devices.refusals import in_words, refuse_move
 from blurryscope.devices.serial_port import SerialPort
+from blurryscope.devices.stall_watch import StallWatch
 
 logger = logging.getLogger(__name__)
 
 _ARRIVED_UM = 3.0
 """Reports round to a micrometre, steps of a coarse screw to 2.5."""
-_STALLED_S = 1.0
-_STALLED_REPORTS = 4
 _NEEDED_SETTINGS = frozenset(
     {20, 22, 23, 24, 25, 27, *range(110, 113), *range(120, 123), *range(130, 133)}
 )
@@ -153,20 +159,12 @@ class GrblStage:
         return self._status(report)
 
     def move_to(self, target: StagePoint, speed_um_per_s: float | None = None) -> None:
-        if not self.limits.contain(target):
-            raise OutsideLimitsError(
-                self._url,
-                f"cannot go to {_place(target)}, outside {_place(self.limits.lowest)} to "
-                f"{_place(self.limits.highest)}",
-                "Plan within the limits, or lay the slide elsewhere",
-            )
-        if speed_um_per_s is not None and speed_um_per_s <= 0:
-            raise ValueError(f"speed_um_per_s must be positive, got {speed_um_per_s}")
+        refuse_move(self._url, self.limits, target, speed_um_per_s)
         with self._link.lock, self._told_in_words():
             report = self._link.report()
             self._refuse_unless_ready(report)
-            start = self._target or _point(report)
-            self._order(_move_line(target, speed_um_per_s))
+            start = self._target or point_of(report)
+            self._order(move_line(target, speed_um_per_s))
             speed = min(speed_um_per_s or math.inf, self.limits.speed_um_per_s)
             lasts_s = start.distance_um(target) / speed
             lasts_s += 2 * speed / self.limits.acceleration_um_per_s2
@@ -187,7 +185,7 @@ class GrblStage:
 
     def wait_until_rest(self) -> StageStatus:
         stops = self._stop_count
-        watch = _StallWatch(self._clock)
+        watch = StallWatch(self._clock)
         while True:
             with self._link.lock, self._told_in_words():
                 report = self._link.report()
@@ -203,7 +201,7 @@ class GrblStage:
                     self.stop()
                     raise StageStalledError(
                         self._url,
-                        f"says that it moves, and stands at {_place(_point(report))}",
+                        f"says that it moves, and stands at {in_words(point_of(report))}",
                         "Check motor, screw and power, then home the stage",
                     )
             self._clock.sleep(_LOOK_S)
@@ -254,8 +252,8 @@ class GrblStage:
     def _status(self, report: Report) -> StageStatus:
         is_homed = self._is_homed(report)
         return StageStatus(
-            mode=_mode(report, is_homed=is_homed, has_alarm=self._link.alarm is not None),
-            position=_point(report),
+            mode=mode_of(report, is_homed=is_homed, has_alarm=self._link.alarm is not None),
+            position=point_of(report),
             is_homed=is_homed,
             time_s=self._clock.monotonic_s(),
             boot_id=report.boot_id,
@@ -308,7 +306,7 @@ class GrblStage:
         """Make sure that it rests where it was sent: a report may be old, a line damaged."""
         target = self._target
         for _ in range(3):
-            is_there = target is None or _point(report).distance_um(target) <= _ARRIVED_UM
+            is_there = target is None or point_of(report).distance_um(target) <= _ARRIVED_UM
             if is_there and report.is_at_rest:
                 self._forget_moves()
                 return self._status(report)
@@ -318,9 +316,10 @@ class GrblStage:
             if not report.is_at_rest:
                 return self.wait_until_rest()
         self._forget_moves()
+        place = point_of(report)
         raise StageAstrayError(
             self._url,
-            f"rests at {_place(_point(report))} instead of {_place(target or _point(report))}",
+            f"rests at {in_words(place)} instead of {in_words(target or place)}",
             "Check the USB cable, then begin the lane again",
         )
 
@@ -347,8 +346,8 @@ class GrblStage:
             # A line of them may be damaged and missing, or on plain GRBL damaged and believed.
             if values == before and values.keys() >= _NEEDED_SETTINGS:
                 self._compare(values)
-                self._homing_s = _longest_homing_s(values)
-                return _limits(values, is_ours="FIRMWARE" in self._link.identity)
+                self._homing_s = longest_homing_s(values)
+                return limits_of(values, is_ours="FIRMWARE" in self._link.identity)
             before = values
         raise GarbledLinkError(
             self._url, "does not tell its settings completely", "Check the USB cable"
@@ -407,85 +406,3 @@ class GrblStage:
     def _held(self, what: str) -> StageHeldError:
         remedy = "Resume, or stop and send it again"
         return StageHeldError(self._url, f"{what} before it was there", remedy)
-
-
-class _StallWatch:
-    """Tells when a stage that says it moves stays where it is.
-
-    Goes by the controller's own time where it tells one: a report may have been on its way long.
-    """
-
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
-        self._place: StagePoint | None = None
-        self._since_s = 0.0
-        self._alike_count = 0
-
-    def sees_standing(self, report: Report) -> bool:
-        place = _point(report)
-        now_s = self._clock.monotonic_s() if report.uptime_ms is None else report.uptime_ms / 1000
-        if report.state != "Run" or place != self._place:
-            self._place, self._since_s, self._alike_count = place, now_s, 0
-        self._alike_count += 1
-        return now_s - self._since_s > _STALLED_S and self._alike_count > _STALLED_REPORTS
-
-
-def _mode(report: Report, *, is_homed: bool, has_alarm: bool) -> StageMode:
-    modes = {
-        "Home": StageMode.HOMING,
-        "Run": StageMode.MOVING,
-        "Jog": StageMode.MOVING,
-        "Hold": StageMode.HELD,
-        "Door": StageMode.HELD,
-    }
-    if report.state in modes:
-        return modes[report.state]
-    if is_homed:
-        return StageMode.RESTING
-    return StageMode.ALARMED if has_alarm else StageMode.UNHOMED
-
-
-def _point(report: Report) -> StagePoint:
-    x, y, z = report.position_um
-    return StagePoint(x_um=x, y_um=y, z_um=z)
-
-
-def _place(point: StagePoint) -> str:
-    return f"({point.x_um / 1000:.3f}, {point.y_um / 1000:.3f}, {point.z_um / 1000:.3f}) mm"
-
-
-def _move_line(target: StagePoint, speed_um_per_s: float | None) -> str:
-    words = "".join(
-        f" {axis}{value / 1000:.4f}"
-        for axis, value in zip("XYZ", (target.x_um, target.y_um, target.z_um), strict=True)
-    )
-    if speed_um_per_s is None:
-        return f"G21 G90 G0{words}"
-    return f"G21 G90 G1{words} F{speed_um_per_s * 60 / 1000:.3f}"
-
-
-def _longest_homing_s(values: dict[int, float]) -> float:
-    """How long homing may take, one axis after the other; times are in minutes there."""
-    seeks = sum(1.5 * values[number] / values[25] for number in (130, 131, 132))
-    touches = 3 * 3 * values[27] / values[24]
-    return 60 * (seeks + touches) + 10.0
-
-
-def _limits(values: dict[int, float], *, is_ours: bool) -> StageLimits:
-    """Where it may go, from its settings; plain GRBL counts from -travel to 0 whatever $23 says."""
-    mask, pull_off_um = int(values[23]), values.get(27, 0.0) * 1000
-    low, high = [], []
-    for axis in range(3):
-        travel_um = values.get(130 + axis, 0.0) * 1000
-        if is_ours:
-            low.append(0.0 if mask >> axis & 1 else -travel_um)
-            high.append(low[-1] + travel_um)
-        else:  # a switch sits at one end, and closes before the travel is over
-            low.append(-travel_um + (pull_off_um if mask >> axis & 1 else 0.0))
-            high.append(0.0 if mask >> axis & 1 else -pull_off_um)
-    return StageLimits(
-        lowest=StagePoint(x_um=low[0], y_um=low[1], z_um=low[2]),
-        highest=StagePoint(x_um=high[0], y_um=high[1], z_um=max(high[2], low[2])),
-        speed_um_per_s=values[110] * 1000 / 60,
-        acceleration_um_per_s2=values[120] * 1000,
-    )

@@ -9,7 +9,7 @@ import numpy as np
 from blurryscope.basics.clock import Clock
 from blurryscope.devices.grbl_stage import GrblStage
 from blurryscope.simulator.grbl_controller import GrblController
-from blurryscope.simulator.machine import MachineSettings
+from blurryscope.simulator.machine_parts import MachineSettings
 from blurryscope.simulator.port import SimulatedPort, Wire, clean
 from blurryscope.simulator.presets import AUTHENTIC, ScanSettings
 from blurryscope.simulator.rig_camera import SimulatedCamera

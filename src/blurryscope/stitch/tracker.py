@@ -1,6 +1,5 @@
 """What one look at each frame tells: how far the picture moved, and when it was only repeated."""
 
-from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -148,11 +147,6 @@ class Tracker:
         for held in (self._frames, self._small, self._coarse, self._fine):
             for index in [i for i in held if i < before]:
                 del held[index]
-
-    def forget_frames(self, is_needed: Callable[[int], bool]) -> None:
-        """Let go of full pictures that nothing will be made of: those of a resting stage."""
-        for index in [i for i in self._frames if not is_needed(i)]:
-            del self._frames[index]
 
     def _correlate(self, index: int) -> None:
         if self._correlator is None:
