@@ -14,6 +14,9 @@ from blurryscope.basics.image import Rgb
 REDUCTION = 4
 """Pixels of a view per pixel that our network sees, along each side."""
 
+STACK_CROPS = 4
+"""Views of a stack beside the overview."""
+
 
 class LabelledStacks(Protocol):
     """Stacks by number; a data set under one split is one."""
@@ -23,6 +26,16 @@ class LabelledStacks(Protocol):
         """What each is; all have a score."""
         ...
 
+    @property
+    def largest_view_px(self) -> int:
+        """The largest views that stacks can have."""
+        ...
+
+    @property
+    def kept_views(self) -> NDArray[np.uint8] | None:
+        """Where views were made once: (sample, view, row, col, rgb), the overview last."""
+        ...
+
     def part(self, part: Part) -> Sequence[int]:
         """Numbers of the samples of a part."""
         ...
@@ -30,6 +43,14 @@ class LabelledStacks(Protocol):
     def stack(self, index: int, view_px: int, rng: np.random.Generator | None = None) -> Rgb:
         """(view, row, col, rgb) uint8, views of `view_px`; crops are drawn afresh by `rng`."""
         ...
+
+
+def drawn_views(view_count: int, rng: np.random.Generator | None) -> list[int]:
+    """Which of the kept views make a stack: the crops that cores are scored by, or drawn ones."""
+    overview = view_count - 1
+    if rng is None:
+        return [*range(STACK_CROPS), overview]
+    return [*(int(place) for place in rng.permutation(overview)[:STACK_CROPS]), overview]
 
 
 def scores_of(data: LabelledStacks, indices: Sequence[int]) -> NDArray[np.int64]:

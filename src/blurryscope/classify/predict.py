@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from blurryscope.artifacts.decision_rule import DecisionRule
 from blurryscope.artifacts.predictions import Decision, Prediction, Probabilities, most_probable
 from blurryscope.artifacts.samples import Sample
-from blurryscope.artifacts.training_set import REDUCTION, reduced_views
+from blurryscope.artifacts.training_set import reduced_views
 from blurryscope.basics.image import Rgb
 from blurryscope.classify.gate import objection, stack_quality
 from blurryscope.classify.learners import as_views
@@ -23,7 +23,6 @@ from blurryscope.classify.model_file import SHIPPED, LoadedModel, ModelSettings,
 from blurryscope.classify.networks import class_probabilities
 
 _STACKS_AT_ONCE = {"corenet": 16, "efin": 1}
-_CORE_NET_PX = 512 // REDUCTION
 
 
 class Answers(NamedTuple):
@@ -48,7 +47,7 @@ class Classifier:
     @property
     def view_px(self) -> int:
         """Side of a view as the network sees it."""
-        return _CORE_NET_PX if self.settings.network == "corenet" else self.settings.size_px
+        return self.settings.view_px
 
     def predict(self, stacks: Rgb) -> NDArray[np.float64]:
         """Calibrated probabilities of 0, 1+, 2+, 3+ as (core, 4); each row sums to 1.
