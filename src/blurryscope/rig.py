@@ -50,6 +50,8 @@ class RealDevices:
     speaks: Literal["grbl", "marlin"] = "grbl"
     profile: dict[int, float] = field(default_factory=dict)
     """Settings of the controller by number, compared when it is opened."""
+    lamp_fraction: float = 0.0
+    """How bright the controller's lamp burns; 0 where the light has a switch of its own."""
     camera_device: str
     """Of a USB camera: `/dev/video0`."""
 
@@ -73,11 +75,21 @@ class Rig:
         """Open stage and camera, set and lock the camera; all is closed again at the end."""
         with ExitStack() as stack:
             if isinstance(self.devices, SimulatedSlide):
-                scope = _open_simulated(self.name, self.devices, stack)
+                scope, _ = stack.enter_context(self.opened_with_truth())
             else:
                 scope = _open_real(self.name, self.devices, self.camera, stack)
-            scope.camera.configure(self.camera)
+                scope.camera.configure(self.camera)
             yield scope
+
+    @contextmanager
+    def opened_with_truth(self) -> Iterator[tuple[Microscope, SimulatedRig]]:
+        """As `opened`, and what stands behind it; `ValueError` for a real microscope."""
+        if not isinstance(self.devices, SimulatedSlide):
+            raise ValueError(f"{self.name} is no simulated rig: nobody knows its truth")
+        with ExitStack() as stack:
+            scope, rig = _open_simulated(self.name, self.devices, stack)
+            scope.camera.configure(self.camera)
+            yield scope, rig
 
 
 def load_rig(named: str) -> Rig:
@@ -112,6 +124,7 @@ def _rig_of(stored: "_RigOnDisk", path: Path) -> Rig:
             stage_port=stored.stage.port,
             speaks=stored.stage.speaks,
             profile={int(number): value for number, value in stored.stage.settings.items()},
+            lamp_fraction=stored.stage.lamp_fraction,
             camera_device=camera.device,
         ),
         camera=CameraSettings(
@@ -166,20 +179,26 @@ def _simulated(
     )
 
 
-def _open_simulated(name: str, devices: SimulatedSlide, stack: ExitStack) -> Microscope:
+def _open_simulated(
+    name: str, devices: SimulatedSlide, stack: ExitStack
+) -> tuple[Microscope, SimulatedRig]:
     clock = stack.enter_context(FastClock(devices.speed, bound_lasts_s=_SLOWEST_FRAME_S))
-    rig = SimulatedRig(devices.design, clock, RigSettings(scan=devices.scan))
+    rig = SimulatedRig(devices.design, clock, RigSettings(scan=devices.scan, lamp_fraction=1.0))
     stack.enter_context(rig)
-    return Microscope(
-        name, stack.enter_context(rig.stage()), stack.enter_context(rig.camera()), clock
-    )
+    stage, camera = stack.enter_context(rig.stage()), stack.enter_context(rig.camera())
+    return Microscope(name, stage, camera, clock), rig
 
 
 def _open_real(
     name: str, devices: RealDevices, asked: CameraSettings, stack: ExitStack
 ) -> Microscope:
     clock = SystemClock()
-    stage: Stage = GrblStage(devices.stage_port, clock=clock, profile=devices.profile)
+    stage: Stage = GrblStage(
+        devices.stage_port,
+        clock=clock,
+        profile=devices.profile,
+        lamp_fraction=devices.lamp_fraction,
+    )
     if devices.speaks == "marlin":
         stage = MarlinStage(devices.stage_port, clock=clock)
     camera = UvcCamera(devices.camera_device, asked, clock=clock)
@@ -195,6 +214,7 @@ class _StageOnDisk(_Strict):
     port: str = pydantic.Field(min_length=1)
     settings: dict[str, float] = pydantic.Field(default={})
     """GRBL's `$` settings by number, such as "100" = 1600."""
+    lamp_fraction: float = pydantic.Field(default=0.0, ge=0, le=1)
 
     @pydantic.field_validator("settings")
     @classmethod
