@@ -1,8 +1,9 @@
 """A clock that runs faster than the world, and waits for those who cannot keep up."""
 
+import math
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -17,6 +18,8 @@ _REACTS_IN_S = 0.05
 _REACTION_LASTS_S = 0.2
 """Who wakes up has this much real time to act before the clock passes `_REACTS_IN_S`."""
 _BOUND_LASTS_S = 5.0
+_FOLLOWED_S = 0.02
+"""Time goes on by no more than this between two calls of those who follow it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +57,8 @@ class FastClock:
         self._sleepers: set[int] = set()
         self._woken: dict[int, tuple[float, float]] = {}
         """When each thread last woke up, here and in real time."""
+        self._followers: dict[object, Callable[[float], None]] = {}
+        self._acting = threading.RLock()
         self._is_over = False
 
     def __enter__(self) -> Self:
@@ -111,20 +116,39 @@ class FastClock:
             self._bounds[owner] = _Bound(limit_s, threading.get_ident(), time.monotonic())
 
     def let_go(self, owner: object) -> None:
-        """The owner sets no limit any more."""
+        """The owner sets no limit any more, and is not called any more."""
+        with self._acting:
+            self._followers.pop(owner, None)
         with self._changed:
             self._bounds.pop(owner, None)
 
+    def follow(self, owner: object, act: Callable[[float], None]) -> None:
+        """Call `act` with the time, in the clock's own thread, before each step of time.
+
+        For what answers by itself, such as a controller on a port: no thread has to be woken.
+        """
+        with self._acting:
+            self._followers[owner] = act
+
     def _run(self) -> None:
         before_s = time.monotonic()
-        while not self._is_over:
-            time.sleep(_BEAT_S)
-            real_s = time.monotonic()
-            # No more than a few beats at once: what a busy machine overslept is not made up for.
-            step_s = min(real_s - before_s, 4 * _BEAT_S) * self._speed
-            before_s = real_s
+        try:
+            while not self._is_over:
+                time.sleep(_BEAT_S)
+                with self._acting:
+                    longest_s = _FOLLOWED_S if self._followers else math.inf
+                    for act in tuple(self._followers.values()):
+                        act(self._now_s)
+                real_s = time.monotonic()
+                # No more than a few beats at once: a busy machine does not make up for its sleep.
+                step_s = min(real_s - before_s, 4 * _BEAT_S) * self._speed
+                before_s = real_s
+                with self._changed:
+                    self._advance(min(step_s, longest_s))
+        finally:  # whatever happened to a follower, nobody must sleep for ever
             with self._changed:
-                self._advance(step_s)
+                self._is_over = True
+                self._changed.notify_all()
 
     def _advance(self, step_s: float) -> None:
         real_s = time.monotonic()
