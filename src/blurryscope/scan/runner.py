@@ -253,7 +253,9 @@ class _Run:
         begun_s = scope.clock.monotonic_s()
         at_end = drive(scope, lane.end, motion.speed_um_per_s, self._look)
         self._due_s = begun_s + motion.travel_s(lane.length_um) + self._job.plan.stand_s
-        self._journal.note("lane is at its end", lane=lane.index, **_where(at_end))
+        self._journal.note(
+            "lane is at its end", lane=lane.index, film_began_s=recorder.first_s, **_where(at_end)
+        )
         scope.clock.sleep(motion.rest_s)
         self._end_lane(lane, recorder, lost, first)
 
