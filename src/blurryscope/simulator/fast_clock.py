@@ -12,8 +12,7 @@ from typing import Self
 
 _BEAT_S = 0.0002
 """Of real time between two steps: what a pseudo-terminal takes to hand a line over."""
-
-
+_LONGEST_BEAT_S = 0.002
 _REACTS_IN_S = 0.05
 _REACTION_LASTS_S = 0.2
 """Who wakes up has this much real time to act before the clock passes `_REACTS_IN_S`."""
@@ -131,10 +130,10 @@ class FastClock:
             self._followers[owner] = act
 
     def _run(self) -> None:
-        before_s = time.monotonic()
+        before_s, beat_s = time.monotonic(), _BEAT_S
         try:
             while not self._is_over:
-                time.sleep(_BEAT_S)
+                time.sleep(beat_s)
                 with self._acting:
                     longest_s = _FOLLOWED_S if self._followers else math.inf
                     for act in tuple(self._followers.values()):
@@ -144,13 +143,16 @@ class FastClock:
                 step_s = min(real_s - before_s, 4 * _BEAT_S) * self._speed
                 before_s = real_s
                 with self._changed:
-                    self._advance(min(step_s, longest_s))
+                    has_advanced = self._advance(min(step_s, longest_s))
+                # Held up by somebody who computes: leave the processor to them.
+                beat_s = _BEAT_S if has_advanced else min(2 * beat_s, _LONGEST_BEAT_S)
         finally:  # whatever happened to a follower, nobody must sleep for ever
             with self._changed:
                 self._is_over = True
                 self._changed.notify_all()
 
-    def _advance(self, step_s: float) -> None:
+    def _advance(self, step_s: float) -> bool:
+        """Go on by so much, or to the next limit or sleeper; False if there is no room to go."""
         real_s = time.monotonic()
         bounds_s = [
             bound.limit_s
@@ -163,7 +165,8 @@ class FastClock:
             if thread not in self._sleepers and woke_real_s > real_s - _REACTION_LASTS_S
         ]
         goal_s = min((self._now_s + step_s, *self._wakes_s, *bounds_s, *reactions_s))
-        if goal_s > self._now_s:
-            self._now_s = goal_s
+        has_advanced = goal_s > self._now_s
+        self._now_s = max(goal_s, self._now_s)
         if any(wake_s <= self._now_s for wake_s in self._wakes_s):
             self._changed.notify_all()
+        return has_advanced
