@@ -51,6 +51,8 @@ class Overview:
         shrink = field.pixel_size_um / self._um_per_px
         self._thumb_px = (max(round(field.columns * shrink), 1), max(round(field.rows * shrink), 1))
         self._quarter_turns = round(field.turn_deg / 90.0)
+        readout_s = abs(field.readout_ratio) * field.along_um / plan.motion.speed_um_per_s
+        self._middle_s = (field.exposure_s + readout_s) / 2
         self._light = cv2.resize(flat, self._thumb_px, interpolation=cv2.INTER_AREA)[..., None]
         self._track = Track()
         self._waiting: deque[tuple[float, Rgb]] = deque(maxlen=_WAITING_FRAMES)
@@ -62,7 +64,9 @@ class Overview:
         thumb = cv2.resize(frame.rgb(), self._thumb_px, interpolation=cv2.INTER_AREA)
         even = to_uint8(np.asarray(thumb / self._light))
         with self._lock:
-            self._waiting.append((frame.time_s, np.rot90(even, self._quarter_turns)))
+            # A camera turned by 90 degrees has the slide's x running up its rows.
+            upright = np.rot90(even, -self._quarter_turns)
+            self._waiting.append((frame.time_s + self._middle_s, upright))
 
     def watch(self, status: StageStatus) -> None:
         """Take an answer of the stage, lay what was filmed before it, and write now and then."""
