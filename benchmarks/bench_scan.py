@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from blurryscope.artifacts.frame_places import read_frame_places
 from blurryscope.artifacts.tissue_cores import read_tissue_cores
@@ -107,7 +108,9 @@ def scan_and_measure(rig: Rig, order: ScanOrder, out: Path) -> Iterator[Figure]:
         )
         session = Session(scope=scope, known=known, controls=Controls(), on_status=_unheard)
         plan = plan_of_slide(scope, order, slide, known)
-        scan_slides(session, order, out)
+        (end,) = scan_slides(session, order, out)
+        if end.report is None:
+            raise BlurryScopeError(end.problem)
         journal = read_journal(out / "films" / "repeat-1" / "journal.jsonl")
         lanes = true_lanes(behind, _windows(journal))
         truth = rig_truth(behind, _frames_began_s(journal, out), lanes)
@@ -129,12 +132,12 @@ def _windows(journal: Sequence[Entry]) -> list[tuple[float, float]]:
     return list(zip(begins, ends, strict=True))
 
 
-def _frames_began_s(journal: Sequence[Entry], out: Path) -> np.ndarray:
+def _frames_began_s(journal: Sequence[Entry], out: Path) -> NDArray[np.float64]:
     """When each frame of the film was exposed, on the clock of stage and camera."""
     began_s = next(_number(e, "film_began_s") for e in journal if e.event == "lane is at its end")
     with Video(out / "films" / "repeat-1" / "scan.mkv") as film:
         times_s = np.array([frame.time_s for frame in film])
-    return began_s + times_s - times_s[0]
+    return np.asarray(began_s + times_s - times_s[0])
 
 
 def _number(entry: Entry, name: str) -> float:
