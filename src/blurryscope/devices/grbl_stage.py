@@ -25,6 +25,7 @@ from blurryscope.devices.errors import (
 )
 from blurryscope.devices.grbl_link import AlarmError, GrblLink, RefusedLineError
 from blurryscope.devices.grbl_meaning import (
+    lamp_line,
     limits_of,
     longest_homing_s,
     mode_of,
@@ -43,7 +44,11 @@ _ARRIVED_UM = 3.0
 _NEEDED_SETTINGS = frozenset(
     {20, 22, 23, 24, 25, 27, *range(110, 113), *range(120, 123), *range(130, 133)}
 )
-_LOOK_S = 0.05
+_LOOK_S = 0.12
+"""A GRBL controller answers five to ten questions a second without losing steps."""
+_LATE_S = 0.02
+"""After the end of a move as reckoned; a look in time spares the next one."""
+_AGAIN_S = 0.05
 _INTERRUPTED = frozenset({None, 6})
 """Alarms after which homing is worth another try; None is an alarm whose line got lost."""
 _HOME_AGAIN = "Home the stage, then begin the lane again"
@@ -61,6 +66,9 @@ class GrblStage:
     profile
         What the instrument was measured with: settings of the controller by number. Other
         values there are told and refused, and never written over.
+    lamp_fraction
+        How bright the controller's lamp burns from opening, or where it was not homed from homing,
+        to closing; 0 leaves it alone.
     """
 
     def __init__(
@@ -69,6 +77,7 @@ class GrblStage:
         *,
         clock: Clock | None = None,
         profile: Mapping[int, float] | None = None,
+        lamp_fraction: float = 0.0,
     ) -> None:
         self._url = url
         self._clock = clock or SystemClock()
@@ -77,6 +86,9 @@ class GrblStage:
         self._limits: StageLimits | None = None
         self._target: StagePoint | None = None
         self._due_s = 0.0
+        """When all moves are over at the latest."""
+        self._ends_s = 0.0
+        """When they should be."""
         self._stop_count = 0
         self._interruption_count = 0
         """How often a person, or the program above, held or stopped it."""
@@ -85,6 +97,8 @@ class GrblStage:
         self._uptime_ms = 0
         self._has_homed = False
         self._homing_s = 0.0
+        self._lamp_fraction = lamp_fraction
+        """What the lamp has to be again after a reset, which makes it dark."""
 
     def __enter__(self) -> Self:
         self._link.open()
@@ -95,6 +109,7 @@ class GrblStage:
             self._resets_seen = self._link.reset_count
             # Plain GRBL cannot say whether it was homed or only unlocked: it has to home again.
             self._has_homed = bool(report.is_homed)
+            self._light_again()
         except (RefusedLineError, AlarmError) as error:
             self._link.close()
             raise self._explained(error) from error
@@ -111,7 +126,7 @@ class GrblStage:
     ) -> None:
         try:
             with contextlib.suppress(DeviceError):  # its watchdog stops it all the same
-                self.stop()
+                self._halt()
         finally:
             self._link.close()
 
@@ -156,6 +171,7 @@ class GrblStage:
         self._resets_seen = self._link.reset_count
         self._has_homed = True
         self._forget_moves()
+        self._light_again()
         return self._status(report)
 
     def move_to(self, target: StagePoint, speed_um_per_s: float | None = None) -> None:
@@ -167,9 +183,11 @@ class GrblStage:
             self._order(move_line(target, speed_um_per_s))
             speed = min(speed_um_per_s or math.inf, self.limits.speed_um_per_s)
             lasts_s = start.distance_um(target) / speed
-            lasts_s += 2 * speed / self.limits.acceleration_um_per_s2
+            lasts_s += speed / self.limits.acceleration_um_per_s2
             # z may be several times slower than x: the limit is there for what hangs, not to pace.
-            self._due_s = max(self._due_s, self._clock.monotonic_s()) + 2 * lasts_s + 10.0
+            now_s = self._clock.monotonic_s()
+            self._due_s = max(self._due_s, now_s) + 2 * lasts_s + 10.0
+            self._ends_s = max(self._ends_s, now_s) + lasts_s
             self._target = target
 
     def _order(self, line: str) -> None:
@@ -204,7 +222,8 @@ class GrblStage:
                         f"says that it moves, and stands at {in_words(point_of(report))}",
                         "Check motor, screw and power, then home the stage",
                     )
-            self._clock.sleep(_LOOK_S)
+            left_s = self._ends_s + _LATE_S - self._clock.monotonic_s()
+            self._clock.sleep(left_s if 0 < left_s < _LOOK_S else _LOOK_S)
 
     def hold(self) -> None:
         self._interruption_count += 1
@@ -221,6 +240,11 @@ class GrblStage:
                 self._due_s += 3600.0  # how long it was held is nobody's fault
 
     def stop(self) -> None:
+        self._halt()
+        self._light_again()
+
+    def _halt(self) -> None:
+        """Stand, dark, without moves."""
         self._link.signal(b"!")
         self._stop_count += 1
         self._interruption_count += 1
@@ -229,12 +253,21 @@ class GrblStage:
             self._forget_moves()
 
     def light(self, level_fraction: float) -> None:
-        """Light the lamp, from 0, dark, to 1; after all moves that were started before."""
+        """Light the lamp, from 0, dark, to 1; after all moves that were started before.
+
+        It stays so over `stop` and `home`.
+        """
         if not 0 <= level_fraction <= 1:
             raise ValueError(f"level_fraction must lie in 0..1, got {level_fraction}")
-        line = f"M3 S{level_fraction * 1000:.0f}" if level_fraction else "M5"
         with self._told_in_words():
-            self._link.ask(line, self._patience_s())
+            self._link.ask(lamp_line(level_fraction), self._patience_s())
+        self._lamp_fraction = level_fraction
+
+    def _light_again(self) -> None:
+        """After a reset; in an alarm the controller takes no such line, homing comes first."""
+        if self._lamp_fraction and self._link.report().state != "Alarm":
+            with contextlib.suppress(RefusedLineError, AlarmError):  # `status` will tell
+                self._link.ask(lamp_line(self._lamp_fraction))
 
     def mark(self, dark_s: float) -> None:
         """Make the lamp dark for a moment, then as before: a mark in the film."""
@@ -310,7 +343,7 @@ class GrblStage:
             if is_there and report.is_at_rest:
                 self._forget_moves()
                 return self._status(report)
-            self._clock.sleep(_LOOK_S)
+            self._clock.sleep(_AGAIN_S)
             report = self._link.report()
             self._refuse_lost(report)
             if not report.is_at_rest:
@@ -334,7 +367,7 @@ class GrblStage:
         self._link.reset()
 
     def _forget_moves(self) -> None:
-        self._target, self._due_s = None, 0.0
+        self._target, self._due_s, self._ends_s = None, 0.0, 0.0
 
     def _patience_s(self) -> float:
         return max(self._due_s - self._clock.monotonic_s(), 0.0) + 10.0
