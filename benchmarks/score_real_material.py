@@ -54,7 +54,7 @@ def main() -> None:
         print("test part of the set - colour baseline")
         said = baseline.predict(fixed_stacks(labelled, test, view_px))
         _summarise(said, scores_of(labelled, test), np.ones(len(test), bool))
-    for title, named in _material(given.shared_data):
+    for title, named in real_material(given.shared_data):
         cores = list(named)
         stacks = np.stack([stack for _, _, stack in cores])
         scores = np.array([score for _, score, _ in cores])
@@ -82,7 +82,8 @@ def _summarise(
         )
 
 
-def _material(data: Path) -> Iterator[tuple[str, Iterator[tuple[str, int, Rgb]]]]:
+def real_material(data: Path) -> Iterator[tuple[str, Iterator[tuple[str, int, Rgb]]]]:
+    """Titles with stacks: names, scores, (view, row, col, rgb)."""
     yield "the authors' stacks", _authors_stacks(data / "blurryscope-stacks")
     for pixel_um, blur_um in _DEVICES:
         title = f"real cores, {pixel_um} µm a pixel, blurred {blur_um:.0f} µm"

@@ -11,6 +11,8 @@ from blurryscope.artifacts.samples import Sample
 from blurryscope.artifacts.split import Part
 from blurryscope.basics.image import Rgb
 
+VIEW_PX = 512
+"""Side of a full view."""
 REDUCTION = 4
 """Pixels of a view per pixel that our network sees, along each side."""
 
@@ -71,6 +73,8 @@ def fixed_stacks(data: LabelledStacks, indices: Sequence[int], view_px: int) -> 
 
 def reduced_views(stacks: Rgb, reduction: int = REDUCTION) -> NDArray[np.uint8]:
     """Average stacks, (stack, view, row, col, rgb) uint8, over `reduction` x `reduction` pixels."""
+    if reduction == 1:
+        return stacks
     count, views, rows, columns, _ = stacks.shape
     small = (columns // reduction, rows // reduction)
     flat = stacks.reshape(count * views, rows, columns, 3)

@@ -262,12 +262,14 @@ def score_inputs(
     model: str,
     *,
     is_bgr: bool,
+    shows_why: bool = True,
     progress: Progress = silent,
 ) -> Path:
     """Score one slide's folder, or stacks named `slide_repeat_core[_score].tif`."""
     classifier = load_model(model)
     if len(inputs) == 1 and inputs[0].is_dir():
-        return _score_folder(inputs[0], out, classifier, progress)
+        settings = RunSettings(model=classifier.name, shows_why=shows_why)
+        return _score_folder(inputs[0], out, classifier, settings, progress)
     predictions = []
     for number, path in enumerate(inputs, start=1):
         sample = sample_of_file(path)
@@ -304,7 +306,11 @@ def finish(
 
 
 def _score_folder(
-    slide_dir: Path, out: Path | None, classifier: Classifier, progress: Progress
+    slide_dir: Path,
+    out: Path | None,
+    classifier: Classifier,
+    settings: RunSettings,
+    progress: Progress,
 ) -> Path:
     """Score a slide's folder again; its tables are replaced unless another one is named."""
     folders = scanned_folders(slide_dir)
@@ -313,7 +319,6 @@ def _score_folder(
     for folder in folders:
         take_in_hand_edits(folder, Mosaic(folder / MOSAIC))
     refuse_uncarried_corrections(folders)
-    settings = RunSettings(model=classifier.name)
     name = _name_of(slide_dir)
     if out is None:
         score(
@@ -324,7 +329,7 @@ def _score_folder(
     predictions = [
         prediction
         for number, folder in enumerate(folders, start=1)
-        for prediction in score_cores(folder, name, number, classifier, settings, progress)
+        for prediction in score_cores(folder, name, number, classifier, settings, progress=progress)
     ]
     write_predictions(out, predictions)
     return out

@@ -23,6 +23,8 @@ class RunSettings:
     threshold: float | None = None
     """Confidence below which a score is withheld; the model's own if None."""
     fusion: FusionRule = FusionRule.LOG_AVERAGE
+    shows_why: bool = True
+    """Whether each scored core gets a map of where its score comes from."""
     pixel_size_um: float | None = None
     """None is measured from the film and the speed of the stage."""
     takes_damaged: bool = False
