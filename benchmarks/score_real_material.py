@@ -17,7 +17,13 @@ from sklearn.metrics import roc_auc_score
 
 from blurryscope.artifacts.samples import read_stack, sample_of_file
 from blurryscope.artifacts.split import Part
-from blurryscope.artifacts.training_set import REDUCTION, fixed_stacks, reduced_views, scores_of
+from blurryscope.artifacts.training_set import (
+    REDUCTION,
+    VIEW_PX,
+    fixed_stacks,
+    reduced_views,
+    scores_of,
+)
 from blurryscope.basics.image import Rgb, to_uint8
 from blurryscope.classify.colour_baseline import ColourBaseline
 from blurryscope.classify.gate import objection, stack_quality
@@ -25,7 +31,7 @@ from blurryscope.classify.model_file import SHIPPED
 from blurryscope.classify.predict import load_model
 from blurryscope.dataset.build import open_data_set
 from blurryscope.dataset.stacks import DataSetStacks
-from blurryscope.dataset.views import VIEW_PX, make_stack
+from blurryscope.dataset.views import make_stack
 from blurryscope.simulator.exposure import blur_along_scan
 
 _SHARP_PIXEL_UM = 0.23

@@ -49,7 +49,7 @@ def test_evidence_of_a_crop_and_of_the_whole_meet_at_one_place_of_the_core() -> 
         laid = core_map(maps, np.array(attention, np.float32), [crop, whole], (800, 1000))
         assert laid.shape == (80, 100)
         row, column = np.unravel_index(laid.argmax(), laid.shape)
-        assert (abs(row - 30), abs(column - 50)) <= (1, 1)
+        assert max(abs(int(row) - 30), abs(int(column) - 50)) <= 1
 
 
 def test_views_that_agree_give_a_map_without_edges_at_their_borders() -> None:

@@ -143,7 +143,7 @@ def core_map(
         weight += cv2.warpAffine(ones, onto, (side, side), flags=how)
     sigma = _SMOOTHING * side
     smooth = cv2.GaussianBlur(total, (0, 0), sigma) / cv2.GaussianBlur(weight, (0, 0), sigma)
-    return _cut_to_picture(smooth, whole, size_px)
+    return _cut_to_picture(np.asarray(smooth, np.float32), whole, size_px)
 
 
 def _onto(place: ViewPlace, whole: ViewPlace, view_px: int, side: int) -> NDArray[np.float64]:

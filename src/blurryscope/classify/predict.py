@@ -112,15 +112,15 @@ class Classifier:
         fit = [number for number, why in enumerate(unfit) if why is None]
         answers = self.answers(stacks[fit]) if fit else _NO_ANSWERS
         rule = self.decision_rule(threshold)
-        predictions = [
-            withheld(sample, why or "") for sample, why in zip(samples, unfit, strict=True)
-        ]
-        for row, number in enumerate(fit):
-            features = answers.features[row : row + 1]
-            strange = None if self.limits is None else self.limits.strangeness(features)
-            predictions[number] = prediction_of(
-                samples[number], answers.probabilities[row], rule, strange
-            )
+        rows = iter(zip(answers.probabilities, answers.features, strict=True))
+        predictions = []
+        for sample, why in zip(samples, unfit, strict=True):
+            if why is not None:
+                predictions.append(withheld(sample, why))
+                continue
+            row, features = next(rows)
+            strange = None if self.limits is None else self.limits.strangeness(features[None])
+            predictions.append(prediction_of(sample, row, rule, strange))
         return predictions
 
     def evidence(self, stacks: Rgb) -> ViewEvidence | None:

@@ -8,11 +8,12 @@ from numpy.typing import NDArray
 
 from blurryscope.artifacts.samples import Sample, read_stack
 from blurryscope.artifacts.split import Part, Split
+from blurryscope.artifacts.training_set import VIEW_PX
 from blurryscope.basics.errors import InputError
 from blurryscope.basics.image import Rgb
 from blurryscope.dataset.build import DataSet
 from blurryscope.dataset.packed import PackedViews
-from blurryscope.dataset.views import VIEW_PX, PreparedCore, prepare_core
+from blurryscope.dataset.views import PreparedCore, prepare_core
 
 _KEPT_BYTES = 2_000_000_000
 """Of prepared cores, in memory; at 64 pixels a view that is every core of most sets."""

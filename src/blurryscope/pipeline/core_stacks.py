@@ -36,7 +36,7 @@ class CoreStack:
     @property
     def reduction(self) -> float:
         """How many times smaller `small` is."""
-        return self.size_px[0] / self.small.shape[0]
+        return float(self.size_px[0] / self.small.shape[0])
 
 
 def core_stacks(

@@ -45,7 +45,7 @@ def why_picture(
     grey = core_rgb.astype(np.float32).mean(axis=2, keepdims=True)
     grey = _FAINTEST_GREY + grey * (255 - _FAINTEST_GREY) / 255
     strength = np.clip(np.abs(fine) / FULL_COLOUR, 0.0, 1.0) * _STRONGEST
-    colour = np.where(fine > 0, np.float32(_FOR), np.float32(_AGAINST))
+    colour = np.where(fine > 0, np.asarray(_FOR, np.float32), np.asarray(_AGAINST, np.float32))
     # Multiplied in, as a dye would lie over it: texture shows through.
     picture = to_uint8(grey * (1 - strength + strength * colour / 255.0))
     for number, view in enumerate(views[:-1], start=1):
