@@ -133,13 +133,7 @@ def build_data_set(
         samples = [_stored(partial / "pictures", picture) for picture in pictures]
         _refuse_unusable(folder, samples)
         write_samples(partial / "samples.csv", samples)
-        note = DataSetNote(
-            format=FORMAT,
-            samples_sha256=sha256_of_file(partial / "samples.csv"),
-            recipe=dict(recipe),
-            inputs_sha256=dict(inputs_sha256 or {}),
-            versions=current_versions(),
-        )
+        note = _note_of(partial / "samples.csv", recipe, inputs_sha256)
         _write_note(partial, note)
     return open_data_set(folder)
 
@@ -164,15 +158,9 @@ def build_packed_set(
                 samples.append(replace(core.sample, path=partial / VIEWS_FILE, sha256=checksum))
         _refuse_unusable(folder, samples)
         write_samples(partial / "samples.csv", samples)
-        note = DataSetNote(
-            format=FORMAT,
-            samples_sha256=sha256_of_file(partial / "samples.csv"),
-            recipe=dict(recipe),
-            inputs_sha256=dict(inputs_sha256 or {}),
-            versions=current_versions(),
-            packed=PackingNote(view_px=packing.view_px, crop_count=packing.crop_count),
-        )
-        _write_note(partial, note)
+        note = _note_of(partial / "samples.csv", recipe, inputs_sha256)
+        kept = PackingNote(view_px=packing.view_px, crop_count=packing.crop_count)
+        _write_note(partial, note.model_copy(update={"packed": kept}))
     return open_data_set(folder)
 
 
@@ -243,6 +231,20 @@ def _refuse_unusable(folder: Path, samples: list[Sample]) -> None:
                 f"is the same picture as {twin.slide} {twin.core}, with another score",
                 "Put the map right",
             )
+
+
+def _note_of(
+    table: Path,
+    recipe: Mapping[str, str | int | float | bool | list[str]],
+    inputs_sha256: Mapping[str, str] | None,
+) -> DataSetNote:
+    return DataSetNote(
+        format=FORMAT,
+        samples_sha256=sha256_of_file(table),
+        recipe=dict(recipe),
+        inputs_sha256=dict(inputs_sha256 or {}),
+        versions=current_versions(),
+    )
 
 
 def _write_note(folder: Path, note: DataSetNote) -> None:
