@@ -17,7 +17,13 @@ from sklearn.metrics import roc_auc_score
 
 from blurryscope.artifacts.samples import read_stack, sample_of_file
 from blurryscope.artifacts.split import Part
-from blurryscope.artifacts.training_set import REDUCTION, fixed_stacks, reduced_views, scores_of
+from blurryscope.artifacts.training_set import (
+    REDUCTION,
+    VIEW_PX,
+    fixed_stacks,
+    reduced_views,
+    scores_of,
+)
 from blurryscope.basics.image import Rgb, to_uint8
 from blurryscope.classify.colour_baseline import ColourBaseline
 from blurryscope.classify.gate import objection, stack_quality
@@ -25,7 +31,7 @@ from blurryscope.classify.model_file import SHIPPED
 from blurryscope.classify.predict import load_model
 from blurryscope.dataset.build import open_data_set
 from blurryscope.dataset.stacks import DataSetStacks
-from blurryscope.dataset.views import VIEW_PX, make_stack
+from blurryscope.dataset.views import make_stack
 from blurryscope.simulator.exposure import blur_along_scan
 
 _SHARP_PIXEL_UM = 0.23
@@ -54,7 +60,7 @@ def main() -> None:
         print("test part of the set - colour baseline")
         said = baseline.predict(fixed_stacks(labelled, test, view_px))
         _summarise(said, scores_of(labelled, test), np.ones(len(test), bool))
-    for title, named in _material(given.shared_data):
+    for title, named in real_material(given.shared_data):
         cores = list(named)
         stacks = np.stack([stack for _, _, stack in cores])
         scores = np.array([score for _, score, _ in cores])
@@ -82,7 +88,8 @@ def _summarise(
         )
 
 
-def _material(data: Path) -> Iterator[tuple[str, Iterator[tuple[str, int, Rgb]]]]:
+def real_material(data: Path) -> Iterator[tuple[str, Iterator[tuple[str, int, Rgb]]]]:
+    """Titles with stacks: names, scores, (view, row, col, rgb)."""
     yield "the authors' stacks", _authors_stacks(data / "blurryscope-stacks")
     for pixel_um, blur_um in _DEVICES:
         title = f"real cores, {pixel_um} µm a pixel, blurred {blur_um:.0f} µm"

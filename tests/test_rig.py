@@ -1,10 +1,11 @@
+import importlib.util
 from pathlib import Path
 
 import pytest
 
 from blurryscope.basics.errors import InputError, MissingInputError
 from blurryscope.devices.errors import DeviceMissingError
-from blurryscope.rig import RealDevices, SimulatedSlide, load_rig
+from blurryscope.rig import MicroManagerDevices, RealDevices, SimulatedSlide, load_rig
 
 REAL = """
 name = "bench 1"
@@ -29,6 +30,20 @@ preset = "plain"
 shrink = 4
 rows = 1
 columns = 2
+"""
+
+
+MICRO_MANAGER = """
+name = "the lab's own"
+
+[micro_manager]
+lowest_um = [-20000, -20000, -200]
+highest_um = [20100, 20100, 200]
+speed_um_per_s = 10000
+speed_property = "Velocity"
+columns = 512
+rows = 512
+pixel_size_um = 1.0
 """
 
 
@@ -78,6 +93,7 @@ def test_everybody_has_the_simulated_microscope() -> None:
         ("[camera]", "[[camera]]", "camera"),
         ('speaks = "grbl"', 'speaks = "abacus"', "stage.speaks"),
         ('name = "bench 1"', 'name = "bench 1', "no TOML"),
+        ('speaks = "grbl"', 'speaks = "marlin"\nlamp_fraction = 0.3', "leave out lamp_fraction"),
     ],
 )
 def test_a_rig_that_cannot_be_used_is_refused_by_its_place(
@@ -85,6 +101,19 @@ def test_a_rig_that_cannot_be_used_is_refused_by_its_place(
 ) -> None:
     with pytest.raises(InputError, match=place):
         load_rig(rig_file(tmp_path, REAL.replace(old, new)))
+
+
+def test_devices_of_micro_manager_open_by_their_rig_or_say_what_to_install(tmp_path: Path) -> None:
+    rig = load_rig(rig_file(tmp_path, MICRO_MANAGER))
+    assert isinstance(rig.devices, MicroManagerDevices)
+    if importlib.util.find_spec("pymmcore_plus") is None:
+        with pytest.raises(DeviceMissingError, match=r"blurryscope\[micro-manager\]"), rig.opened():
+            pass
+        return
+    with rig.opened() as scope:
+        assert scope.stage.limits.highest.x_um == 20_100
+        assert scope.camera.settings.exposure_s == pytest.approx(0.0078)
+        assert scope.camera.settings.columns == rig.guess.columns
 
 
 def test_a_rig_without_devices_is_refused(tmp_path: Path) -> None:

@@ -5,16 +5,17 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
 import pydantic
 
 from blurryscope.artifacts.whole import present_file
 from blurryscope.basics.clock import SystemClock
 from blurryscope.basics.errors import InputError
-from blurryscope.devices.contracts import CameraSettings, Stage
+from blurryscope.devices.contracts import CameraSettings, Stage, StageLimits, StagePoint
 from blurryscope.devices.grbl_stage import GrblStage
 from blurryscope.devices.marlin_stage import MarlinStage
+from blurryscope.devices.micro_manager import MicroManagerCamera, MicroManagerStage, open_core
 from blurryscope.devices.uvc_camera import UvcCamera
 from blurryscope.scan.bench import FocusSearch
 from blurryscope.scan.drive import Microscope
@@ -50,8 +51,22 @@ class RealDevices:
     speaks: Literal["grbl", "marlin"] = "grbl"
     profile: dict[int, float] = field(default_factory=dict)
     """Settings of the controller by number, compared when it is opened."""
+    lamp_fraction: float = 0.0
+    """How bright the controller's lamp burns; 0 where the light has a switch of its own."""
     camera_device: str
     """Of a USB camera: `/dev/video0`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MicroManagerDevices:
+    """The default stage, focus and camera of a Micro-Manager configuration."""
+
+    limits: StageLimits
+    """Micro-Manager knows none."""
+    configuration: Path | None = None
+    """None is its demonstration."""
+    speed_property: str | None = None
+    """Of the XY stage, in mm/s; None leaves the speed as it is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +74,7 @@ class Rig:
     """A microscope that can be opened."""
 
     name: str
-    devices: RealDevices | SimulatedSlide
+    devices: RealDevices | MicroManagerDevices | SimulatedSlide
     camera: CameraSettings
     """Asked for and locked when it is opened."""
     focus: FocusSearch
@@ -73,11 +88,24 @@ class Rig:
         """Open stage and camera, set and lock the camera; all is closed again at the end."""
         with ExitStack() as stack:
             if isinstance(self.devices, SimulatedSlide):
-                scope = _open_simulated(self.name, self.devices, stack)
+                scope, _ = stack.enter_context(self.opened_with_truth())
             else:
-                scope = _open_real(self.name, self.devices, self.camera, stack)
-            scope.camera.configure(self.camera)
+                if isinstance(self.devices, MicroManagerDevices):
+                    scope = _open_micro_manager(self.name, self.devices, stack)
+                else:
+                    scope = _open_real(self.name, self.devices, self.camera, stack)
+                scope.camera.configure(self.camera)
             yield scope
+
+    @contextmanager
+    def opened_with_truth(self) -> Iterator[tuple[Microscope, SimulatedRig]]:
+        """As `opened`, and what stands behind it; `ValueError` for a real microscope."""
+        if not isinstance(self.devices, SimulatedSlide):
+            raise ValueError(f"{self.name} is no simulated rig: nobody knows its truth")
+        with ExitStack() as stack:
+            scope, rig = _open_simulated(self.name, self.devices, stack)
+            scope.camera.configure(self.camera)
+            yield scope, rig
 
 
 def load_rig(named: str) -> Rig:
@@ -103,8 +131,12 @@ def _rig_of(stored: "_RigOnDisk", path: Path) -> Rig:
     folder = path.parent / f"{path.stem}-calibration"
     if stored.simulated is not None:
         return _simulated(stored.simulated, stored.name, folder, stored)
+    if stored.micro_manager is not None:
+        return _micro_managed(stored, stored.micro_manager, path)
     if stored.stage is None or stored.camera is None:
-        raise InputError(path, "names neither [stage] and [camera] nor [simulated]", _REMEDY)
+        raise InputError(
+            path, "names neither [stage] and [camera] nor [micro_manager] or [simulated]", _REMEDY
+        )
     camera = stored.camera
     return Rig(
         name=stored.name,
@@ -112,6 +144,7 @@ def _rig_of(stored: "_RigOnDisk", path: Path) -> Rig:
             stage_port=stored.stage.port,
             speaks=stored.stage.speaks,
             profile={int(number): value for number, value in stored.stage.settings.items()},
+            lamp_fraction=stored.stage.lamp_fraction,
             camera_device=camera.device,
         ),
         camera=CameraSettings(
@@ -133,6 +166,39 @@ def _rig_of(stored: "_RigOnDisk", path: Path) -> Rig:
         ),
         folder=folder,
     )
+
+
+def _micro_managed(stored: "_RigOnDisk", told: "_MicroManagerOnDisk", path: Path) -> Rig:
+    configuration = told.configuration
+    return Rig(
+        name=stored.name,
+        devices=MicroManagerDevices(
+            limits=StageLimits(
+                lowest=_point(told.lowest_um),
+                highest=_point(told.highest_um),
+                speed_um_per_s=told.speed_um_per_s,
+                acceleration_um_per_s2=told.acceleration_um_per_s2,
+            ),
+            configuration=None if configuration is None else path.parent / configuration,
+            speed_property=told.speed_property,
+        ),
+        camera=CameraSettings(exposure_s=told.exposure_s),
+        focus=FocusSearch(**stored.focus.model_dump()),
+        guess=FieldOfView(
+            pixel_size_um=told.pixel_size_um,
+            rows=told.rows,
+            columns=told.columns,
+            turn_deg=told.turn_deg,
+            frame_rate_hz=told.frame_rate_hz,
+            exposure_s=told.exposure_s,
+        ),
+        folder=path.parent / f"{path.stem}-calibration",
+    )
+
+
+def _point(place_um: tuple[float, float, float]) -> StagePoint:
+    x_um, y_um, z_um = place_um
+    return StagePoint(x_um=x_um, y_um=y_um, z_um=z_um)
 
 
 def _simulated(
@@ -166,23 +232,38 @@ def _simulated(
     )
 
 
-def _open_simulated(name: str, devices: SimulatedSlide, stack: ExitStack) -> Microscope:
+def _open_simulated(
+    name: str, devices: SimulatedSlide, stack: ExitStack
+) -> tuple[Microscope, SimulatedRig]:
     clock = stack.enter_context(FastClock(devices.speed, bound_lasts_s=_SLOWEST_FRAME_S))
-    rig = SimulatedRig(devices.design, clock, RigSettings(scan=devices.scan))
+    rig = SimulatedRig(devices.design, clock, RigSettings(scan=devices.scan, lamp_fraction=1.0))
     stack.enter_context(rig)
-    return Microscope(
-        name, stack.enter_context(rig.stage()), stack.enter_context(rig.camera()), clock
-    )
+    stage, camera = stack.enter_context(rig.stage()), stack.enter_context(rig.camera())
+    return Microscope(name, stage, camera, clock), rig
 
 
 def _open_real(
     name: str, devices: RealDevices, asked: CameraSettings, stack: ExitStack
 ) -> Microscope:
     clock = SystemClock()
-    stage: Stage = GrblStage(devices.stage_port, clock=clock, profile=devices.profile)
+    stage: Stage = GrblStage(
+        devices.stage_port,
+        clock=clock,
+        profile=devices.profile,
+        lamp_fraction=devices.lamp_fraction,
+    )
     if devices.speaks == "marlin":
         stage = MarlinStage(devices.stage_port, clock=clock)
     camera = UvcCamera(devices.camera_device, asked, clock=clock)
+    return Microscope(name, stack.enter_context(stage), stack.enter_context(camera), clock)
+
+
+def _open_micro_manager(name: str, devices: MicroManagerDevices, stack: ExitStack) -> Microscope:
+    clock, core = SystemClock(), open_core(devices.configuration)
+    stage = MicroManagerStage(
+        core, devices.limits, speed_property=devices.speed_property, clock=clock
+    )
+    camera = MicroManagerCamera(core, clock=clock)
     return Microscope(name, stack.enter_context(stage), stack.enter_context(camera), clock)
 
 
@@ -195,6 +276,7 @@ class _StageOnDisk(_Strict):
     port: str = pydantic.Field(min_length=1)
     settings: dict[str, float] = pydantic.Field(default={})
     """GRBL's `$` settings by number, such as "100" = 1600."""
+    lamp_fraction: float = pydantic.Field(default=0.0, ge=0, le=1)
 
     @pydantic.field_validator("settings")
     @classmethod
@@ -203,6 +285,14 @@ class _StageOnDisk(_Strict):
         if strangers:
             raise ValueError(f"settings go by number, such as 100, got {strangers[0]!r}")
         return settings
+
+    @pydantic.model_validator(mode="after")
+    def _has_a_lamp(self) -> Self:
+        if self.speaks == "marlin" and self.lamp_fraction:
+            raise ValueError(
+                "a Marlin controller's lamp is not known here: leave out lamp_fraction"
+            )
+        return self
 
 
 class _CameraOnDisk(_Strict):
@@ -239,8 +329,24 @@ class _SimulatedOnDisk(_Strict):
     seed: int = 0
 
 
+class _MicroManagerOnDisk(_Strict):
+    configuration: Path | None = None
+    lowest_um: tuple[float, float, float]
+    highest_um: tuple[float, float, float]
+    speed_um_per_s: float = pydantic.Field(gt=0)
+    acceleration_um_per_s2: float = pydantic.Field(default=100_000.0, gt=0)
+    speed_property: str | None = None
+    columns: int = pydantic.Field(default=640, ge=16)
+    rows: int = pydantic.Field(default=480, ge=16)
+    frame_rate_hz: float = pydantic.Field(default=30.0, gt=0)
+    exposure_s: float = pydantic.Field(default=0.0078, gt=0)
+    pixel_size_um: float = pydantic.Field(gt=0)
+    turn_deg: float = 0.0
+
+
 class _RigOnDisk(_Strict):
     name: str = pydantic.Field(min_length=1)
+    micro_manager: _MicroManagerOnDisk | None = None
     stage: _StageOnDisk | None = None
     camera: _CameraOnDisk | None = None
     focus: _FocusOnDisk = _FocusOnDisk()

@@ -30,6 +30,9 @@ class StacksByScore:
             for number in range(count)
         ]
 
+    largest_view_px = 512
+    kept_views: Rgb | None = None
+
     def part(self, part: Part) -> list[int]:
         return [n for n in range(len(self.samples)) if _PARTS[n // 4 % len(_PARTS)] is part]
 

@@ -135,6 +135,9 @@ class _Stacks:
             for n in range(len(parts))
         ]
 
+    largest_view_px = 512
+    kept_views: Rgb | None = None
+
     def part(self, part: Part) -> list[int]:
         return [n for n, each in enumerate(self._parts) if each is part]
 

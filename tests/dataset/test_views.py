@@ -12,6 +12,7 @@ from blurryscope.dataset.views import (
     OVERVIEW,
     STACK_SHAPE,
     VIEW_PIXEL_SIZE_UM,
+    _percentile,
     find_tissue,
     make_stack,
     prepare_core,
@@ -120,6 +121,34 @@ def test_pale_tissue_is_tissue_and_noise_on_glass_is_not() -> None:
     tissue = find_tissue(core)
     assert tissue[250:550, 250:550].mean() > 0.98
     assert tissue[:150].mean() < 0.02
+
+
+@pytest.mark.parametrize("view_px", [512, 128])
+@pytest.mark.parametrize(("shape", "pixel_size_um"), [((1100, 1307), 0.56), ((420, 300), 0.9)])
+def test_a_view_shows_what_lies_at_its_place_in_the_picture(
+    shape: tuple[int, int], pixel_size_um: float, view_px: int
+) -> None:
+    rows, columns = (np.linspace(0, 200, length) for length in shape)
+    core = np.empty((*shape, 3), np.uint8)
+    core[..., 0], core[..., 1], core[..., 2] = rows[:, None], columns[None, :], 120
+    prepared = prepare_core(core, pixel_size_um=pixel_size_um, view_px=view_px)
+    stack, places = prepared.placed_stack()
+    np.testing.assert_array_equal(stack, prepared.stack())
+    for view, place in zip(stack, places, strict=True):
+        is_picture = view[..., 2] == 120
+        row, column = (np.argwhere(is_picture) + 0.5).T * place.side_px / view_px
+        true_row = (place.top_px + row) / shape[0] * 200
+        true_column = (place.left_px + column) / shape[1] * 200
+        shown = view[is_picture].astype(float)
+        assert np.abs(shown[:, 0] - true_row).max() < 2.0
+        assert np.abs(shown[:, 1] - true_column).max() < 2.0
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.integers(0, 255), min_size=1, max_size=300))
+def test_the_quick_percentile_is_that_of_numpy(values: list[int]) -> None:
+    levels = np.array(values, np.uint8)
+    assert _percentile(levels) == pytest.approx(np.percentile(levels, 98), abs=1e-9)
 
 
 def _glass(rows: int, columns: int) -> Rgb:

@@ -9,7 +9,7 @@ import pytest
 from blurryscope.devices.contracts import CameraFrame
 from blurryscope.devices.jpeg import JpegFilm, JpegPicture, to_jpeg
 from blurryscope.simulator.fast_clock import FastClock
-from blurryscope.simulator.machine import MachineSettings
+from blurryscope.simulator.machine_parts import MachineSettings
 from blurryscope.simulator.presets import PLAIN
 from blurryscope.simulator.rig import RigSettings, SimulatedRig
 from blurryscope.simulator.slide import SlideDesign

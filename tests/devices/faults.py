@@ -13,7 +13,7 @@ from blurryscope.devices.errors import DeviceError
 from blurryscope.devices.grbl_stage import GrblStage
 from blurryscope.simulator.fast_clock import FastClock
 from blurryscope.simulator.grbl_controller import GrblController
-from blurryscope.simulator.machine import MachineSettings
+from blurryscope.simulator.machine_parts import MachineSettings
 from blurryscope.simulator.port import SimulatedPort, clean
 from tests.devices.firmware_on_desk import FirmwareOnDesk
 

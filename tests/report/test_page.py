@@ -5,12 +5,17 @@ from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
 from blurryscope.artifacts.tissue_cores import CoreStatus
+from blurryscope.artifacts.view_places import ViewPlace, WeighedView, write_view_places
+from blurryscope.basics.core_name import CoreName
 from blurryscope.basics.errors import InputError, MissingInputError
 from blurryscope.basics.her2 import RESEARCH_USE_ONLY, Score
 from blurryscope.report import write_report
+from blurryscope.report.why_picture import why_picture
 from blurryscope.report.words import Fact, facts_of
 
 MakeSlide = Callable[..., Path]
@@ -189,3 +194,49 @@ def test_stored_figures_are_told_with_their_units() -> None:
         Fact("Lanes", "none"),
         Fact("Rig", "unknown"),
     ]
+
+
+def test_a_core_with_a_map_can_be_shown_with_it_and_says_how_its_views_weigh(
+    make_slide: MakeSlide,
+) -> None:
+    root = make_slide({"A1": ["3+"], "A2": ["0"]})
+    before = _Page(write_report(root)).html
+    assert 'class="show-why"' not in before
+    _explain(root, "A1")
+    page = _Page(write_report(root))
+    switches = [a["id"] for a in page.all("input") if a.get("class") == "show-why"]
+    assert switches == ["why-A1"]
+    assert [a["for"] for a in page.all("label") if "for" in a] == switches
+    assert len([a for a in page.all("img") if a.get("class") == "why"]) == 1
+    assert "0.40 0.30" in page.text
+    assert page.text.count(RESEARCH_USE_ONLY) > before.count(RESEARCH_USE_ONLY)
+    assert "says nothing about whether the score is right" in page.text
+
+
+def test_a_map_of_a_core_adds_less_than_forty_kilobytes(make_slide: MakeSlide) -> None:
+    root = make_slide({"A1": ["3+"]})
+    before = write_report(root).stat().st_size
+    _explain(root, "A1")
+    assert write_report(root).stat().st_size - before < 40_000
+
+
+def _explain(root: Path, core: str) -> None:
+    place = ViewPlace(top_px=100.0, left_px=100.0, side_px=300.0)
+    views = [WeighedView(place=place, weight=weight) for weight in (0.4, 0.3, 0.3)]
+    picture = np.random.default_rng(0).normal(150, 25, (105, 105, 3)).astype(np.uint8)
+    small = cv2.resize(picture, (420, 420), interpolation=cv2.INTER_LINEAR)
+    ramp = np.linspace(-8, 8, 128 * 128, dtype=np.float32).reshape(128, 128)
+    shown = why_picture(np.asarray(small, np.uint8), ramp, views, 2.0)
+    (root / "why").mkdir()
+    cv2.imwrite(str(root / "why" / f"{core}.jpg"), shown[..., ::-1])
+    write_view_places(root / "why" / "views.csv", {CoreName.parse(core): views})
+
+
+def test_what_speaks_for_a_higher_score_is_orange_and_what_speaks_against_it_blue() -> None:
+    grey = np.full((60, 60, 3), 200, np.uint8)
+    evidence = np.zeros((60, 60), np.float32)
+    evidence[:20], evidence[40:] = 6.0, -6.0
+    shown = why_picture(grey, evidence, [], 1.0).astype(int)
+    assert shown[5, 30, 0] > shown[5, 30, 2] + 60
+    assert shown[55, 30, 2] > shown[55, 30, 0] + 60
+    assert np.ptp(shown[30, 30]) == 0

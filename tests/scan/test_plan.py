@@ -1,13 +1,14 @@
 import math
 from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from blurryscope.scan.estimate import estimate, throughput
+from blurryscope.scan.estimate import BUILDS, estimate, throughput
 from blurryscope.scan.focus import fit_focus_plane
 from blurryscope.scan.plan import Area, FieldOfView, Motion, Phase, ScanPlan
 
@@ -170,3 +171,31 @@ def test_no_build_but_the_strongest_reduction_reaches_the_papers_speed() -> None
 def test_a_field_that_cannot_be_is_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):
         replace(MEASURED, **wrong)  # type: ignore[arg-type]
+
+
+AREAS_MM = ((45, 25), (40, 20), (21, 17))
+
+
+def throughput_table() -> str:
+    """Minutes and mm²/s of every build on a whole slide, a smaller one, and the paper's array."""
+    heads = " | ".join(f"{height} x {width} mm" for width, height in AREAS_MM)
+    rows = [
+        f"| lens | µm per pixel | pitch µm | {heads} |",
+        "|---|---|---|" + "---|" * len(AREAS_MM),
+    ]
+    for build in BUILDS:
+        cells, pitches_um = [], []
+        for width_mm, height_mm in AREAS_MM:
+            area = Area(left_um=0, top_um=0, width_um=1000 * width_mm, height_um=1000 * height_mm)
+            plan = ScanPlan(area=area, field=build.field_of_view())
+            told = estimate(plan)
+            cells.append(f"{told.duration_s / 60:.1f} min, {told.mm2_per_s:.2f} mm²/s")
+            pitches_um.append(plan.lane_pitch_um)
+        pitch = f"{min(pitches_um):.0f}–{max(pitches_um):.0f}"
+        rows.append(f"| {build.label} | {build.pixel_size_um:g} | {pitch} | {' | '.join(cells)} |")
+    return "\n".join(rows)
+
+
+def test_the_table_in_the_reference_is_what_the_planner_says() -> None:
+    page = Path(__file__).parents[2] / "docs" / "reference" / "plan.md"
+    assert throughput_table() in page.read_text(encoding="utf-8")

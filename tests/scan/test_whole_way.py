@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from blurryscope.artifacts.frame_places import read_frame_places
+from blurryscope.basics.errors import BlurryScopeError, InputError
 from blurryscope.cli import app
 from blurryscope.scan.calibration import read_calibration
 from blurryscope.scan.journal import read_journal
@@ -25,26 +26,29 @@ margin_um = 800
 seed = 3
 """
 PLAN = """
-repeats = 1
-
 [[slides]]
 name = "TOY"
-area = { left_um = 8000, top_um = 4000, width_um = 3400, height_um = 2500 }
+repeats = 2
+only_tissue = true
+area = { left_um = 7400, top_um = 4000, width_um = 5200, height_um = 2500 }
+
+[[slides]]
+name = "EMPTY"
+repeats = 1
+only_tissue = true
+area = { left_um = 14000, top_um = 4000, width_um = 1500, height_um = 1000 }
 """
+SLIDE_UM = (8000.0, 11400.0)
+"""Where the simulated slide begins and ends along the lanes."""
 
 
-def scan(folder: Path, *more: str) -> str:
+def scan(folder: Path) -> None:
+    """Scan both slides; the second has nothing on it, which is said at the end."""
     (folder / "rig.toml").write_text(RIG)
     (folder / "plan.toml").write_text(PLAN)
-    return command(
-        folder, "scan", "--rig", str(folder / "rig.toml"), "--out", str(folder / "out"), *more
-    )
-
-
-def command(folder: Path, verb: str, *more: str) -> str:
-    words = [verb, *more, "--quiet", "--plan", str(folder / "plan.toml")]
-    app(words, standalone_mode=False)
-    return " ".join(words)
+    words = ["--rig", str(folder / "rig.toml"), "--plan", str(folder / "plan.toml"), "--quiet"]
+    with pytest.raises(BlurryScopeError, match=r"1 of 2 slides .* EMPTY: .* no tissue"):
+        app(["scan", *words, "--out", str(folder / "out")], standalone_mode=False)
 
 
 @pytest.fixture(scope="module")
@@ -54,11 +58,29 @@ def scanned(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_one_command_calibrates_scans_stitches_and_reports(scanned: Path) -> None:
-    assert "Research use only" in (scanned / "out" / "report.html").read_text(encoding="utf-8")
-    with (scanned / "out" / "cores.csv").open(encoding="utf-8") as file:
+@pytest.fixture(scope="module")
+def toy(scanned: Path) -> Path:
+    """The folder of the slide that has cores."""
+    return scanned / "out" / "TOY"
+
+
+@pytest.mark.parametrize("repeat", ["repeat-1", "repeat-2"])
+def test_one_command_calibrates_scans_stitches_and_names(toy: Path, repeat: str) -> None:
+    with (toy / repeat / "cores.csv").open(encoding="utf-8") as file:
         found = [row["core"] for row in csv.DictReader(file) if row["status"] == "ok"]
     assert found == ["A1", "A2", "A3", "B1", "B2", "B3"]
+
+
+def test_the_report_is_there_though_another_slide_of_the_plan_has_none(toy: Path) -> None:
+    assert "Research use only" in (toy / "report.html").read_text(encoding="utf-8")
+    assert not (toy.with_name("EMPTY") / "report.html").exists()
+
+
+def test_only_the_part_with_tissue_is_scanned(toy: Path) -> None:
+    area = json.loads((toy / "films" / "tissue.json").read_text(encoding="utf-8"))
+    right_um = area["left_um"] + area["width_um"]
+    assert SLIDE_UM[0] - 600 < area["left_um"] < SLIDE_UM[0] + 500
+    assert SLIDE_UM[1] - 500 < right_um < SLIDE_UM[1] + 600
 
 
 def test_the_calibration_of_that_command_is_right(scanned: Path) -> None:
@@ -69,12 +91,12 @@ def test_the_calibration_of_that_command_is_right(scanned: Path) -> None:
     assert record.backlash.backlash_um == pytest.approx(14, abs=2)
 
 
-def test_the_mosaic_was_stitched_while_the_slide_was_scanned(scanned: Path) -> None:
-    told = json.loads((scanned / "out" / "stitch.json").read_text(encoding="utf-8"))
-    journal = read_journal(scanned / "out" / "films" / "repeat-1" / "journal.jsonl")
+def test_the_mosaic_was_stitched_while_the_slide_was_scanned(toy: Path) -> None:
+    told = json.loads((toy / "repeat-1" / "stitch.json").read_text(encoding="utf-8"))
+    journal = read_journal(toy / "films" / "repeat-1" / "journal.jsonl")
     lanes = [entry for entry in journal if entry.event == "lane ends"]
     assert told["lane_count"] == len(lanes)
-    places = read_frame_places(scanned / "out" / "frames.csv")
+    places = read_frame_places(toy / "repeat-1" / "frames.csv")
     assert {place.lane for place in places} >= set(range(len(lanes)))
 
 
@@ -82,11 +104,44 @@ def test_the_same_command_again_scans_nothing_twice(
     scanned: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = shutil.copytree(scanned, tmp_path / "again")
-    film = folder / "out" / "films" / "repeat-1" / "scan.mkv"
-    before = film.stat().st_mtime_ns
+    slide = folder / "out" / "TOY"
+    made = [slide / "films" / "repeat-2" / "scan.mkv", slide / "repeat-1" / "stitch.json"]
+    before = [path.stat().st_mtime_ns for path in made]
     scan(folder)
-    assert film.stat().st_mtime_ns == before
+    assert [path.stat().st_mtime_ns for path in made] == before
     assert "report.html" in capsys.readouterr().out
+
+
+def test_a_scanned_film_is_not_stitched_again_by_the_command_for_films(
+    scanned: Path, tmp_path: Path
+) -> None:
+    slide = shutil.copytree(scanned / "out" / "TOY", tmp_path / "TOY")
+    stitched = (slide / "repeat-1" / "stitch.json").stat().st_mtime_ns
+    films = [str(slide / "films" / f"repeat-{number}" / "scan.mkv") for number in (1, 2)]
+    app(["run", *films, "--out", str(slide), "--quiet"], standalone_mode=False)
+    assert (slide / "repeat-1" / "stitch.json").stat().st_mtime_ns == stitched
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ('map = "none.csv"', "none.csv"),
+        ('layout = "none.toml"', "none.toml"),
+        ("only_tissue = true", "GB free"),
+    ],
+)
+def test_what_would_fail_after_the_scan_is_told_before_anything_moves(
+    scanned: Path, tmp_path: Path, line: str, told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if told == "GB free":
+        usage = shutil.disk_usage(tmp_path)._replace(free=1_000_000)
+        monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
+    plan = tmp_path / "plan.toml"
+    plan.write_text(PLAN.replace("only_tissue = true", line, 1))
+    words = ["--rig", str(scanned / "rig.toml"), "--plan", str(plan), "--quiet"]
+    with pytest.raises(InputError, match=told):
+        app(["scan", *words, "--out", str(tmp_path / "out")], standalone_mode=False)
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_plan_is_shown_with_what_was_measured(

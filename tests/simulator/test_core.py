@@ -7,8 +7,11 @@ from blurryscope.basics.her2 import Score
 from blurryscope.simulator.appearance import (
     Appearance,
     Architecture,
+    MembranePattern,
+    guideline_score,
     random_appearance,
     random_pattern,
+    read_by_eye,
 )
 from blurryscope.simulator.core import DrawnCore, draw_core
 
@@ -94,3 +97,35 @@ def test_a_core_without_size_is_refused() -> None:
             rng=np.random.default_rng(0),
             appearance=Appearance(),
         )
+
+
+def test_readers_differ_near_the_bounds_and_nowhere_else() -> None:
+    rng = np.random.default_rng(2)
+    clear = MembranePattern(intense_complete=0.5, moderate_complete=0.3, faint_incomplete=0.1)
+    close = MembranePattern(intense_complete=0.0, moderate_complete=0.105, faint_incomplete=0.5)
+    assert {read_by_eye(clear, rng) for _ in range(200)} == {Score.THREE}
+    assert {read_by_eye(close, rng) for _ in range(200)} == {Score.ONE, Score.TWO}
+
+
+def test_a_reader_without_error_follows_the_guideline() -> None:
+    rng = np.random.default_rng(4)
+    for score in Score:
+        for _ in range(100):
+            assert guideline_score(random_pattern(score, rng)) is score
+
+
+def test_dead_tumour_and_normal_glands_carry_no_stained_membranes() -> None:
+    plain = Appearance(tear_fraction=0.0)
+    area = _draw(Score.THREE, 6, plain).positive_membranes.sum()
+    dead = _draw(Score.THREE, 6, dataclasses.replace(plain, necrosis_fraction=0.5))
+    benign = _draw(Score.THREE, 6, dataclasses.replace(plain, benign_fraction=0.5))
+    assert 0.3 * area < dead.positive_membranes.sum() < 0.75 * area
+    assert 0.2 * area < benign.positive_membranes.sum() < 0.75 * area
+
+
+def test_a_brown_rim_and_brown_cytoplasm_add_dab_without_membranes() -> None:
+    plain = Appearance(tear_fraction=0.0)
+    core = _draw(Score.ZERO, 7, plain)
+    browned = _draw(Score.ZERO, 7, dataclasses.replace(plain, brown_edge=0.2, brown_cytoplasm=0.05))
+    assert browned.dab.sum() > 1.5 * core.dab.sum()
+    np.testing.assert_array_equal(browned.positive_membranes, core.positive_membranes)

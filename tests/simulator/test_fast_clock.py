@@ -13,7 +13,7 @@ def test_an_hour_passes_in_less_than_a_second() -> None:
         began_s = time.monotonic()
         as_clock.sleep(3600.0)
         assert time.monotonic() - began_s < 5.0
-        assert 3600.0 <= clock.monotonic_s() < 3700.0
+        assert clock.monotonic_s() >= 3600.0
 
 
 def test_nobody_wakes_late() -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from blurryscope.simulator.checked_lines import checksum
 from blurryscope.simulator.grbl_controller import GrblController
-from blurryscope.simulator.machine import MachineSettings
+from blurryscope.simulator.machine_parts import MachineSettings
 
 SMALL = MachineSettings(
     travel_um=(12_000.0, 6_000.0, 2_000.0),

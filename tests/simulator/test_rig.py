@@ -11,7 +11,7 @@ import pytest
 from blurryscope.devices.contracts import CameraSettings, StagePoint
 from blurryscope.devices.errors import CameraFrozenError, DeviceGoneError, SettingsRefusedError
 from blurryscope.simulator.fast_clock import FastClock
-from blurryscope.simulator.machine import MachineSettings
+from blurryscope.simulator.machine_parts import MachineSettings
 from blurryscope.simulator.presets import PLAIN
 from blurryscope.simulator.rig import RigSettings, SimulatedRig
 from blurryscope.simulator.slide import SlideDesign
@@ -30,7 +30,9 @@ CORE = StagePoint(x_um=CORNER_UM[0] + 700.0, y_um=CORNER_UM[1] + 700.0, z_um=-50
 @pytest.fixture
 def rig() -> Iterator[SimulatedRig]:
     small = replace(PLAIN, camera=replace(PLAIN.camera, rows=120, columns=160))
-    settings = RigSettings(scan=small, machine=MACHINE, slide_corner_um=CORNER_UM, has_lamp=True)
+    settings = RigSettings(
+        scan=small, machine=MACHINE, slide_corner_um=CORNER_UM, lamp_fraction=0.0
+    )
     with FastClock(150) as clock, SimulatedRig(DESIGN, clock, settings) as rig:
         yield rig
 

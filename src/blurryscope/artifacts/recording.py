@@ -20,6 +20,8 @@ class Recording:
     exposure_s: float | None = None
     frame_rate_hz: float | None = None
     lane_pitch_um: float | None = None
+    rest_s: float | None = None
+    """How long the stage stands between the end of a lane and the next: rests, step and talk."""
     is_mirrored: bool | None = None
     """Whether the camera sees the slide in a mirror."""
     rig: str | None = None
@@ -36,6 +38,7 @@ class _OnDisk(pydantic.BaseModel):
     exposure_s: float | None = pydantic.Field(default=None, gt=0)
     frame_rate_hz: float | None = pydantic.Field(default=None, gt=0)
     lane_pitch_um: float | None = pydantic.Field(default=None, gt=0)
+    rest_s: float | None = pydantic.Field(default=None, gt=0)
     is_mirrored: bool | None = None
     rig: str | None = None
     versions: dict[str, str] = pydantic.Field(default_factory=dict)

@@ -11,8 +11,13 @@ from blurryscope.artifacts.samples import Sample
 from blurryscope.artifacts.split import Part
 from blurryscope.basics.image import Rgb
 
+VIEW_PX = 512
+"""Side of a full view."""
 REDUCTION = 4
 """Pixels of a view per pixel that our network sees, along each side."""
+
+STACK_CROPS = 4
+"""Views of a stack beside the overview."""
 
 
 class LabelledStacks(Protocol):
@@ -23,6 +28,16 @@ class LabelledStacks(Protocol):
         """What each is; all have a score."""
         ...
 
+    @property
+    def largest_view_px(self) -> int:
+        """The largest views that stacks can have."""
+        ...
+
+    @property
+    def kept_views(self) -> NDArray[np.uint8] | None:
+        """Where views were made once: (sample, view, row, col, rgb), the overview last."""
+        ...
+
     def part(self, part: Part) -> Sequence[int]:
         """Numbers of the samples of a part."""
         ...
@@ -30,6 +45,14 @@ class LabelledStacks(Protocol):
     def stack(self, index: int, view_px: int, rng: np.random.Generator | None = None) -> Rgb:
         """(view, row, col, rgb) uint8, views of `view_px`; crops are drawn afresh by `rng`."""
         ...
+
+
+def drawn_views(view_count: int, rng: np.random.Generator | None) -> list[int]:
+    """Which of the kept views make a stack: the crops that cores are scored by, or drawn ones."""
+    overview = view_count - 1
+    if rng is None:
+        return [*range(STACK_CROPS), overview]
+    return [*(int(place) for place in rng.permutation(overview)[:STACK_CROPS]), overview]
 
 
 def scores_of(data: LabelledStacks, indices: Sequence[int]) -> NDArray[np.int64]:
@@ -50,6 +73,8 @@ def fixed_stacks(data: LabelledStacks, indices: Sequence[int], view_px: int) -> 
 
 def reduced_views(stacks: Rgb, reduction: int = REDUCTION) -> NDArray[np.uint8]:
     """Average stacks, (stack, view, row, col, rgb) uint8, over `reduction` x `reduction` pixels."""
+    if reduction == 1:
+        return stacks
     count, views, rows, columns, _ = stacks.shape
     small = (columns // reduction, rows // reduction)
     flat = stacks.reshape(count * views, rows, columns, 3)

@@ -5,7 +5,8 @@ generator, so that it does not depend on which stacks are beside it.
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Generator, Tensor
@@ -14,6 +15,9 @@ from torch.nn import functional
 _WHITE = 255.0
 _GAIN = (0.75, 1.25)
 """Of the optical density: stain, section and exposure differ by more than the drawn sets show."""
+_WIDE_GAIN = (0.6, 1.3)
+_HUE = 0.04
+"""Standard deviation of how the channels' densities leak into each other."""
 _CAST = 0.025
 _LEAST_VIEWS = 3
 _TURNS_DEG = (0.0, 90.0, 180.0, 270.0)
@@ -39,11 +43,57 @@ def keeping_the_blur(stack: Tensor, generator: Generator) -> Tensor:
 
 def colour_and_flips(stack: Tensor, generator: Generator) -> Tensor:
     """Flips of each view; one change of density and of white balance for the core."""
+    return apply_change(stack[None], [drawn_colour(len(stack), generator)])[0]
+
+
+def stain_and_flips(stack: Tensor, generator: Generator) -> Tensor:
+    """The same, wider, with the hues of stain and camera shifted and a little glare."""
+    return apply_change(stack[None], [drawn_stain(len(stack), generator)])[0]
+
+
+class ColourChange(NamedTuple):
+    """How a stack's colours and views are changed, all tensors."""
+
+    flips: Tensor
+    """(view, 2) bool: from left to right, and upside down."""
+    mixing: Tensor
+    """(rgb, rgb): the new optical densities from the old ones."""
+    white: Tensor
+    """(rgb,): what glass becomes, as a factor."""
+
+
+def drawn_colour(view_count: int, generator: Generator) -> ColourChange:
+    """For `colour_and_flips`."""
     low, high = _GAIN
     gain = low + (high - low) * torch.rand((), generator=generator)
-    cast = 1 + _CAST * torch.randn(3, 1, 1, generator=generator)
-    flipped = keeping_the_blur(stack, generator)
-    return (_WHITE * cast * (flipped.clamp_min(1.0) / _WHITE) ** gain).clamp(0.0, _WHITE)
+    white = 1 + _CAST * torch.randn(3, generator=generator)
+    return ColourChange(_drawn_flips(view_count, generator), gain * torch.eye(3), white)
+
+
+def drawn_stain(view_count: int, generator: Generator) -> ColourChange:
+    """For `stain_and_flips`."""
+    low, high = _WIDE_GAIN
+    gain = low + (high - low) * torch.rand((), generator=generator)
+    mixing = torch.eye(3) + _HUE * torch.randn(3, 3, generator=generator)
+    white = 1 + _CAST * torch.randn(3, generator=generator)
+    return ColourChange(_drawn_flips(view_count, generator), gain * mixing, white)
+
+
+def apply_change(stacks: Tensor, changes: Sequence[ColourChange]) -> Tensor:
+    """Change stacks, (stack, view, rgb, row, col) in 0..255, each in its own way."""
+    device = stacks.device
+    flips = torch.stack([change.flips for change in changes]).to(device)[:, :, :, None, None, None]
+    for place, axis in enumerate((-1, -2)):
+        stacks = torch.where(flips[:, :, place], stacks.flip(axis), stacks)
+    mixing = torch.stack([change.mixing for change in changes]).to(device)
+    white = torch.stack([change.white for change in changes]).to(device)
+    density = (stacks.clamp_min(1.0) / _WHITE).log()
+    mixed = torch.einsum("bij,bvjyx->bviyx", mixing, density)
+    return (_WHITE * white[:, None, :, None, None] * mixed.exp()).clamp(0.0, _WHITE)
+
+
+def _drawn_flips(view_count: int, generator: Generator) -> Tensor:
+    return torch.rand(view_count, 2, generator=generator) < 0.5
 
 
 def unchanged(stack: Tensor, generator: Generator) -> Tensor:  # noqa: ARG001 - one of several
@@ -56,8 +106,15 @@ AUGMENTATIONS: Mapping[str, Callable[[Tensor, Generator], Tensor]] = {
     "paper-2": paper_two_class,
     "keeping-blur": keeping_the_blur,
     "colour": colour_and_flips,
+    "stain": stain_and_flips,
     "none": unchanged,
 }
+
+CHANGES: Mapping[str, Callable[[int, Generator], ColourChange]] = {
+    "colour": drawn_colour,
+    "stain": drawn_stain,
+}
+"""Those that can be applied to many stacks at once."""
 
 
 def some_views(stacks: Tensor, generator: Generator) -> Tensor:

@@ -5,7 +5,7 @@ processes see between them what one would.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -16,8 +16,9 @@ from torch import Generator, Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from blurryscope.artifacts.split import Part
-from blurryscope.artifacts.training_set import LabelledStacks, scores_of
-from blurryscope.classify.augment import AUGMENTATIONS
+from blurryscope.artifacts.training_set import LabelledStacks, drawn_views, scores_of
+from blurryscope.classify.augment import AUGMENTATIONS, CHANGES, apply_change
+from blurryscope.classify.kept_views import KeptViews
 from blurryscope.classify.learners import as_views
 from blurryscope.classify.training_config import DataConfig
 
@@ -67,9 +68,37 @@ class Lessons(Dataset[tuple[Tensor, int, float]]):
         draws_crops = self._config.crops == "drawn"
         stack = self._data.stack(index, self._view_px, rng if draws_crops else None)
         changed = AUGMENTATIONS[self._config.augmentation](as_views(stack), _generator(rng))
-        of_class = int(self._classes[index])
-        weight = self._weights[of_class] if self._config.balance == "loss" else 1.0
-        return changed, of_class, float(weight)
+        return changed, int(self._classes[index]), self._weight(index)
+
+    def put_together(self, keys: Sequence[tuple[int, int, int]], kept: KeptViews) -> Batch:
+        """What `__getitem__` gives for each of the keys, made at once from a packed set."""
+        picks, changes = [], []
+        array = self._data.kept_views
+        if array is None:
+            raise ValueError("keys can be put together from a packed set only")
+        draw = CHANGES[self._config.augmentation]
+        for epoch, place, _ in keys:
+            rng = _rng(self._seed, _STACK, epoch, place)
+            picks.append(
+                drawn_views(array.shape[1], rng if self._config.crops == "drawn" else None)
+            )
+            changes.append(draw(len(picks[-1]), _generator(rng)))
+        indices = [index for _, _, index in keys]
+        return Batch(
+            apply_change(kept.stacks(indices, picks), changes),
+            torch.tensor([int(self._classes[index]) for index in indices]),
+            torch.tensor([self._weight(index) for index in indices]),
+        )
+
+    @property
+    def can_be_put_together(self) -> bool:
+        """Whether batches can be made at once."""
+        return self._data.kept_views is not None and self._config.augmentation in CHANGES
+
+    def _weight(self, index: int) -> float:
+        if self._config.balance != "loss":
+            return 1.0
+        return float(self._weights[int(self._classes[index])])
 
     def order(self, epoch: int) -> list[int]:
         """The samples of an epoch, drawn anew each time."""
@@ -106,10 +135,25 @@ class EpochBatches(Sampler[list[tuple[int, int, int]]]):
         return len(self._lessons.order(self.epoch)) // self._batch
 
 
-def loader_of(lessons: Lessons, batches: EpochBatches, processes: int) -> DataLoader[Batch]:
-    """Load batches, in further processes if any."""
+class BatchesOfKept:
+    """Batches from a packed set, put together where they are learnt from."""
+
+    def __init__(self, lessons: Lessons, batches: EpochBatches, kept: KeptViews) -> None:
+        self._lessons, self._batches, self._kept = lessons, batches, kept
+
+    def __iter__(self) -> Iterator[Batch]:
+        for keys in self._batches:
+            yield self._lessons.put_together(keys, self._kept)
+
+
+def loader_of(
+    lessons: Lessons, batches: EpochBatches, processes: int, kept: KeptViews | None = None
+) -> Iterable[Batch]:
+    """Load batches: from `kept` views if there are any, else in further processes if any."""
+    if kept is not None and lessons.can_be_put_together:
+        return BatchesOfKept(lessons, batches, kept)
     return DataLoader(
-        lessons,  # type: ignore[arg-type] # what comes out is collated
+        lessons,
         batch_sampler=batches,  # keys need not be numbers
         collate_fn=_collated,
         num_workers=processes,

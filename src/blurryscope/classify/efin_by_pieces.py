@@ -60,7 +60,7 @@ class _Block(NamedTuple):
 def _block(network: "EFIN", index: int) -> _Block:
     modules = (network.conv_list, network.SConv2d_list, network.w_list)
     mix, spectral, beside = (module[index] for module in modules)
-    return _Block(mix, spectral, beside, network.prelu_list[index].weight)  # type: ignore[arg-type]
+    return _Block(mix, spectral, beside, network.prelu_list[index].weight)  # type: ignore[arg-type] # nn.Module gives Tensor | Module
 
 
 def _apply_block(block: _Block, features: Tensor, scratch: Tensor, size: tuple[int, int]) -> None:
@@ -126,7 +126,7 @@ def _run_generator(unet: "FilterGenerator", magnitude: Tensor) -> Tensor:
 
 def _run_down(layers: nn.Sequential, features: Tensor) -> Tensor:
     pooled: Tensor = layers[0](features)
-    return _run_twice(layers[1].double_conv, pooled)  # type: ignore[arg-type]
+    return _run_twice(layers[1].double_conv, pooled)  # type: ignore[arg-type] # nn.Module gives Tensor | Module
 
 
 def _run_twice(layers: nn.Sequential, features: Tensor) -> Tensor:
@@ -134,8 +134,8 @@ def _run_twice(layers: nn.Sequential, features: Tensor) -> Tensor:
         convolution, norm, prelu = (layers[start + step] for step in range(3))
         convolved = convolution(features)
         # For a single picture this is instance normalisation, but leaves channels innermost.
-        normed = functional.batch_norm(convolved, None, None, training=True, eps=norm.eps)  # type: ignore[arg-type]
-        features = functional.leaky_relu_(normed, float(prelu.weight))  # type: ignore[arg-type]
+        normed = functional.batch_norm(convolved, None, None, training=True, eps=norm.eps)  # type: ignore[arg-type] # nn.Module gives Tensor | Module
+        features = functional.leaky_relu_(normed, float(prelu.weight))  # type: ignore[arg-type] # nn.Module gives Tensor | Module
     return features
 
 

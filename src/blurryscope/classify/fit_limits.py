@@ -19,7 +19,8 @@ from blurryscope.classify.gate import objection, stack_quality
 from blurryscope.classify.limits import Limits
 from blurryscope.classify.predict import Classifier
 
-_VIEW_PX = 512
+_FAMILIAR_STACKS = 1_000
+"""Training stacks that familiarity is fitted to, about; many times the number of features."""
 _FEWEST_CORES = 40
 """Of calibration cores: ten of a class are the fewest for sets that hold it in 90 %."""
 
@@ -66,7 +67,9 @@ def fitted_limits(
     """
     if classifier.limits is not None:
         raise ValueError("classifier must be loaded without limits")
-    train = _answered(classifier, data, data.part(Part.TRAIN), progress)
+    learnt = data.part(Part.TRAIN)
+    some = learnt[:: max(1, len(learnt) // _FAMILIAR_STACKS)]
+    train = _answered(classifier, data, some, progress)
     calibration = _answered(classifier, data, data.part(Part.CALIBRATE), progress)
     return limits_from(train, calibration, settings or LimitSettings(), fitted_on or {})
 
@@ -108,10 +111,10 @@ def limits_from(
 def _answered(
     classifier: Classifier, data: LabelledStacks, indices: Sequence[int], progress: Progress
 ) -> AnsweredStacks:
-    """As in use: full stacks, and none that the gate refuses."""
+    """As in use: the largest views there are, and none that the gate refuses."""
     rows, features, scores, owners = [], [], [], []
     for number, index in enumerate(indices, start=1):
-        stack = data.stack(index, _VIEW_PX)
+        stack = data.stack(index, data.largest_view_px)
         sample = data.samples[index]
         progress("look at the data set", number / len(indices))
         if sample.score is None or objection(stack_quality(stack)) is not None:

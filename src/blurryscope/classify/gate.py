@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 from blurryscope.artifacts.training_set import reduced_views
 from blurryscope.basics.image import Rgb
 
+_MEASURED_PX = 128
+"""Side of a view as it is measured: 2.9 µm a pixel."""
 _MOST_BLANK = 0.6
 """A core's disc fills about half of its picture; the rest may rightly be blank."""
 _LEAST_OVERVIEW_TISSUE = 0.04
@@ -39,8 +41,8 @@ class StackQuality:
 
 
 def stack_quality(stack: Rgb) -> StackQuality:
-    """Measure one stack, (view, row, col, rgb) uint8, the overview last."""
-    small = reduced_views(stack[None])[0]
+    """Measure a stack, (view, row, col, rgb) uint8, the overview last; full or reduced."""
+    small = reduced_views(stack[None], max(stack.shape[1] // _MEASURED_PX, 1))[0]
     grey = small.min(axis=-1).astype(np.float32)
     glass = max(float(np.percentile(grey, _GLASS_QUANTILE)), _DARKEST_GLASS)
     smooth = np.stack([cv2.blur(view, (5, 5)) for view in grey])

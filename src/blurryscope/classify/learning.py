@@ -68,6 +68,7 @@ def model_settings(config: TrainingConfig) -> ModelSettings:
         classes=config.network.classes,
         size_px=config.network.view_px if config.network.kind == "efin" else 512,
         variant=config.network.variant,
+        core_variant=config.network.core_variant,
         trained_on={"config": config_fingerprint(config)[:16], "seed": config.run.seed},
     )
 

@@ -14,7 +14,7 @@ from blurryscope.artifacts.provenance import sha256_of_file
 from blurryscope.artifacts.whole import whole_file
 from blurryscope.basics.errors import InputError, MissingInputError
 from blurryscope.classify.efin import EFIN, PAPER, Variant
-from blurryscope.classify.networks import CoreNet
+from blurryscope.classify.networks import CORENET_1, CoreNet, CoreVariant
 
 SHIPPED = "corenet-1"
 """The network that comes with the package."""
@@ -36,6 +36,8 @@ class ModelSettings(BaseModel):
     """Side of a view as `efin` sees it; larger ones are reduced."""
     variant: Variant = PAPER
     """Departures of an `efin` from the paper."""
+    core_variant: CoreVariant = CORENET_1
+    """What a `corenet` is made of."""
     bgr: bool = False
     """Whether the network wants blue first, as the authors' do."""
     temperature: float = Field(default=1.0, gt=0)
@@ -44,6 +46,11 @@ class ModelSettings(BaseModel):
     """Confidence below which a score is withheld; fixed on calibration cores."""
     trained_on: dict[str, str | int | float] = {}
     """How to get these weights again."""
+
+    @property
+    def view_px(self) -> int:
+        """Side of a view as the network sees it."""
+        return self.core_variant.view_px if self.network == "corenet" else self.size_px
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,7 +130,7 @@ def _read_file(path: Path) -> tuple[dict[str, Tensor], ModelSettings]:
 def empty_network(settings: ModelSettings) -> nn.Module | None:
     """A network with random weights; None where its kind is not known."""
     if settings.network == "corenet":
-        return CoreNet(settings.width)
+        return CoreNet(settings.width, variant=settings.core_variant)
     if settings.network == "efin":
         return EFIN(
             settings.classes,

@@ -5,7 +5,8 @@ network looks at pictures reduced fourfold (2.9 µm a pixel) and spends its effo
 where colour lies, and on how much of it there is.
 """
 
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +20,28 @@ _DARKEST_GLASS = 150.0
 """Where no glass shows at all, nothing darker than this is taken for it."""
 _PLANES = 6
 _LATENT_EPSILON = 1e-6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CoreVariant:
+    """What the network is made of; the defaults are `corenet-1`."""
+
+    view_px: Literal[128, 256] = 128
+    """Side of a view as it sees it."""
+    sees: Literal["stains", "colours"] = "stains"
+    """Amounts of stain against the glass of the same core, or red, green and blue as they come."""
+    encoder: Literal["convolutional", "fourier", "both"] = "convolutional"
+    """Of each view: 3 x 3 convolutions, a filter in the frequency domain for each channel as in
+    GFNet (Rao et al. 2021), or one after the other."""
+    census: bool = True
+    """Whether a learnt histogram of colours stands beside the encoder."""
+
+    def __post_init__(self) -> None:
+        if self.view_px not in (128, 256):
+            raise ValueError(f"view_px must be 128 or 256, got {self.view_px}")
+
+
+CORENET_1 = CoreVariant()
 
 
 class CoreOutput(NamedTuple):
@@ -38,21 +61,39 @@ class CoreNet(nn.Module):
     Takes reduced views, (core, view, rgb, row, col) float32 in 0..255.
     """
 
-    def __init__(self, width: int = 32, dropout: float = 0.2) -> None:
+    def __init__(
+        self, width: int = 32, dropout: float = 0.2, variant: CoreVariant = CORENET_1
+    ) -> None:
         super().__init__()
-        self.planes = StainPlanes()
-        self.encoder = ViewEncoder(width)
-        self.colour = ColourCensus()
-        size = self.encoder.out_features + self.colour.out_features
+        self.variant = variant
+        self.planes: nn.Module = StainPlanes() if variant.sees == "stains" else ColourPlanes()
+        self.encoder = ViewEncoder(width, variant)
+        self.colour = ColourCensus(_plane_count(variant)) if variant.census else None
+        size = self.encoder.out_features
+        size += self.colour.out_features if self.colour is not None else 0
         self.pool = GatedAttention(size, 64)
         self.head = OrdinalHead(size, 64, dropout)
 
     def forward(self, views: Tensor) -> CoreOutput:
         cores, count = views.shape[:2]
         planes = self.planes(views)
-        features = torch.cat([self.encoder(planes), self.colour(planes)], dim=1)
+        features = self.encoder(planes)
+        if self.colour is not None:
+            features = torch.cat([features, self.colour(planes)], dim=1)
         pooled, attention = self.pool(features.reshape(cores, count, -1))
         return CoreOutput(self.head(pooled), attention, pooled)
+
+
+def _plane_count(variant: CoreVariant) -> int:
+    return _PLANES if variant.sees == "stains" else 3
+
+
+class ColourPlanes(nn.Module):
+    """Red, green and blue as they come, about -1 to 1."""
+
+    def forward(self, views: Tensor) -> Tensor:
+        """(core, view, rgb, row, col) in 0..255 to (core * view, plane, row, col)."""
+        return views.flatten(0, 1) / 127.5 - 1.0
 
 
 class StainPlanes(nn.Module):
@@ -96,22 +137,60 @@ class StainPlanes(nn.Module):
 
 
 class ViewEncoder(nn.Module):
-    """A compact convolutional network, the same for each view; means and maxima of its maps."""
+    """A compact network, the same for each view; means and maxima of its maps."""
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, variant: CoreVariant = CORENET_1) -> None:
         super().__init__()
         widths = (width, 2 * width, 3 * width)
-        layers: list[nn.Module] = [_normed(nn.Conv2d(_PLANES, width, 4, stride=4, bias=False))]
+        planes, size_px = _plane_count(variant), variant.view_px // 4
+        layers: list[nn.Module] = [_normed(nn.Conv2d(planes, width, 4, stride=4, bias=False))]
         for narrow, wide in zip((width, *widths), widths, strict=False):
             if wide != narrow:
                 layers.append(_normed(nn.Conv2d(narrow, wide, 2, stride=2, bias=False)))
-            layers.append(_ResidualBlock(wide))
+                size_px //= 2
+            layers += _blocks(wide, size_px, variant)
         self.layers = nn.Sequential(*layers)
         self.out_features = 2 * widths[-1]
 
     def forward(self, planes: Tensor) -> Tensor:
         maps = self.layers(planes)
         return torch.cat([maps.mean(dim=(2, 3)), maps.amax(dim=(2, 3))], dim=1)
+
+
+def _blocks(channels: int, size_px: int, variant: CoreVariant) -> list[nn.Module]:
+    if variant.encoder == "convolutional":
+        return [_ResidualBlock(channels)]
+    if variant.encoder == "fourier":
+        return [FourierBlock(channels, size_px), FourierBlock(channels, size_px)]
+    return [FourierBlock(channels, size_px), _ResidualBlock(channels)]
+
+
+class FourierBlock(nn.Module):
+    """A global filter for each channel by itself, then a mixing of channels; both added."""
+
+    def __init__(self, channels: int, size_px: int) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm2d(channels)
+        filters = 0.02 * torch.randn(channels, size_px, size_px // 2 + 1, 2)
+        self.filters = nn.Parameter(filters)
+        """Real and imaginary part of each frequency's factor, last axis; row and column order of
+        an unshifted real transform."""
+        self.mix = nn.Sequential(
+            nn.BatchNorm2d(channels),
+            nn.Conv2d(channels, 2 * channels, 1),
+            nn.GELU(),
+            nn.Conv2d(2 * channels, channels, 1),
+        )
+
+    def forward(self, maps: Tensor) -> Tensor:
+        # Not under autocast: there is no half-precision transform of complex numbers.
+        with torch.autocast(maps.device.type, enabled=False):
+            spectrum = torch.fft.rfft2(self.norm(maps.float()), norm="ortho")
+            spectrum = spectrum * torch.view_as_complex(self.filters)
+            filtered = torch.fft.irfft2(spectrum, s=maps.shape[-2:], norm="ortho")
+        maps = maps + filtered
+        mixed: Tensor = maps + self.mix(maps)
+        return mixed
 
 
 class _ResidualBlock(nn.Module):
@@ -140,10 +219,10 @@ def _normed(convolution: nn.Conv2d) -> nn.Sequential:
 class ColourCensus(nn.Module):
     """Which colours there are and how much of each: a learnt histogram, blind to shape."""
 
-    def __init__(self, bins: int = 32) -> None:
+    def __init__(self, planes: int = _PLANES, bins: int = 32) -> None:
         super().__init__()
         self.bins = nn.Sequential(
-            nn.Conv2d(_PLANES, 48, 1), nn.GELU(), nn.Conv2d(48, bins, 1), nn.Sigmoid()
+            nn.Conv2d(planes, 48, 1), nn.GELU(), nn.Conv2d(48, bins, 1), nn.Sigmoid()
         )
         self.out_features = bins
 

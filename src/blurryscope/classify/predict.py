@@ -1,6 +1,6 @@
 """From stacks to probabilities, and from probabilities to a score or a reason why there is none."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -14,16 +14,20 @@ from torch import Tensor, nn
 from blurryscope.artifacts.decision_rule import DecisionRule
 from blurryscope.artifacts.predictions import Decision, Prediction, Probabilities, most_probable
 from blurryscope.artifacts.samples import Sample
-from blurryscope.artifacts.training_set import REDUCTION, reduced_views
+from blurryscope.artifacts.training_set import VIEW_PX, reduced_views
 from blurryscope.basics.image import Rgb
+from blurryscope.classify.evidence import ViewEvidence, view_evidence
 from blurryscope.classify.gate import objection, stack_quality
 from blurryscope.classify.learners import as_views
 from blurryscope.classify.limits import Limits, limits_path, read_limits
 from blurryscope.classify.model_file import SHIPPED, LoadedModel, ModelSettings, read_model
 from blurryscope.classify.networks import class_probabilities
 
-_STACKS_AT_ONCE = {"corenet": 16, "efin": 1}
-_CORE_NET_PX = 512 // REDUCTION
+_STACKS_AT_ONCE = {"corenet": 2, "efin": 1}
+"""More do not help: from four on their planes no longer fit the memory that the process keeps, and
+asking for it anew costs more than the network does."""
+_SIZES_OF_THE_GATE = (128, 256)
+"""Of views, below the full one, that the gate sees as it sees full ones."""
 
 
 class Answers(NamedTuple):
@@ -33,6 +37,9 @@ class Answers(NamedTuple):
     """(core, 4) of 0, 1+, 2+, 3+; rows sum to 1."""
     features: NDArray[np.float32]
     """(core, feature), which tell how familiar a core is; of `efin` its logits."""
+
+
+_NO_ANSWERS = Answers(np.empty((0, 4)), np.empty((0, 0), np.float32))
 
 
 class Classifier:
@@ -48,7 +55,12 @@ class Classifier:
     @property
     def view_px(self) -> int:
         """Side of a view as the network sees it."""
-        return _CORE_NET_PX if self.settings.network == "corenet" else self.settings.size_px
+        return self.settings.view_px
+
+    @property
+    def stack_px(self) -> int:
+        """Side of views from which this model answers as it does from full ones, the gate too."""
+        return self.view_px if self.view_px in _SIZES_OF_THE_GATE else VIEW_PX
 
     def predict(self, stacks: Rgb) -> NDArray[np.float64]:
         """Calibrated probabilities of 0, 1+, 2+, 3+ as (core, 4); each row sums to 1.
@@ -74,7 +86,7 @@ class Classifier:
         with torch.inference_mode():
             parts = [forward(self._network, batch, self.settings) for batch in batches]
         if not parts:
-            return Answers(np.empty((0, 4)), np.empty((0, 0), np.float32))
+            return _NO_ANSWERS
         joined = torch.cat([probabilities for probabilities, _ in parts]).numpy()
         normed: NDArray[np.float64] = joined / joined.sum(axis=1, keepdims=True)
         return Answers(
@@ -90,12 +102,47 @@ class Classifier:
 
     def score(self, sample: Sample, stack: Rgb, threshold: float | None = None) -> Prediction:
         """Score one stack, or say why not; `threshold` is the model's own if None."""
-        unfit = objection(stack_quality(stack))
-        if unfit is not None:
-            return withheld(sample, unfit)
-        row, features = self.answers(stack[None])
-        strange = None if self.limits is None else self.limits.strangeness(features)
-        return prediction_of(sample, row[0], self.decision_rule(threshold), strange)
+        return self.score_all([sample], stack[None], threshold)[0]
+
+    def score_all(
+        self, samples: Sequence[Sample], stacks: Rgb, threshold: float | None = None
+    ) -> list[Prediction]:
+        """The same of several stacks, (core, view, row, col, rgb), at once."""
+        unfit = [objection(stack_quality(stack)) for stack in stacks]
+        fit = [number for number, why in enumerate(unfit) if why is None]
+        answers = self.answers(stacks[fit]) if fit else _NO_ANSWERS
+        rule = self.decision_rule(threshold)
+        rows = iter(zip(answers.probabilities, answers.features, strict=True))
+        predictions = []
+        for sample, why in zip(samples, unfit, strict=True):
+            if why is not None:
+                predictions.append(withheld(sample, why))
+                continue
+            row, features = next(rows)
+            strange = None if self.limits is None else self.limits.strangeness(features[None])
+            predictions.append(prediction_of(sample, row, rule, strange))
+        return predictions
+
+    def evidence(self, stacks: Rgb) -> ViewEvidence | None:
+        """Where in the views the score comes from; None where the network is not ours.
+
+        The paper's network would need gigabytes for its gradients.
+        """
+        if self.settings.network != "corenet":
+            return None
+        reduction = max(stacks.shape[2] // self.view_px, 1)
+        with _one_thread():
+            parts = [
+                view_evidence(
+                    self._network,
+                    as_views(reduced_views(stack[None], reduction)),
+                )
+                for stack in stacks
+            ]
+        return ViewEvidence(
+            np.concatenate([part.maps for part in parts]),
+            np.concatenate([part.attention for part in parts]),
+        )
 
 
 def load_model(name_or_path: str | Path = SHIPPED) -> Classifier:

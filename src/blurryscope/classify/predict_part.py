@@ -35,7 +35,7 @@ def predicted_part(
     for number, index in enumerate(indices, start=1):
         sample = data.samples[index]
         if is_gated:
-            prediction = classifier.score(sample, data.stack(index, _VIEW_PX))
+            prediction = classifier.score(sample, data.stack(index, data.largest_view_px))
         else:
             row = classifier.predict(data.stack(index, classifier.view_px)[None])[0]
             prediction = prediction_of(sample, row, classifier.decision_rule())

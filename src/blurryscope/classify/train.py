@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from blurryscope.artifacts.split import Part
-from blurryscope.artifacts.training_set import LabelledStacks, scores_of
+from blurryscope.artifacts.training_set import LabelledStacks, drawn_views, scores_of
 from blurryscope.basics.clock import Clock, SystemClock
 from blurryscope.basics.errors import InputError
 from blurryscope.basics.progress import Progress, silent
@@ -42,6 +42,7 @@ from blurryscope.classify.checkpoints import (
     read_checkpoint,
     write_checkpoint,
 )
+from blurryscope.classify.kept_views import KeptViews
 from blurryscope.classify.learners import LEARNERS, as_views
 from blurryscope.classify.learning import average, begin_learning, model_settings
 from blurryscope.classify.losses import LOSSES
@@ -62,6 +63,9 @@ from blurryscope.classify.schedules import learning_rate
 from blurryscope.classify.tensorboard_log import TensorBoardLog
 from blurryscope.classify.training_config import TrainingConfig, config_fingerprint
 
+_ANSWERED_AT_ONCE = 64
+_LARGE_PX = 256
+"""Stacks with larger views are answered one by one."""
 Tell = Callable[[str], None]
 
 
@@ -122,7 +126,13 @@ class _Run:
         self._batches = EpochBatches(
             self._lessons, config.optimiser.batch, processes.rank, processes.count
         )
-        self._loader = loader_of(self._lessons, self._batches, config.data.loading_processes)
+        kept = data.kept_views
+        self._kept = (
+            None if kept is None else KeptViews(kept, config.network.view_px, processes.device)
+        )
+        self._loader = loader_of(
+            self._lessons, self._batches, config.data.loading_processes, self._kept
+        )
         self._place = RunPlace(config_sha256=config_fingerprint(config), data_sha256=data_sha256)
         self._log: TensorBoardLog | None = None
         self._refuse_too_little()
@@ -287,16 +297,28 @@ class _Run:
         classes = class_of_score(scores_of(self._data, indices), self._config.network.classes)
         if not indices:
             return np.empty((0, 0), np.float32), classes
-        view_px, device = self._config.network.view_px, self._processes.device
+        device = self._processes.device
         width = 3 if self._config.network.kind == "corenet" else self._config.network.classes
         answers = torch.zeros(len(indices), width, device=device)
         network.eval()
+        mine = self._processes.share(list(range(len(indices))))
+        size = 1 if self._config.network.view_px > _LARGE_PX else _ANSWERED_AT_ONCE
         with torch.inference_mode():
-            for place in self._processes.share(list(range(len(indices)))):
-                stack = as_views(self._data.stack(indices[place], view_px))[None].to(device)
-                answers[place] = self._learner.raw(network, stack)[0]
+            for start in range(0, len(mine), size):
+                places = mine[start : start + size]
+                stacks = self._fixed([indices[place] for place in places]).to(device)
+                answers[places] = self._learner.raw(network, stacks)
         self._processes.add_up([answers])
         return answers.cpu().numpy(), classes
+
+    def _fixed(self, indices: list[int]) -> Tensor:
+        """Stacks as they are scored, (stack, view, rgb, row, col)."""
+        if self._kept is not None:
+            views = self._data.kept_views
+            count = 0 if views is None else views.shape[1]
+            return self._kept.stacks(indices, [drawn_views(count, None)] * len(indices))
+        view_px = self._config.network.view_px
+        return as_views(np.stack([self._data.stack(index, view_px) for index in indices]))
 
     @property
     def _steps_per_epoch(self) -> int:

@@ -12,6 +12,7 @@ from blurryscope.artifacts.whole import present_file
 from blurryscope.basics.errors import InputError
 from blurryscope.classify.efin import PAPER, Variant
 from blurryscope.classify.model_file import SHIPPED
+from blurryscope.classify.networks import CORENET_1, CoreVariant
 
 _Count = Annotated[int, Field(ge=1)]
 _Positive = Annotated[float, Field(gt=0)]
@@ -30,7 +31,9 @@ class DataConfig(_Section):
     split: str = "holdout"
     crops: Literal["drawn", "fixed"] = "drawn"
     """Whether crops of whole cores are drawn afresh in every epoch."""
-    augmentation: Literal["paper-4", "paper-2", "keeping-blur", "colour", "none"] = "paper-4"
+    augmentation: Literal["paper-4", "paper-2", "keeping-blur", "colour", "stain", "none"] = (
+        "paper-4"
+    )
     balance: Literal["none", "loss", "sampling"] = "none"
     """How rare scores are made to count: not at all as in the paper, by weight, by repetition."""
     stacks_per_epoch: _Count | None = 500
@@ -44,10 +47,12 @@ class NetworkConfig(_Section):
     kind: Literal["efin", "corenet"] = "efin"
     classes: Literal[2, 4] = 4
     view_px: int = 512
-    """Side of a view: 512 in the paper; `corenet` takes 128."""
+    """Side of a view: 512 in the paper; `corenet` takes 128 or 256."""
     width: _Count = 7
     """Channels at the beginning: 7 in the paper; 32 in `corenet-1`."""
     variant: Variant = PAPER
+    core_variant: CoreVariant = CORENET_1
+    """What a `corenet` is made of; its size of view has to be `view_px`."""
     checkpointing: bool = True
     """Recompute in the backward pass: the same gradients, less memory, a third more time."""
     start_from: str | None = None
@@ -140,10 +145,11 @@ def _refuse_what_does_not_go_together(path: Path, config: TrainingConfig) -> Non
             f"{path}, network.view_px", f"{network.view_px} is no size of a view",
             "Use 32, 64, 128, 256 or 512",
         )  # fmt: skip
-    if network.kind == "corenet" and (network.classes != 4 or network.view_px != 128):
+    wanted_px = network.core_variant.view_px
+    if network.kind == "corenet" and (network.classes != 4 or network.view_px != wanted_px):
         raise InputError(
-            f"{path}, network", "corenet has four classes and views of 128 pixels",
-            "Set classes = 4 and view_px = 128",
+            f"{path}, network", f"this corenet has four classes and views of {wanted_px} pixels",
+            f"Set classes = 4 and view_px = {wanted_px}",
         )  # fmt: skip
 
 

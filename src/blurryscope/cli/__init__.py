@@ -3,10 +3,20 @@
 Every module beside this one that holds commands is imported here, which registers them.
 """
 
-from blurryscope.cli import edits, evaluation, maps, scanning, slides, training
+from blurryscope.cli import edits, evaluation, looking, maps, scanning, slides, training
 from blurryscope.cli.app import app, run_app
 
-__all__ = ["app", "edits", "evaluation", "main", "maps", "scanning", "slides", "training"]
+__all__ = [
+    "app",
+    "edits",
+    "evaluation",
+    "looking",
+    "main",
+    "maps",
+    "scanning",
+    "slides",
+    "training",
+]
 
 
 def main() -> None:

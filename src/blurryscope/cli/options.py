@@ -47,6 +47,10 @@ Consensus = Annotated[
     ),
 ]
 Model = Annotated[str, typer.Option("--model", help="Shipped model, or a .safetensors file.")]
+Why = Annotated[
+    bool,
+    typer.Option("--why/--no-why", help="For each core, a map of where its score comes from."),
+]
 PixelSize = Annotated[
     float | None,
     typer.Option("--pixel-size-um", help="Size of a mosaic pixel, if it was calibrated."),

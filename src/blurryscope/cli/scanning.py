@@ -3,14 +3,14 @@
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from blurryscope.basics.errors import InputError
+from blurryscope.basics.errors import BlurryScopeError, InputError
 from blurryscope.basics.her2 import RESEARCH_USE_ONLY
 from blurryscope.basics.progress import Progress
 from blurryscope.cli.app import app
@@ -18,7 +18,7 @@ from blurryscope.cli.options import Model, Out, Quiet, run_settings
 from blurryscope.cli.progress import shown_progress
 
 if TYPE_CHECKING:
-    from blurryscope.pipeline.microscopy import Calibrated
+    from blurryscope.pipeline.microscopy import Calibrated, SlideEnd
     from blurryscope.rig import Rig
     from blurryscope.scan.calibration import Calibration
     from blurryscope.scan.drive import Microscope
@@ -119,13 +119,19 @@ def scan(
 
     Example: blurryscope scan --rig rig.toml --plan plan.toml --out slide-1
     """
-    from blurryscope.pipeline.microscopy import Session, load_calibrated, scan_slides
+    from blurryscope.pipeline.microscopy import (
+        Session,
+        load_calibrated,
+        refuse_unreadable,
+        scan_slides,
+    )
     from blurryscope.rig import load_rig
     from blurryscope.scan.calibration import FILE
     from blurryscope.scan.plan_file import read_plan
     from blurryscope.scan.states import Controls
 
     rig, order, settings = load_rig(rig_name), read_plan(plan_path), run_settings(model)
+    refuse_unreadable(order, settings)
     folder = calibration or rig.folder or out / "calibration"
     controls = Controls()
     with shown_progress(quiet) as progress, rig.opened() as scope:
@@ -143,15 +149,31 @@ def scan(
             progress=progress,
         )
         with _steered(controls):
-            reports = scan_slides(session, order, out)
+            ends = scan_slides(session, order, out)
     for result in session.live_results:
-        words = (
-            f"{result.waited_s:.1f} s after the last frame" if result.is_whole else result.reason
-        )
-        print(f"mosaic: {words}")
-    for report in reports:
-        print(f"report: {report}")
+        words = f"{result.waited_s:.1f} s after the last frame"
+        if not result.is_whole:
+            words = f"made from the film after the scan, for {result.reason}"
+        print(f"mosaic of {result.film}: {words}")
+    for end in ends:
+        if end.report is not None:
+            print(f"report: {end.report}")
     print(RESEARCH_USE_ONLY)
+    _refuse_unfinished(ends)
+
+
+def _refuse_unfinished(ends: "Sequence[SlideEnd]") -> None:
+    """Say of all slides that have no report why."""
+    without = [end for end in ends if end.report is None]
+    if not without:
+        return
+    problems = "; ".join(
+        end.problem if len(ends) == 1 else f"{end.name}: {end.problem}" for end in without
+    )
+    raise BlurryScopeError(
+        problems if len(ends) == 1
+        else f"{len(without)} of {len(ends)} slides have no report. {problems}"
+    )  # fmt: skip
 
 
 def _planned(order: "ScanOrder", slide: "SlideOrder", record: "Calibration | None") -> "ScanPlan":

@@ -20,6 +20,7 @@ from blurryscope.cli.options import (
     PixelSize,
     Place,
     Quiet,
+    Why,
     refuse_too_many_orientations,
     run_settings,
 )
@@ -66,6 +67,7 @@ def run(
     pixel_size_um: PixelSize = None,
     damaged: Damaged = False,
     mirrored: Mirrored = False,
+    why: Why = True,
     quiet: Quiet = False,
 ) -> None:
     """From the film, or the films, of one slide to its report.
@@ -76,7 +78,7 @@ def run(
 
     refuse_too_many_orientations(orientation, len(videos))
     settings = run_settings(model, orientation, pixel_size_um, damaged, layout, place, consensus)
-    settings = replace(settings, is_mirrored=mirrored)
+    settings = replace(settings, is_mirrored=mirrored, shows_why=why)
     with shown_progress(quiet) as progress:
         report = pipeline.run(
             videos, out, map_path=map_path, slide=slide, settings=settings, progress=progress
@@ -176,6 +178,7 @@ def score(
         bool, typer.Option("--bgr", help="Stacks store blue first, as the authors' do.")
     ] = False,
     out: Annotated[Path | None, typer.Option("--out", help="Table to write.")] = None,
+    why: Why = True,
     quiet: Quiet = False,
 ) -> None:
     """Score the cores of a slide's folder, or single stacks.
@@ -185,7 +188,9 @@ def score(
     from blurryscope import pipeline
 
     with shown_progress(quiet) as progress:
-        table = pipeline.score_inputs(inputs, out, model, is_bgr=bgr, progress=progress)
+        table = pipeline.score_inputs(
+            inputs, out, model, is_bgr=bgr, shows_why=why, progress=progress
+        )
     print(f"scores: {table}")
     print(RESEARCH_USE_ONLY)
 

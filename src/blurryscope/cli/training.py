@@ -12,6 +12,8 @@ from blurryscope.cli.options import Quiet
 from blurryscope.cli.progress import shown_progress
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from blurryscope.artifacts.split import Part, Unit
     from blurryscope.dataset.build import DataSet
     from blurryscope.dataset.sources import SlideSource
@@ -65,6 +67,22 @@ def build(
     pixel_size_um: Annotated[
         float | None, typer.Option(help="Of drawn cores; coarse ones are quick.")
     ] = None,
+    view_px: Annotated[
+        int | None,
+        typer.Option(
+            help="Keep only views of drawn cores, so wide: quick to learn from. 128 or 256."
+        ),
+    ] = None,
+    crops: Annotated[int, typer.Option(min=4, help="Crops kept of each core.")] = 10,
+    tissue: Annotated[
+        Path | None,
+        typer.Option(
+            help="Sharp pictures of real cores, named SCORE_NAME, to mix into drawn ones; "
+            "they are learnt from, never tested on."
+        ),
+    ] = None,
+    tissue_pixel_size_um: Annotated[float, typer.Option(help="Of those pictures.")] = 0.25,
+    tissue_scans: Annotated[int, typer.Option(min=1, help="Imagined scans of each.")] = 40,
     by: By = "patient",
     shares: SharesText = _USUAL_SHARES,
     seed: Seed = 1,
@@ -76,6 +94,7 @@ def build(
     Example: blurryscope dataset build --simulate 240 --pixel-size-um 2.88 --out set
     """
     from blurryscope.dataset.build import build_data_set
+    from blurryscope.dataset.packed import Packing
     from blurryscope.dataset.simulated import SimulatedCores, simulated_pictures
     from blurryscope.dataset.sources import (
         cases_of_map,
@@ -84,6 +103,7 @@ def build(
         pictures_of_stacks,
         stacks_in,
     )
+    from blurryscope.dataset.tissue import TissueScans, packed_set
 
     _refuse_mixed_sources(slides, stacks, simulate)
     unit, parts = _unit(by), _shares(shares)
@@ -107,9 +127,22 @@ def build(
             wanted = SimulatedCores(
                 core_count=simulate, scans_per_core=repeats, pixel_size_um=pixel_size_um, seed=seed
             )
-            pictures = simulated_pictures(wanted, workers=workers, progress=progress)
-            data = build_data_set(out, pictures, recipe=wanted.recipe)
-    _say(_with_holdout(data, unit, parts, seed))
+            real = None
+            if tissue is not None:
+                real = TissueScans(
+                    folder=tissue,
+                    pixel_size_um=tissue_pixel_size_um,
+                    scans_per_core=tissue_scans,
+                    seed=seed,
+                )
+            if view_px is not None:
+                packing = Packing(view_px=view_px, crop_count=crops)
+                data = packed_set(out, wanted, packing, real, workers=workers, progress=progress)
+            else:
+                _refuse_tissue_without_views(tissue)
+                pictures = simulated_pictures(wanted, workers=workers, progress=progress)
+                data = build_data_set(out, pictures, recipe=wanted.recipe)
+    _say(_with_holdout(data, unit, parts, seed, learnt_slides=_tissue_slides(tissue)))
 
 
 @dataset_app.command("split")
@@ -301,11 +334,28 @@ def _refuse_mixed_sources(
         )
 
 
-def _with_holdout(data: "DataSet", unit: "Unit", shares: "Shares", seed: int) -> "DataSet":
+def _refuse_tissue_without_views(tissue: Path | None) -> None:
+    if tissue is not None:
+        raise InputError("--tissue", "goes with views only", "Give --view-px 128")
+
+
+def _tissue_slides(tissue: Path | None) -> list[str]:
+    from blurryscope.dataset.tissue import tissue_pictures_in
+
+    return [] if tissue is None else [path.stem for path in tissue_pictures_in(tissue)]
+
+
+def _with_holdout(
+    data: "DataSet",
+    unit: "Unit",
+    shares: "Shares",
+    seed: int,
+    learnt_slides: "Sequence[str]" = (),
+) -> "DataSet":
     from blurryscope.dataset.build import add_splits
     from blurryscope.dataset.splitting import holdout
 
-    made = holdout(data.samples, unit=unit, shares=shares, seed=seed)
+    made = holdout(data.samples, unit=unit, shares=shares, seed=seed, learnt_slides=learnt_slides)
     return add_splits(data, {"holdout": made}, unit=unit, scheme="holdout", seed=seed)
 
 

@@ -5,6 +5,7 @@
     SET/dataset.json     version of the format, how it was made, checksum of the list
     SET/samples.csv      a row per core and repeat
     SET/pictures/        whole cores (PNG), from which crops are drawn afresh, or stacks (TIFF)
+    SET/views.u8         instead of pictures: views made once (`dataset.packed`)
     SET/splits/NAME.csv  a part for every core
 
 The same sources and seeds give the same bytes again.
@@ -30,6 +31,13 @@ from blurryscope.artifacts.split import Split, Unit, read_split, write_split
 from blurryscope.artifacts.whole import present_file, whole_folder, write_text_whole
 from blurryscope.basics.errors import InputError, MissingInputError
 from blurryscope.basics.image import Rgb
+from blurryscope.dataset.packed import (
+    VIEWS_FILE,
+    PackedCore,
+    PackedViews,
+    Packing,
+    sha256_of_views,
+)
 
 FORMAT = 1
 _REMEDY = "Build the data set again: blurryscope dataset build"
@@ -55,6 +63,15 @@ class SplitNote(BaseModel):
     sha256: str
 
 
+class PackingNote(BaseModel):
+    """What a packed set keeps of each core."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    view_px: int
+    crop_count: int
+
+
 class DataSetNote(BaseModel):
     """What `dataset.json` holds."""
 
@@ -67,6 +84,8 @@ class DataSetNote(BaseModel):
     inputs_sha256: dict[str, str] = {}
     versions: dict[str, str] = {}
     splits: dict[str, SplitNote] = {}
+    packed: PackingNote | None = None
+    """None: pictures."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +95,14 @@ class DataSet:
     folder: Path
     note: DataSetNote
     samples: list[Sample]
+
+    @property
+    def packed_views(self) -> PackedViews | None:
+        """The views of a packed set; None where pictures are kept."""
+        if self.note.packed is None:
+            return None
+        packing = Packing(**self.note.packed.model_dump())
+        return PackedViews(self.folder / VIEWS_FILE, len(self.samples), packing)
 
     def fingerprint(self, split: str) -> str:
         """Of the pictures, their scores and the split: what a run is trained on."""
@@ -106,14 +133,34 @@ def build_data_set(
         samples = [_stored(partial / "pictures", picture) for picture in pictures]
         _refuse_unusable(folder, samples)
         write_samples(partial / "samples.csv", samples)
-        note = DataSetNote(
-            format=FORMAT,
-            samples_sha256=sha256_of_file(partial / "samples.csv"),
-            recipe=dict(recipe),
-            inputs_sha256=dict(inputs_sha256 or {}),
-            versions=current_versions(),
-        )
+        note = _note_of(partial / "samples.csv", recipe, inputs_sha256)
         _write_note(partial, note)
+    return open_data_set(folder)
+
+
+def build_packed_set(
+    folder: Path,
+    cores: Iterable[PackedCore],
+    packing: Packing,
+    *,
+    recipe: Mapping[str, str | int | float | bool | list[str]],
+    inputs_sha256: Mapping[str, str] | None = None,
+) -> DataSet:
+    """Write a packed set, whole or not at all, and open it."""
+    with whole_folder(folder) as partial:
+        samples = []
+        with (partial / VIEWS_FILE).open("wb") as file:
+            for core in cores:
+                if core.views.shape != packing.shape:
+                    raise ValueError(f"views must be {packing.shape}, got {core.views.shape}")
+                file.write(np.ascontiguousarray(core.views).tobytes())
+                checksum = sha256_of_views(core.views)
+                samples.append(replace(core.sample, path=partial / VIEWS_FILE, sha256=checksum))
+        _refuse_unusable(folder, samples)
+        write_samples(partial / "samples.csv", samples)
+        note = _note_of(partial / "samples.csv", recipe, inputs_sha256)
+        kept = PackingNote(view_px=packing.view_px, crop_count=packing.crop_count)
+        _write_note(partial, note.model_copy(update={"packed": kept}))
     return open_data_set(folder)
 
 
@@ -144,8 +191,13 @@ def add_splits(
 def check_data_set(folder: Path) -> DataSet:
     """Compare every picture with its checksum and every split with the samples."""
     data = open_data_set(folder)
-    for sample in data.samples:
-        if sha256_of_file(present_file(sample.path, _REMEDY)) != sample.sha256:
+    packed = data.packed_views
+    for number, sample in enumerate(data.samples):
+        if packed is not None:
+            found = sha256_of_views(packed.array[number])
+        else:
+            found = sha256_of_file(present_file(sample.path, _REMEDY))
+        if found != sample.sha256:
             raise InputError(sample.path, "is not the picture that samples.csv lists", _REMEDY)
     for name in data.note.splits:
         data.split(name)
@@ -179,6 +231,20 @@ def _refuse_unusable(folder: Path, samples: list[Sample]) -> None:
                 f"is the same picture as {twin.slide} {twin.core}, with another score",
                 "Put the map right",
             )
+
+
+def _note_of(
+    table: Path,
+    recipe: Mapping[str, str | int | float | bool | list[str]],
+    inputs_sha256: Mapping[str, str] | None,
+) -> DataSetNote:
+    return DataSetNote(
+        format=FORMAT,
+        samples_sha256=sha256_of_file(table),
+        recipe=dict(recipe),
+        inputs_sha256=dict(inputs_sha256 or {}),
+        versions=current_versions(),
+    )
 
 
 def _write_note(folder: Path, note: DataSetNote) -> None:

@@ -1,9 +1,11 @@
 """Pictures out of nothing: drawn cores, seen by imagined microscopes. Repeatable by seed."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -15,14 +17,17 @@ from blurryscope.basics.image import Rgb
 from blurryscope.basics.progress import Progress, silent
 from blurryscope.dataset.build import Picture
 from blurryscope.dataset.imagined_scan import ImaginedDevice, imagined_scan, random_device
+from blurryscope.dataset.packed import PackedCore, Packing, packed_views
 from blurryscope.dataset.views import find_tissue
-from blurryscope.simulator.appearance import random_appearance
+from blurryscope.simulator.appearance import read_by_eye, trying_appearance
 from blurryscope.simulator.core import draw_core
 
 _DIAMETERS_UM = (600.0, 1400.0)
 _LARGEST_PX = 1200
 """Cores drawn finely are small ones: the time to draw grows with the area in pixels."""
 _COLUMNS = 10
+Made = TypeVar("Made")
+
 _CORES_PER_PATIENT = 2
 """As in commercial arrays: two punches of one tumour, with one score."""
 
@@ -58,26 +63,51 @@ def simulated_pictures(
     wanted: SimulatedCores, *, workers: int = 2, progress: Progress = silent
 ) -> Iterator[Picture]:
     """Draw all cores and scan them; the same whatever `workers` is."""
-    jobs = [(wanted, number) for number in range(wanted.core_count)]
+    job = partial(_pictures_of_core, wanted)
+    yield from done_in_order(job, wanted.core_count, workers, progress)
+
+
+def simulated_views(
+    wanted: SimulatedCores, packing: Packing, *, workers: int = 2, progress: Progress = silent
+) -> Iterator[PackedCore]:
+    """The same cores, of which only views are kept."""
+    job = partial(_views_of_core, wanted, packing)
+    yield from done_in_order(job, wanted.core_count, workers, progress)
+
+
+def done_in_order(
+    job: Callable[[int], list[Made]], count: int, workers: int, progress: Progress = silent
+) -> Iterator[Made]:
+    """What `job` makes of 0, 1, … one after the other, by so many processes."""
     if workers <= 1:
-        scanned: Iterator[list[Picture]] = map(_pictures_of_core, jobs)
-        yield from _in_order(scanned, wanted, progress)
+        yield from _told(map(job, range(count)), count, progress)
         return
     with ProcessPoolExecutor(workers, initializer=cv2.setNumThreads, initargs=(1,)) as pool:
-        yield from _in_order(pool.map(_pictures_of_core, jobs, chunksize=4), wanted, progress)
+        yield from _told(pool.map(job, range(count), chunksize=2), count, progress)
 
 
-def _in_order(
-    scanned: Iterator[list[Picture]], wanted: SimulatedCores, progress: Progress
-) -> Iterator[Picture]:
-    for number, pictures in enumerate(scanned, start=1):
-        yield from pictures
-        progress("draw cores", number / wanted.core_count)
+def _told(made: Iterator[list[Made]], count: int, progress: Progress) -> Iterator[Made]:
+    for number, several in enumerate(made, start=1):
+        yield from several
+        progress("draw cores", number / count)
 
 
-def _pictures_of_core(job: tuple[SimulatedCores, int]) -> list[Picture]:
+def _views_of_core(wanted: SimulatedCores, packing: Packing, number: int) -> list[PackedCore]:
+    rng = np.random.default_rng([wanted.seed, number, 1])
+    return [packed(picture, packing, rng) for picture in _pictures_of_core(wanted, number)]
+
+
+def packed(picture: Picture, packing: Packing, rng: np.random.Generator) -> PackedCore:
+    """What a packed set keeps of a picture of a whole core."""
+    pixel_size_um = picture.sample.pixel_size_um
+    if pixel_size_um is None:
+        raise ValueError("picture must be of a whole core, got a stack")
+    views = packed_views(picture.pixels, pixel_size_um=pixel_size_um, packing=packing, rng=rng)
+    return PackedCore(sample=replace(picture.sample, pixel_size_um=None), views=views)
+
+
+def _pictures_of_core(wanted: SimulatedCores, number: int) -> list[Picture]:
     """One core in all its scans; seeded by its number alone."""
-    wanted, number = job
     rng = np.random.default_rng([wanted.seed, number])
     devices = [_device(rng, wanted) for _ in range(wanted.scans_per_core)]
     pixel_size_um = devices[0].pixel_size_um
@@ -88,13 +118,14 @@ def _pictures_of_core(job: tuple[SimulatedCores, int]) -> list[Picture]:
         diameter_um=min(float(rng.uniform(*_DIAMETERS_UM)), _LARGEST_PX * pixel_size_um),
         pixel_size_um=pixel_size_um,
         rng=rng,
-        appearance=random_appearance(rng),
+        appearance=trying_appearance(rng),
     )
+    label = read_by_eye(drawn.pattern, rng)
     slide, name = _place(number, wanted)
     pictures = []
     for repeat, device in enumerate(devices, start=1):
         mosaic = imagined_scan(
-            _turned(drawn.rgb, rng), replace(device, pixel_size_um=pixel_size_um), rng
+            turned(drawn.rgb, rng), replace(device, pixel_size_um=pixel_size_um), rng
         )
         assumed_um = pixel_size_um * float(rng.lognormal(0.0, 0.03))
         sample = Sample(
@@ -102,7 +133,7 @@ def _pictures_of_core(job: tuple[SimulatedCores, int]) -> list[Picture]:
             case=f"P{patient + 1}",
             core=name,
             repeat=repeat,
-            score=score,
+            score=label,
             path=Path(),
             pixel_size_um=round(assumed_um, 6),
             tissue_fraction=float(find_tissue(mosaic, assumed_um).mean()),
@@ -127,7 +158,7 @@ def _place(number: int, wanted: SimulatedCores) -> tuple[str, CoreName]:
     return f"SIM{slide + 1}", CoreName(*divmod(place, _COLUMNS))
 
 
-def _turned(rgb: Rgb, rng: np.random.Generator) -> Rgb:
+def turned(rgb: Rgb, rng: np.random.Generator) -> Rgb:
     """One of the eight ways to lay a square; the blur comes later and stays along x."""
-    turned = np.rot90(rgb, int(rng.integers(4)))
-    return np.ascontiguousarray(turned if rng.random() < 0.5 else turned[::-1])
+    upright = np.rot90(rgb, int(rng.integers(4)))
+    return np.ascontiguousarray(upright if rng.random() < 0.5 else upright[::-1])

@@ -1,7 +1,7 @@
 """Dealing cores into parts: by patient, core or slide, scores alike in each, repeats together."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -48,12 +48,23 @@ class Shares:
         }[part]
 
 
-def holdout(samples: Sequence[Sample], *, unit: Unit, shares: Shares, seed: int) -> Split:
-    """One split into all four parts."""
+def holdout(
+    samples: Sequence[Sample],
+    *,
+    unit: Unit,
+    shares: Shares,
+    seed: int,
+    learnt_slides: Collection[str] = (),
+) -> Split:
+    """One split into all four parts; cores of `learnt_slides` all go to training."""
     groups = _groups(samples, unit)
     wanted = [part for part in Part if shares.of(part) > 0]
     dealt = _dealt(samples, groups, [shares.of(part) for part in wanted], seed)
-    return _split(samples, groups, [wanted[place] for place in dealt], unit)
+    parts = [
+        Part.TRAIN if samples[members[0]].slide in learnt_slides else wanted[place]
+        for members, place in zip(groups, dealt, strict=True)
+    ]
+    return _split(samples, groups, parts, unit)
 
 
 def k_fold(

@@ -4,13 +4,16 @@ from collections import OrderedDict
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from blurryscope.artifacts.samples import Sample, read_stack
 from blurryscope.artifacts.split import Part, Split
+from blurryscope.artifacts.training_set import VIEW_PX
 from blurryscope.basics.errors import InputError
 from blurryscope.basics.image import Rgb
 from blurryscope.dataset.build import DataSet
-from blurryscope.dataset.views import VIEW_PX, PreparedCore, prepare_core
+from blurryscope.dataset.packed import PackedViews
+from blurryscope.dataset.views import PreparedCore, prepare_core
 
 _KEPT_BYTES = 2_000_000_000
 """Of prepared cores, in memory; at 64 pixels a view that is every core of most sets."""
@@ -21,10 +24,21 @@ class DataSetStacks:
 
     def __init__(self, data: DataSet, split: Split, kept_bytes: int = _KEPT_BYTES) -> None:
         self.samples: list[Sample] = data.samples
+        self.packed: PackedViews | None = data.packed_views
         self._split = split
         self._kept_bytes = kept_bytes
         self._kept: OrderedDict[tuple[int, int], PreparedCore | Rgb] = OrderedDict()
         self._held_bytes = 0
+
+    @property
+    def largest_view_px(self) -> int:
+        """The largest views that stacks of this set can have."""
+        return VIEW_PX if self.packed is None else self.packed.packing.view_px
+
+    @property
+    def kept_views(self) -> NDArray[np.uint8] | None:
+        """Of a packed set: (sample, view, row, col, rgb), the overview last."""
+        return None if self.packed is None else self.packed.array
 
     def part(self, part: Part) -> list[int]:
         """Numbers of the samples of a part."""
@@ -35,8 +49,11 @@ class DataSetStacks:
     ) -> Rgb:
         """(view, row, col, rgb) uint8, views of `view_px`; crops are drawn afresh by `rng`.
 
-        Crops of a sample that is a stack already are what they are.
+        Crops of a sample that is a stack already are what they are; those of a packed set are
+        drawn among the ones that it keeps.
         """
+        if self.packed is not None:
+            return self.packed.stack(index, view_px, rng)
         prepared = self._prepared(index, view_px)
         return prepared.stack(rng) if isinstance(prepared, PreparedCore) else prepared
 

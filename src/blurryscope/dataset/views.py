@@ -5,18 +5,19 @@ A view shows the same stretch of tissue whatever the microscope: crops are broug
 """
 
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import cv2
 import numpy as np
 
+from blurryscope.artifacts.training_set import VIEW_PX
+from blurryscope.artifacts.view_places import ViewPlace
 from blurryscope.basics.image import Grey, Mask, Rgb, is_unscanned
 
 VIEW_COUNT = 5
 CROP_COUNT = 4
 OVERVIEW = 4
 """Index of the view that shows the whole core."""
-VIEW_PX = 512
 VIEW_PIXEL_SIZE_UM = 0.72
 """The authors' device as measured in the images that they released."""
 STACK_SHAPE = (VIEW_COUNT, VIEW_PX, VIEW_PX, 3)
@@ -40,6 +41,15 @@ _SEEN_WEIGHT = 0.2
 Picture = TypeVar("Picture", Rgb, Grey)
 
 
+class PlacedStack(NamedTuple):
+    """A stack and where its views lie."""
+
+    stack: Rgb
+    """(view, row, col, rgb) uint8"""
+    places: tuple[ViewPlace, ...]
+    """Of each view, in the core's picture as it was given."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PreparedCore:
     """A core brought to the size of its views, from which stacks are cut at once."""
@@ -52,6 +62,10 @@ class PreparedCore:
     """Share of tissue per `_MAP_STEP_PX` of the square before it was reduced."""
     side_px: int
     """Of that square."""
+    scale: float
+    """Pixels of that square per pixel of the core's picture."""
+    margin_px: tuple[int, int]
+    """(rows, columns) of glass before the picture begins in that square."""
 
     @property
     def byte_count(self) -> int:
@@ -59,6 +73,10 @@ class PreparedCore:
 
     def stack(self, rng: np.random.Generator | None = None) -> Rgb:
         """(view, row, col, rgb) uint8: crops, then the overview; see `make_stack`."""
+        return self.placed_stack(rng).stack
+
+    def placed_stack(self, rng: np.random.Generator | None = None) -> PlacedStack:
+        """The same stack with the place of each view."""
         view_px = len(self.overview)
         reduction = VIEW_PX // view_px
         corners = [
@@ -66,7 +84,21 @@ class PreparedCore:
             for row, column in _corners(self.worth.copy(), self.side_px, rng)
         ]
         crops = [self.square[row : row + view_px, col : col + view_px] for row, col in corners]
-        return np.stack([*crops, self.overview])
+        places = [
+            self._place(row * reduction, column * reduction, VIEW_PX) for row, column in corners
+        ]
+        return PlacedStack(
+            np.stack([*crops, self.overview]), (*places, self._place(0, 0, self.side_px))
+        )
+
+    def _place(self, row: int, column: int, side_px: int) -> ViewPlace:
+        """From the square to the core's picture."""
+        top, left = self.margin_px
+        return ViewPlace(
+            top_px=(row - top) / self.scale,
+            left_px=(column - left) / self.scale,
+            side_px=side_px / self.scale,
+        )
 
 
 def make_stack(
@@ -118,13 +150,16 @@ def prepare_core(
     glass = _glass_colour(core_rgb, unscanned)
     glazed = np.where(unscanned[..., None], glass, core_rgb) if unscanned.any() else core_rgb
     picture = _at_view_pixel_size(glazed, pixel_size_um)
-    square = _padded_to_square(picture, max(*picture.shape[:2], VIEW_PX), glass)
+    side_px = max(*picture.shape[:2], VIEW_PX)
+    square = _padded_to_square(picture, side_px, glass)
     shown = find_tissue(picture) if tissue is None else tissue
     return PreparedCore(
         square=_reduced(square, VIEW_PX // view_px),
         overview=_reduced(_resized(square, (VIEW_PX, VIEW_PX)), VIEW_PX // view_px),
-        worth=_worth_map(shown, picture.shape[:2], square.shape[0]),
-        side_px=square.shape[0],
+        worth=_worth_map(shown, picture.shape[:2], side_px),
+        side_px=side_px,
+        scale=picture.shape[0] / core_rgb.shape[0],
+        margin_px=_margins(picture, side_px),
     )
 
 
@@ -164,31 +199,42 @@ def _resized(picture: Picture, size_px: tuple[int, int]) -> Picture:
 
 def _glass_colour(rgb: Rgb, unscanned: Mask) -> Rgb:
     """What glass looks like in this picture, (3,); white where none is seen."""
-    seen = rgb[::4, ::4][~unscanned[::4, ::4]]
-    if len(seen) == 0:
+    sparse, seen = rgb[::4, ::4], ~unscanned[::4, ::4]
+    if not seen.any():
         return np.full(3, _WHITE, np.uint8)
-    brightest = np.percentile(seen, _GLASS_PERCENTILE, axis=0)
+    brightest = np.array([_percentile(sparse[..., colour][seen]) for colour in range(3)])
     return np.where(brightest < _DARKEST_GLASS, _WHITE, brightest).astype(np.uint8)
+
+
+def _percentile(values: Rgb) -> float:
+    """The glass percentile of bytes as numpy gives it, by counting instead of sorting."""
+    upto = np.cumsum(np.bincount(values, minlength=256))
+    rank = _GLASS_PERCENTILE / 100 * (len(values) - 1)
+    lower, upper = np.searchsorted(upto, [int(rank), min(int(rank) + 1, len(values) - 1)], "right")
+    return float(lower + (upper - lower) * (rank - int(rank)))
 
 
 def _padded_to_square(picture: Rgb, side_px: int, glass: Rgb) -> Rgb:
     """Put `picture` in the middle of a square of glass."""
-    (top, _), (left, _) = _margins(picture, side_px)
+    if picture.shape[:2] == (side_px, side_px):
+        return picture
+    top, left = _margins(picture, side_px)
     square: Rgb = np.empty((side_px, side_px, 3), np.uint8)
     square[:] = glass
     square[top : top + picture.shape[0], left : left + picture.shape[1]] = picture
     return square
 
 
-def _margins(picture: Rgb | Grey, side_px: int) -> list[tuple[int, int]]:
-    missing = [side_px - length for length in picture.shape[:2]]
-    return [(length // 2, length - length // 2) for length in missing]
+def _margins(picture: Rgb | Grey, side_px: int) -> tuple[int, int]:
+    """Rows above and columns to the left of a picture in the middle of a square."""
+    rows, columns = picture.shape[:2]
+    return (side_px - rows) // 2, (side_px - columns) // 2
 
 
 def _worth_map(tissue: Mask, size_px: tuple[int, int], side_px: int) -> Grey:
     """The share of tissue per `_MAP_STEP_PX` of the padded square."""
     full = _resized(tissue.astype(np.float32), size_px)
-    margins = [(-(-before // _MAP_STEP_PX)) for before, _ in _margins(full, side_px)]
+    margins = [-(-before // _MAP_STEP_PX) for before in _margins(full, side_px)]
     cells = _resized(full, (size_px[0] // _MAP_STEP_PX, size_px[1] // _MAP_STEP_PX))
     worth = np.zeros((-(-side_px // _MAP_STEP_PX),) * 2, np.float32)
     rows, columns = cells.shape

@@ -9,14 +9,13 @@ from types import TracebackType
 from typing import Self
 
 from blurryscope.basics.clock import Clock, SystemClock
-from blurryscope.devices.contracts import StageLimits, StageMode, StagePoint, StageStatus
+from blurryscope.devices.contracts import StageLimits, StagePoint, StageStatus
 from blurryscope.devices.errors import (
     DeviceError,
     GarbledLinkError,
     HomingFailedError,
     LimitHitError,
     NotHomedError,
-    OutsideLimitsError,
     SettingsRefusedError,
     StageAstrayError,
     StageError,
@@ -25,19 +24,31 @@ from blurryscope.devices.errors import (
     StageStalledError,
 )
 from blurryscope.devices.grbl_link import AlarmError, GrblLink, RefusedLineError
+from blurryscope.devices.grbl_meaning import (
+    lamp_line,
+    limits_of,
+    longest_homing_s,
+    mode_of,
+    move_line,
+    point_of,
+)
 from blurryscope.devices.grbl_words import ALARMS, ERRORS, Report, read_settings
+from blurryscope.devices.refusals import in_words, refuse_move
 from blurryscope.devices.serial_port import SerialPort
+from blurryscope.devices.stall_watch import StallWatch
 
 logger = logging.getLogger(__name__)
 
 _ARRIVED_UM = 3.0
 """Reports round to a micrometre, steps of a coarse screw to 2.5."""
-_STALLED_S = 1.0
-_STALLED_REPORTS = 4
 _NEEDED_SETTINGS = frozenset(
     {20, 22, 23, 24, 25, 27, *range(110, 113), *range(120, 123), *range(130, 133)}
 )
-_LOOK_S = 0.05
+_LOOK_S = 0.12
+"""A GRBL controller answers five to ten questions a second without losing steps."""
+_LATE_S = 0.02
+"""After the end of a move as reckoned; a look in time spares the next one."""
+_AGAIN_S = 0.05
 _INTERRUPTED = frozenset({None, 6})
 """Alarms after which homing is worth another try; None is an alarm whose line got lost."""
 _HOME_AGAIN = "Home the stage, then begin the lane again"
@@ -55,6 +66,9 @@ class GrblStage:
     profile
         What the instrument was measured with: settings of the controller by number. Other
         values there are told and refused, and never written over.
+    lamp_fraction
+        How bright the controller's lamp burns from opening, or where it was not homed from homing,
+        to closing; 0 leaves it alone.
     """
 
     def __init__(
@@ -63,6 +77,7 @@ class GrblStage:
         *,
         clock: Clock | None = None,
         profile: Mapping[int, float] | None = None,
+        lamp_fraction: float = 0.0,
     ) -> None:
         self._url = url
         self._clock = clock or SystemClock()
@@ -71,6 +86,9 @@ class GrblStage:
         self._limits: StageLimits | None = None
         self._target: StagePoint | None = None
         self._due_s = 0.0
+        """When all moves are over at the latest."""
+        self._ends_s = 0.0
+        """When they should be."""
         self._stop_count = 0
         self._interruption_count = 0
         """How often a person, or the program above, held or stopped it."""
@@ -79,6 +97,8 @@ class GrblStage:
         self._uptime_ms = 0
         self._has_homed = False
         self._homing_s = 0.0
+        self._lamp_fraction = lamp_fraction
+        """What the lamp has to be again after a reset, which makes it dark."""
 
     def __enter__(self) -> Self:
         self._link.open()
@@ -89,6 +109,7 @@ class GrblStage:
             self._resets_seen = self._link.reset_count
             # Plain GRBL cannot say whether it was homed or only unlocked: it has to home again.
             self._has_homed = bool(report.is_homed)
+            self._light_again()
         except (RefusedLineError, AlarmError) as error:
             self._link.close()
             raise self._explained(error) from error
@@ -105,7 +126,7 @@ class GrblStage:
     ) -> None:
         try:
             with contextlib.suppress(DeviceError):  # its watchdog stops it all the same
-                self.stop()
+                self._halt()
         finally:
             self._link.close()
 
@@ -150,28 +171,23 @@ class GrblStage:
         self._resets_seen = self._link.reset_count
         self._has_homed = True
         self._forget_moves()
+        self._light_again()
         return self._status(report)
 
     def move_to(self, target: StagePoint, speed_um_per_s: float | None = None) -> None:
-        if not self.limits.contain(target):
-            raise OutsideLimitsError(
-                self._url,
-                f"cannot go to {_place(target)}, outside {_place(self.limits.lowest)} to "
-                f"{_place(self.limits.highest)}",
-                "Plan within the limits, or lay the slide elsewhere",
-            )
-        if speed_um_per_s is not None and speed_um_per_s <= 0:
-            raise ValueError(f"speed_um_per_s must be positive, got {speed_um_per_s}")
+        refuse_move(self._url, self.limits, target, speed_um_per_s)
         with self._link.lock, self._told_in_words():
             report = self._link.report()
             self._refuse_unless_ready(report)
-            start = self._target or _point(report)
-            self._order(_move_line(target, speed_um_per_s))
+            start = self._target or point_of(report)
+            self._order(move_line(target, speed_um_per_s))
             speed = min(speed_um_per_s or math.inf, self.limits.speed_um_per_s)
             lasts_s = start.distance_um(target) / speed
-            lasts_s += 2 * speed / self.limits.acceleration_um_per_s2
+            lasts_s += speed / self.limits.acceleration_um_per_s2
             # z may be several times slower than x: the limit is there for what hangs, not to pace.
-            self._due_s = max(self._due_s, self._clock.monotonic_s()) + 2 * lasts_s + 10.0
+            now_s = self._clock.monotonic_s()
+            self._due_s = max(self._due_s, now_s) + 2 * lasts_s + 10.0
+            self._ends_s = max(self._ends_s, now_s) + lasts_s
             self._target = target
 
     def _order(self, line: str) -> None:
@@ -187,7 +203,7 @@ class GrblStage:
 
     def wait_until_rest(self) -> StageStatus:
         stops = self._stop_count
-        watch = _StallWatch(self._clock)
+        watch = StallWatch(self._clock)
         while True:
             with self._link.lock, self._told_in_words():
                 report = self._link.report()
@@ -203,10 +219,11 @@ class GrblStage:
                     self.stop()
                     raise StageStalledError(
                         self._url,
-                        f"says that it moves, and stands at {_place(_point(report))}",
+                        f"says that it moves, and stands at {in_words(point_of(report))}",
                         "Check motor, screw and power, then home the stage",
                     )
-            self._clock.sleep(_LOOK_S)
+            left_s = self._ends_s + _LATE_S - self._clock.monotonic_s()
+            self._clock.sleep(left_s if 0 < left_s < _LOOK_S else _LOOK_S)
 
     def hold(self) -> None:
         self._interruption_count += 1
@@ -223,6 +240,11 @@ class GrblStage:
                 self._due_s += 3600.0  # how long it was held is nobody's fault
 
     def stop(self) -> None:
+        self._halt()
+        self._light_again()
+
+    def _halt(self) -> None:
+        """Stand, dark, without moves."""
         self._link.signal(b"!")
         self._stop_count += 1
         self._interruption_count += 1
@@ -231,12 +253,21 @@ class GrblStage:
             self._forget_moves()
 
     def light(self, level_fraction: float) -> None:
-        """Light the lamp, from 0, dark, to 1; after all moves that were started before."""
+        """Light the lamp, from 0, dark, to 1; after all moves that were started before.
+
+        It stays so over `stop` and `home`.
+        """
         if not 0 <= level_fraction <= 1:
             raise ValueError(f"level_fraction must lie in 0..1, got {level_fraction}")
-        line = f"M3 S{level_fraction * 1000:.0f}" if level_fraction else "M5"
         with self._told_in_words():
-            self._link.ask(line, self._patience_s())
+            self._link.ask(lamp_line(level_fraction), self._patience_s())
+        self._lamp_fraction = level_fraction
+
+    def _light_again(self) -> None:
+        """After a reset; in an alarm the controller takes no such line, homing comes first."""
+        if self._lamp_fraction and self._link.report().state != "Alarm":
+            with contextlib.suppress(RefusedLineError, AlarmError):  # `status` will tell
+                self._link.ask(lamp_line(self._lamp_fraction))
 
     def mark(self, dark_s: float) -> None:
         """Make the lamp dark for a moment, then as before: a mark in the film."""
@@ -254,8 +285,8 @@ class GrblStage:
     def _status(self, report: Report) -> StageStatus:
         is_homed = self._is_homed(report)
         return StageStatus(
-            mode=_mode(report, is_homed=is_homed, has_alarm=self._link.alarm is not None),
-            position=_point(report),
+            mode=mode_of(report, is_homed=is_homed, has_alarm=self._link.alarm is not None),
+            position=point_of(report),
             is_homed=is_homed,
             time_s=self._clock.monotonic_s(),
             boot_id=report.boot_id,
@@ -308,19 +339,20 @@ class GrblStage:
         """Make sure that it rests where it was sent: a report may be old, a line damaged."""
         target = self._target
         for _ in range(3):
-            is_there = target is None or _point(report).distance_um(target) <= _ARRIVED_UM
+            is_there = target is None or point_of(report).distance_um(target) <= _ARRIVED_UM
             if is_there and report.is_at_rest:
                 self._forget_moves()
                 return self._status(report)
-            self._clock.sleep(_LOOK_S)
+            self._clock.sleep(_AGAIN_S)
             report = self._link.report()
             self._refuse_lost(report)
             if not report.is_at_rest:
                 return self.wait_until_rest()
         self._forget_moves()
+        place = point_of(report)
         raise StageAstrayError(
             self._url,
-            f"rests at {_place(_point(report))} instead of {_place(target or _point(report))}",
+            f"rests at {in_words(place)} instead of {in_words(target or place)}",
             "Check the USB cable, then begin the lane again",
         )
 
@@ -335,7 +367,7 @@ class GrblStage:
         self._link.reset()
 
     def _forget_moves(self) -> None:
-        self._target, self._due_s = None, 0.0
+        self._target, self._due_s, self._ends_s = None, 0.0, 0.0
 
     def _patience_s(self) -> float:
         return max(self._due_s - self._clock.monotonic_s(), 0.0) + 10.0
@@ -347,8 +379,8 @@ class GrblStage:
             # A line of them may be damaged and missing, or on plain GRBL damaged and believed.
             if values == before and values.keys() >= _NEEDED_SETTINGS:
                 self._compare(values)
-                self._homing_s = _longest_homing_s(values)
-                return _limits(values, is_ours="FIRMWARE" in self._link.identity)
+                self._homing_s = longest_homing_s(values)
+                return limits_of(values, is_ours="FIRMWARE" in self._link.identity)
             before = values
         raise GarbledLinkError(
             self._url, "does not tell its settings completely", "Check the USB cable"
@@ -407,85 +439,3 @@ class GrblStage:
     def _held(self, what: str) -> StageHeldError:
         remedy = "Resume, or stop and send it again"
         return StageHeldError(self._url, f"{what} before it was there", remedy)
-
-
-class _StallWatch:
-    """Tells when a stage that says it moves stays where it is.
-
-    Goes by the controller's own time where it tells one: a report may have been on its way long.
-    """
-
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
-        self._place: StagePoint | None = None
-        self._since_s = 0.0
-        self._alike_count = 0
-
-    def sees_standing(self, report: Report) -> bool:
-        place = _point(report)
-        now_s = self._clock.monotonic_s() if report.uptime_ms is None else report.uptime_ms / 1000
-        if report.state != "Run" or place != self._place:
-            self._place, self._since_s, self._alike_count = place, now_s, 0
-        self._alike_count += 1
-        return now_s - self._since_s > _STALLED_S and self._alike_count > _STALLED_REPORTS
-
-
-def _mode(report: Report, *, is_homed: bool, has_alarm: bool) -> StageMode:
-    modes = {
-        "Home": StageMode.HOMING,
-        "Run": StageMode.MOVING,
-        "Jog": StageMode.MOVING,
-        "Hold": StageMode.HELD,
-        "Door": StageMode.HELD,
-    }
-    if report.state in modes:
-        return modes[report.state]
-    if is_homed:
-        return StageMode.RESTING
-    return StageMode.ALARMED if has_alarm else StageMode.UNHOMED
-
-
-def _point(report: Report) -> StagePoint:
-    x, y, z = report.position_um
-    return StagePoint(x_um=x, y_um=y, z_um=z)
-
-
-def _place(point: StagePoint) -> str:
-    return f"({point.x_um / 1000:.3f}, {point.y_um / 1000:.3f}, {point.z_um / 1000:.3f}) mm"
-
-
-def _move_line(target: StagePoint, speed_um_per_s: float | None) -> str:
-    words = "".join(
-        f" {axis}{value / 1000:.4f}"
-        for axis, value in zip("XYZ", (target.x_um, target.y_um, target.z_um), strict=True)
-    )
-    if speed_um_per_s is None:
-        return f"G21 G90 G0{words}"
-    return f"G21 G90 G1{words} F{speed_um_per_s * 60 / 1000:.3f}"
-
-
-def _longest_homing_s(values: dict[int, float]) -> float:
-    """How long homing may take, one axis after the other; times are in minutes there."""
-    seeks = sum(1.5 * values[number] / values[25] for number in (130, 131, 132))
-    touches = 3 * 3 * values[27] / values[24]
-    return 60 * (seeks + touches) + 10.0
-
-
-def _limits(values: dict[int, float], *, is_ours: bool) -> StageLimits:
-    """Where it may go, from its settings; plain GRBL counts from -travel to 0 whatever $23 says."""
-    mask, pull_off_um = int(values[23]), values.get(27, 0.0) * 1000
-    low, high = [], []
-    for axis in range(3):
-        travel_um = values.get(130 + axis, 0.0) * 1000
-        if is_ours:
-            low.append(0.0 if mask >> axis & 1 else -travel_um)
-            high.append(low[-1] + travel_um)
-        else:  # a switch sits at one end, and closes before the travel is over
-            low.append(-travel_um + (pull_off_um if mask >> axis & 1 else 0.0))
-            high.append(0.0 if mask >> axis & 1 else -pull_off_um)
-    return StageLimits(
-        lowest=StagePoint(x_um=low[0], y_um=low[1], z_um=low[2]),
-        highest=StagePoint(x_um=high[0], y_um=high[1], z_um=max(high[2], low[2])),
-        speed_um_per_s=values[110] * 1000 / 60,
-        acceleration_um_per_s2=values[120] * 1000,
-    )

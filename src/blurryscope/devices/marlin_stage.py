@@ -12,13 +12,13 @@ from blurryscope.devices.errors import (
     GarbledLinkError,
     HomingFailedError,
     NotHomedError,
-    OutsideLimitsError,
     SettingsRefusedError,
     StageAstrayError,
     StageHeldError,
     StageStalledError,
 )
 from blurryscope.devices.marlin_link import MarlinLink
+from blurryscope.devices.refusals import refuse_move
 from blurryscope.devices.serial_port import SerialPort
 
 _ARRIVED_UM = 11.0
@@ -118,14 +118,7 @@ class MarlinStage:
         return self.status()
 
     def move_to(self, target: StagePoint, speed_um_per_s: float | None = None) -> None:
-        if not self.limits.contain(target):
-            raise OutsideLimitsError(
-                self._url,
-                f"cannot go to {target}, outside {self.limits.lowest} to {self.limits.highest}",
-                "Plan within the limits, or lay the slide elsewhere",
-            )
-        if speed_um_per_s is not None and speed_um_per_s <= 0:
-            raise ValueError(f"speed_um_per_s must be positive, got {speed_um_per_s}")
+        refuse_move(self._url, self.limits, target, speed_um_per_s)
         with self._link.lock:
             if not self._is_homed:
                 raise NotHomedError(

@@ -28,12 +28,12 @@ from blurryscope.devices.errors import (
     DeviceMissingError,
     HomingFailedError,
     NotHomedError,
-    OutsideLimitsError,
     SettingsRefusedError,
     StageAstrayError,
     StageHeldError,
     StageStalledError,
 )
+from blurryscope.devices.refusals import refuse_move
 
 _ARRIVED_UM = 2.0
 _LOOK_S = 0.02
@@ -141,14 +141,7 @@ class MicroManagerStage:
         return self.status()
 
     def move_to(self, target: StagePoint, speed_um_per_s: float | None = None) -> None:
-        if not self.limits.contain(target):
-            raise OutsideLimitsError(
-                self._xy,
-                f"cannot go to {target}, outside {self.limits.lowest} to {self.limits.highest}",
-                "Plan within the limits, or lay the slide elsewhere",
-            )
-        if speed_um_per_s is not None and speed_um_per_s <= 0:
-            raise ValueError(f"speed_um_per_s must be positive, got {speed_um_per_s}")
+        refuse_move(self._xy, self.limits, target, speed_um_per_s)
         if not self._is_homed:
             raise NotHomedError(self._xy, "was not homed and did not move", "Home the stage first")
         if self._is_held:

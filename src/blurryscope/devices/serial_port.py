@@ -10,7 +10,8 @@ from serial.tools.list_ports_common import ListPortInfo
 
 from blurryscope.devices.errors import DeviceGoneError, DeviceMissingError
 
-_WRITE_PATIENCE_S = 1.0
+_WRITE_PATIENCE_S = 5.0
+"""Of real time, the watchdog's; a busy computer may come back to a write only after a second."""
 _REPLUG = "Plug the USB cable in again and reconnect; the stage stops by itself"
 
 
@@ -75,16 +76,16 @@ class SerialPort:
         try:
             return b"" if self._port is None else bytes(self._port.read(4096))
         except (OSError, TypeError) as error:  # TypeError: pyserial, when closed meanwhile
-            raise DeviceGoneError(self.url, "is gone", _REPLUG) from error
+            raise DeviceGoneError(self.url, f"is gone ({error})", _REPLUG) from error
 
     def write(self, sent: bytes) -> None:
-        """Send all of it; a port that takes nothing for a second is gone."""
+        """Send all of it; a port that takes nothing for seconds is gone."""
         if self._port is None:
             raise DeviceGoneError(self.url, "is not open", "Open the stage in `with`")
         try:
             self._port.write(sent)
         except (OSError, TypeError) as error:
-            raise DeviceGoneError(self.url, "is gone", _REPLUG) from error
+            raise DeviceGoneError(self.url, f"is gone ({error})", _REPLUG) from error
 
     def close(self) -> None:
         """Close it; never fails."""

@@ -29,6 +29,7 @@ class LiveSettings:
 class LiveResult:
     """How live stitching ended."""
 
+    film: Path
     is_whole: bool
     """Whether the mosaic is there; else the film has to be stitched."""
     waited_s: float
@@ -87,10 +88,11 @@ class LiveStitch:
         """Wait for the mosaic."""
         if self._is_given_up or not self._offer(None, math.inf):
             reason = self._failure() or "the computer could not keep up with the camera"
-            return LiveResult(is_whole=False, waited_s=0.0, reason=reason)
+            return LiveResult(film=self._film, is_whole=False, waited_s=0.0, reason=reason)
         error = self._work.exception()
         self._is_given_up = True
         return LiveResult(
+            film=self._film,
             is_whole=error is None,
             waited_s=time.monotonic() - self._last_s,
             reason="" if error is None else str(error),

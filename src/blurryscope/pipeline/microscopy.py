@@ -1,8 +1,13 @@
 """From a plan to reports: calibrate where needed, scan every slide and repeat, stitch meanwhile."""
 
 import json
+import logging
+import shutil
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,8 +15,9 @@ from numpy.typing import NDArray
 from blurryscope.artifacts.whole import write_text_whole
 from blurryscope.basics.errors import InputError
 from blurryscope.basics.progress import Progress, silent
+from blurryscope.classify.predict import load_model
 from blurryscope.pipeline.live import LiveResult, LiveSettings, LiveStitch
-from blurryscope.pipeline.run import run, take_over_stitched
+from blurryscope.pipeline.run import read_map, run, take_over_stitched
 from blurryscope.pipeline.settings import RunSettings
 from blurryscope.pipeline.steps import MOSAIC, repeat_folders
 from blurryscope.scan.calibrate import CalibrateSettings, calibrate, geometry_of
@@ -23,6 +29,7 @@ from blurryscope.scan.calibration import (
     write_calibration,
 )
 from blurryscope.scan.drive import Microscope
+from blurryscope.scan.estimate import estimate
 from blurryscope.scan.plan import Area, FieldOfView, ScanPlan
 from blurryscope.scan.plan_file import ScanOrder, SlideOrder
 from blurryscope.scan.plan_picture import plan_picture
@@ -30,6 +37,9 @@ from blurryscope.scan.refusals import refuse
 from blurryscope.scan.runner import ScanJob, Supervision, is_done, recording_of, run_scan
 from blurryscope.scan.states import Controls, OnStatus
 from blurryscope.scan.survey import survey, survey_lanes
+from blurryscope.tma import read_layout
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,43 +120,122 @@ def plan_of_slide(
     return plan
 
 
-def scan_slides(session: Session, order: ScanOrder, out: Path) -> list[Path]:
-    """Scan all slides of a plan with their repeats and write a report for each.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SlideEnd:
+    """What became of one slide of a plan: a report, or the reason why there is none."""
 
-    One slide's results go into `out`, those of several each into a folder of its name there. The
-    same call goes on with whatever is not done yet.
+    name: str
+    report: Path | None = None
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _SlideWork:
+    """One slide, how it is to be scanned, and where its results go."""
+
+    slide: SlideOrder
+    plan: ScanPlan
+    folder: Path
+    settings: RunSettings
+
+
+def refuse_unreadable(order: ScanOrder, settings: RunSettings) -> None:
+    """Read model, layouts and maps of a plan: what is wrong with them is told before a scan."""
+    load_model(settings.model)
+    for slide in order.slides:
+        read_map(slide.map_path, slide.name, _settings_of(slide, settings))
+
+
+def scan_slides(session: Session, order: ScanOrder, out: Path) -> list[SlideEnd]:
+    """Scan all slides of a plan with their repeats, then write a report for each.
+
+    One slide's results go into `out`, those of several each into a folder of its name there. A
+    slide that cannot be scanned or named leaves the others be; a device that fails ends it all.
+    The same call goes on with whatever is not done yet.
     """
-    alone = len(order.slides) == 1
-    plans = [plan_of_slide(session.scope, order, slide, session.known) for slide in order.slides]
-    return [
-        _scan_slide(session, slide, plan, out if alone else out / slide.name)
-        for slide, plan in zip(order.slides, plans, strict=True)
-    ]
+    works = [_work_of(session, order, slide, out) for slide in order.slides]
+    _refuse_full_disk(out, works)
+    filmed = [_ended(work, partial(_films, session)) for work in works]
+    return [_reported(session, work, films) for work, films in zip(works, filmed, strict=True)]
 
 
-def _scan_slide(session: Session, slide: SlideOrder, plan: ScanPlan, folder: Path) -> Path:
-    session = replace(session, settings=_with_rests_of(plan, session.settings))
-    jobs = _jobs(session, slide, plan, folder / "films")
-    for job, result in zip(jobs, repeat_folders(folder, len(jobs)), strict=True):
+def _reported(session: Session, work: _SlideWork, films: list[Path] | SlideEnd) -> SlideEnd:
+    if isinstance(films, SlideEnd):
+        return films
+    made = _ended(work, partial(_report, session, films=films))
+    return made if isinstance(made, SlideEnd) else SlideEnd(name=work.slide.name, report=made)
+
+
+def _work_of(session: Session, order: ScanOrder, slide: SlideOrder, out: Path) -> _SlideWork:
+    plan = plan_of_slide(session.scope, order, slide, session.known)
+    settings = _settings_of(slide, session.settings)
+    folder = out if len(order.slides) == 1 else out / slide.name
+    return _SlideWork(slide=slide, plan=plan, folder=folder, settings=settings)
+
+
+def _settings_of(slide: SlideOrder, settings: RunSettings) -> RunSettings:
+    if slide.layout_path is None:
+        return settings
+    return replace(settings, tma=replace(settings.tma, layout=read_layout(slide.layout_path)))
+
+
+def _refuse_full_disk(out: Path, works: Sequence[_SlideWork]) -> None:
+    """Raise an `InputError` if what is still to be scanned has no room on the disk."""
+    needed = 0
+    for work in works:
+        told = estimate(work.plan)
+        results = repeat_folders(work.folder, work.slide.repeats)
+        to_come = sum(not (folder / MOSAIC).exists() for folder in results)
+        needed += to_come * round(told.film_bytes + _MOSAIC_BYTES_PER_PX * told.mosaic_px)
+        needed += told.film_bytes if to_come else 0  # while the parts of a film are joined
+    place = next(folder for folder in (out, *out.absolute().parents) if folder.is_dir())
+    free = shutil.disk_usage(place).free
+    if needed > free:
+        raise InputError(
+            out,
+            f"has {free / 1e9:.1f} GB free, and the plan's films and mosaics need about "
+            f"{needed / 1e9:.1f} GB",
+            "Free some space, or choose another --out",
+        )
+
+
+_MOSAIC_BYTES_PER_PX = 2.0
+"""With all its levels, packed; recorded scans gave 1.0 to 1.7."""
+_Made = TypeVar("_Made")
+
+
+def _ended(work: _SlideWork, make: Callable[[_SlideWork], _Made]) -> _Made | SlideEnd:
+    """Make something of a slide; what is wrong with this slide alone becomes its end."""
+    try:
+        return make(work)
+    except InputError as error:
+        logger.debug("slide %s", work.slide.name, exc_info=True)
+        return SlideEnd(name=work.slide.name, problem=str(error))
+
+
+def _films(session: Session, work: _SlideWork) -> list[Path]:
+    """Scan a slide and its repeats, each stitched meanwhile."""
+    jobs = _jobs(session, work)
+    for job, result in zip(jobs, repeat_folders(work.folder, len(jobs)), strict=True):
         if not is_done(job):
-            _scan_and_stitch(session, job, result)
+            _scan_and_stitch(session, job, result, work.settings)
+    return [job.film for job in jobs]
+
+
+def _report(session: Session, work: _SlideWork, *, films: Sequence[Path]) -> Path:
     return run(
-        [job.film for job in jobs],
-        folder,
-        map_path=slide.map_path,
-        slide=slide.name,
-        settings=session.settings,
+        films,
+        work.folder,
+        map_path=work.slide.map_path,
+        slide=work.slide.name,
+        settings=work.settings,
         progress=session.progress,
     )
 
 
-def _with_rests_of(plan: ScanPlan, settings: RunSettings) -> RunSettings:
-    """Tell the stitcher how long the stage really stands between lanes: it finds them by that."""
-    return replace(settings, stitch=replace(settings.stitch, rest_s=round(plan.stand_s, 3)))
-
-
-def _jobs(session: Session, slide: SlideOrder, plan: ScanPlan, films: Path) -> list[ScanJob]:
-    scope, known = session.scope, session.known
+def _jobs(session: Session, work: _SlideWork) -> list[ScanJob]:
+    scope, known, slide, plan = session.scope, session.known, work.slide, work.plan
+    films = work.folder / "films"
     if slide.only_tissue:
         plan = _only_tissue(scope, slide, plan, films / "tissue.json")
     points_um = known.record.focus_points_um
@@ -166,15 +255,16 @@ def _jobs(session: Session, slide: SlideOrder, plan: ScanPlan, films: Path) -> l
     ]
 
 
-def _scan_and_stitch(session: Session, job: ScanJob, result: Path) -> None:
+def _scan_and_stitch(session: Session, job: ScanJob, result: Path, settings: RunSettings) -> None:
     """Scan once, stitching meanwhile; a mosaic that came out is taken over as a finished step."""
-    scope, settings = session.scope, session.settings
+    scope = session.scope
     # Half a scan was not seen from its beginning, and a mosaic is never written over.
     if job.folder.exists() or (result / MOSAIC).exists():
         run_scan(scope, job, Supervision(session.controls, session.on_status))
         return
     recording = replace(recording_of(job, scope.name), pixel_size_um=settings.pixel_size_um)
-    with LiveStitch(job.film, result, recording, settings, session.live) as stitch:
+    live_settings = settings.for_film(recording)
+    with LiveStitch(job.film, result, recording, live_settings, session.live) as stitch:
         told = Supervision(session.controls, session.on_status, takers=(stitch.take,))
         run_scan(scope, job, told)
         ended = stitch.finish()

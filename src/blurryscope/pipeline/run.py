@@ -90,7 +90,7 @@ def run(
     """
     settings = settings or RunSettings()
     classifier = load_model(settings.model)
-    slide_map = _read_map(map_path, slide, settings)
+    slide_map = read_map(map_path, slide, settings)
     for video in videos:
         _check_film(video)
     _refuse_twice_given(videos)
@@ -115,6 +115,7 @@ def stitch_into(video: Path, out: Path, *, settings: RunSettings, progress: Prog
 def stitch(video: Path, out: Path, *, settings: RunSettings, progress: Progress = silent) -> None:
     """Stitch one film into its folder, which `prepare` has looked at."""
     recording = _recording_beside(video, settings)
+    settings = settings.for_film(recording)
     fingerprint = _stitch_fingerprint(video, recording, settings)
     if is_done(out, "stitch", fingerprint, STITCH_FILES):
         return
@@ -129,6 +130,7 @@ def stitch(video: Path, out: Path, *, settings: RunSettings, progress: Progress 
 def take_over_stitched(video: Path, out: Path, *, settings: RunSettings) -> None:
     """Take what was stitched while the film was made as what `stitch` would have made of it."""
     recording = _recording_beside(video, settings)
+    settings = settings.for_film(recording)
 
     def work() -> None:
         claim(out, video)
@@ -221,7 +223,7 @@ def find_and_write_cores(
     progress: Progress = silent,
 ) -> list[Path]:
     """Find the cores of a slide's folder or of a picture; returns the folders written to."""
-    slide_map = _read_map(map_path, slide, settings)
+    slide_map = read_map(map_path, slide, settings)
     folders = scanned_folders(source)
     if folders and out is None:
         cores(folders, slide_map, map_path=map_path, settings=settings, progress=progress)
@@ -244,7 +246,8 @@ def find_and_write_cores(
     return [target]
 
 
-def _read_map(map_path: Path | None, slide: str | None, settings: RunSettings) -> SlideMap | None:
+def read_map(map_path: Path | None, slide: str | None, settings: RunSettings) -> SlideMap | None:
+    """Read the lab's map of a slide as the settings say; None where none is given."""
     layout = settings.tma.layout
     how = MapReading(
         consensus=settings.consensus,
@@ -259,12 +262,14 @@ def score_inputs(
     model: str,
     *,
     is_bgr: bool,
+    shows_why: bool = True,
     progress: Progress = silent,
 ) -> Path:
     """Score one slide's folder, or stacks named `slide_repeat_core[_score].tif`."""
     classifier = load_model(model)
     if len(inputs) == 1 and inputs[0].is_dir():
-        return _score_folder(inputs[0], out, classifier, progress)
+        settings = RunSettings(model=classifier.name, shows_why=shows_why)
+        return _score_folder(inputs[0], out, classifier, settings, progress)
     predictions = []
     for number, path in enumerate(inputs, start=1):
         sample = sample_of_file(path)
@@ -301,7 +306,11 @@ def finish(
 
 
 def _score_folder(
-    slide_dir: Path, out: Path | None, classifier: Classifier, progress: Progress
+    slide_dir: Path,
+    out: Path | None,
+    classifier: Classifier,
+    settings: RunSettings,
+    progress: Progress,
 ) -> Path:
     """Score a slide's folder again; its tables are replaced unless another one is named."""
     folders = scanned_folders(slide_dir)
@@ -310,7 +319,6 @@ def _score_folder(
     for folder in folders:
         take_in_hand_edits(folder, Mosaic(folder / MOSAIC))
     refuse_uncarried_corrections(folders)
-    settings = RunSettings(model=classifier.name)
     name = _name_of(slide_dir)
     if out is None:
         score(
@@ -321,7 +329,7 @@ def _score_folder(
     predictions = [
         prediction
         for number, folder in enumerate(folders, start=1)
-        for prediction in score_cores(folder, name, number, classifier, settings, progress)
+        for prediction in score_cores(folder, name, number, classifier, settings, progress=progress)
     ]
     write_predictions(out, predictions)
     return out

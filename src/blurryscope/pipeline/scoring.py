@@ -1,10 +1,12 @@
 """From cores to scores: each repeat by itself, then the repeats of a slide together."""
 
-from collections.abc import Callable, Sequence
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
+from itertools import islice
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from blurryscope.artifacts.mosaic import Mosaic
@@ -17,15 +19,18 @@ from blurryscope.artifacts.tissue_cores import (
     read_core_grid,
     read_tissue_cores,
 )
-from blurryscope.basics.errors import InputError, MissingInputError
-from blurryscope.basics.image import Rgb
+from blurryscope.basics.core_name import CoreName
+from blurryscope.basics.errors import MissingInputError
 from blurryscope.basics.progress import Progress, silent
 from blurryscope.classify.predict import Classifier, withheld
-from blurryscope.dataset.views import make_stack
 from blurryscope.evaluate.repeats import fuse_slide
+from blurryscope.pipeline.core_stacks import CoreStack, core_stacks
 from blurryscope.pipeline.settings import RunSettings
 from blurryscope.pipeline.steps import MOSAIC, SCORE_FILES, fingerprint_of, is_done, redo, stamp
+from blurryscope.pipeline.why import WhyFolder, open_why
+from blurryscope.report.slide_folder import WHY
 
+_CORES_AT_ONCE = 4
 _UNPROVEN = "this repeat's names are not confirmed: its cores do not look like the first repeat's"
 
 
@@ -49,8 +54,10 @@ def score(
         asdict(classifier.decision_rule(settings.threshold)),
         None if classifier.limits is None else classifier.limits.farthest,
         settings.fusion,
+        settings.shows_why,
     )
-    if not is_done(out, "score", fingerprint, SCORE_FILES):
+    is_explained = not settings.shows_why or all((folder / WHY).is_dir() for folder in folders)
+    if not is_explained or not is_done(out, "score", fingerprint, SCORE_FILES):
         redo(
             out, "score", fingerprint, _scoring(folders, out, slide, classifier, settings, progress)
         )
@@ -67,7 +74,10 @@ def _scoring(
     def work() -> None:
         predictions: list[Prediction] = []
         for repeat, folder in enumerate(folders, start=1):
-            predictions += score_cores(folder, slide, repeat, classifier, settings, progress)
+            with _why_of(folder, classifier, settings) as why:
+                predictions += score_cores(
+                    folder, slide, repeat, classifier, settings, why=why, progress=progress
+                )
         results = fuse_slide(
             predictions,
             decision_rule=classifier.decision_rule(settings.threshold),
@@ -79,31 +89,75 @@ def _scoring(
     return work
 
 
-def score_cores(
+@contextmanager
+def _why_of(
+    folder: Path, classifier: Classifier, settings: RunSettings
+) -> Iterator[WhyFolder | None]:
+    """Where explanations go; those of earlier scores do not outlive them."""
+    if settings.shows_why:
+        with open_why(folder, classifier) as why:
+            yield why
+    else:
+        yield None
+        shutil.rmtree(folder / WHY, ignore_errors=True)
+
+
+def score_cores(  # noqa: PLR0913 - which scan it is takes three, how it is scored two
     folder: Path,
     slide: str,
     repeat: int,
     classifier: Classifier,
     settings: RunSettings,
+    *,
+    why: WhyFolder | None = None,
     progress: Progress = silent,
 ) -> list[Prediction]:
-    """Score every place of one repeat; what cannot be scored is withheld with the reason."""
-    pixel_size_um = Mosaic(folder / MOSAIC).pixel_size_um
+    """Score every place of one repeat; what cannot be scored is withheld with the reason.
+
+    With `why`, cores that get probabilities are explained there.
+    """
     places = read_tissue_cores(folder / "cores.csv")
     is_unproven = read_core_grid(folder / "cores.json").agrees_with_first is False
-    predictions = []
-    for number, core in enumerate(places, start=1):
-        path = folder / "cores" / f"{core.name}.png"
+    predictions: dict[CoreName, Prediction] = {}
+    fit = []
+    for core in places:
         sample = Sample(
-            slide=slide, case="", core=core.name, repeat=repeat, score=core.label, path=path
+            slide=slide,
+            case="",
+            core=core.name,
+            repeat=repeat,
+            score=core.label,
+            path=folder / "cores" / f"{core.name}.png",
         )
         unfit = _UNPROVEN if is_unproven else _unfit(core)
-        if unfit is not None:
-            predictions.append(withheld(sample, unfit))
+        if unfit is None:
+            fit.append(sample)
         else:
-            stack = make_stack(_read_rgb(path), pixel_size_um=pixel_size_um)
-            predictions.append(classifier.score(sample, stack, settings.threshold))
-        progress("score the cores", number / len(places))
+            predictions[core.name] = withheld(sample, unfit)
+    pixel_size_um = Mosaic(folder / MOSAIC).pixel_size_um
+    for group in _groups(core_stacks(fit, pixel_size_um, classifier.stack_px)):
+        for prediction in _scored(group, classifier, settings.threshold, why):
+            predictions[prediction.core] = prediction
+        progress("score the cores", len(predictions) / len(places))
+    return [predictions[core.name] for core in places]
+
+
+def _groups(cores: Iterator[CoreStack]) -> Iterator[list[CoreStack]]:
+    while group := list(islice(cores, _CORES_AT_ONCE)):
+        yield group
+
+
+def _scored(
+    cores: Sequence[CoreStack],
+    classifier: Classifier,
+    threshold: float | None,
+    why: WhyFolder | None,
+) -> list[Prediction]:
+    stacks = np.stack([core.placed.stack for core in cores])
+    predictions = classifier.score_all([core.sample for core in cores], stacks, threshold)
+    if why is not None:
+        answered = zip(cores, predictions, strict=True)
+        why.explain([core for core, said in answered if said.probabilities is not None])
     return predictions
 
 
@@ -124,14 +178,3 @@ def _unfit(core: TissueCore) -> str | None:
     if core.status is CoreStatus.UNSURE:
         return "hardly any tissue: perhaps a faint core, perhaps dirt"
     return None
-
-
-def _read_rgb(path: Path) -> Rgb:
-    remedy = "Find the cores again: blurryscope cores"
-    if not path.is_file():
-        raise MissingInputError(path, "no such picture", remedy)
-    encoded = np.fromfile(path, np.uint8)  # not cv2.imread: it cannot open all Windows paths
-    bgr = cv2.imdecode(encoded, cv2.IMREAD_COLOR)
-    if bgr is None:
-        raise InputError(path, "is not a picture", remedy)
-    return np.asarray(cv2.cvtColor(np.asarray(bgr), cv2.COLOR_BGR2RGB), np.uint8)

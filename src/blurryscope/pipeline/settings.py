@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field, replace
 
+from blurryscope.artifacts.recording import Recording
 from blurryscope.classify.model_file import SHIPPED
 from blurryscope.evaluate.repeats import FusionRule
 from blurryscope.stitch.stitcher import StitchSettings
@@ -22,6 +23,8 @@ class RunSettings:
     threshold: float | None = None
     """Confidence below which a score is withheld; the model's own if None."""
     fusion: FusionRule = FusionRule.LOG_AVERAGE
+    shows_why: bool = True
+    """Whether each scored core gets a map of where its score comes from."""
     pixel_size_um: float | None = None
     """None is measured from the film and the speed of the stage."""
     takes_damaged: bool = False
@@ -37,6 +40,12 @@ class RunSettings:
     def __post_init__(self) -> None:
         if self.pixel_size_um is not None and not 0 < self.pixel_size_um < float("inf"):
             raise ValueError(f"pixel_size_um must be positive, got {self.pixel_size_um}")
+
+    def for_film(self, recording: Recording) -> "RunSettings":
+        """With what the rig told of the film: the stitcher finds the lanes by the rests."""
+        if recording.rest_s is None:
+            return self
+        return replace(self, stitch=replace(self.stitch, rest_s=recording.rest_s))
 
     def tma_of_repeat(self, number: int) -> TmaSettings:
         """How cores are looked for in a repeat after the first, whose `number` is 2 or more."""

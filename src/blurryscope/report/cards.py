@@ -12,6 +12,8 @@ from blurryscope.report.triage import CoreCase, Urgency
 from blurryscope.report.words import STATUS_WORDS
 
 NO_SCORE = "no score"
+_WHY_JPEG_QUALITY = 70
+"""Maps are smooth; the tissue below them is there for the place alone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +62,10 @@ class CoreCard:
     repeat_count_used: int
     picture: EmbeddedPicture | None
     picture_repeat: int | None
+    why: EmbeddedPicture | None
+    """Where the score comes from, in the repeat that is shown."""
+    view_weights: tuple[float, ...]
+    """Of the views, the overview last; empty where nothing was explained."""
     repeats: tuple[RepeatLine, ...]
 
     @property
@@ -99,6 +105,12 @@ def make_card(
         if best is None
         else embed_picture(repeats[best].picture(case.name), picture_px),
         picture_repeat=best,
+        why=None
+        if best is None
+        else embed_picture(repeats[best].why_picture(case.name), picture_px, _WHY_JPEG_QUALITY),
+        view_weights=()
+        if best is None
+        else tuple(view.weight for view in repeats[best].views.get(case.name, ())),
         repeats=tuple(
             _repeat_line(
                 number,

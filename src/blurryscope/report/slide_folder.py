@@ -4,7 +4,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 from typing import TypeVar
@@ -26,6 +26,7 @@ from blurryscope.artifacts.tissue_cores import (
     read_core_grid,
     read_tissue_cores,
 )
+from blurryscope.artifacts.view_places import WeighedView, read_view_places
 from blurryscope.basics.core_name import CoreName
 from blurryscope.basics.errors import InputError
 
@@ -33,6 +34,9 @@ T = TypeVar("T")
 
 PICTURE = "stitch-quality.png"
 """One page for the technician: how well the scan was stitched."""
+
+WHY = "why"
+"""The folder of maps of where the scores come from."""
 
 _REPEAT_FOLDER = re.compile(r"repeat-([1-9][0-9]*)")
 
@@ -66,9 +70,14 @@ class RepeatScan:
     """(rows, columns) of the mosaic; None where there is none."""
     rescans: tuple[Rescan, ...] = ()
     """Places of the scan that came out badly."""
+    views: Mapping[CoreName, tuple[WeighedView, ...]] = field(default_factory=dict)
+    """Of the cores whose score is explained, the overview last."""
 
     def picture(self, core: CoreName) -> Path:
         return self.folder / "cores" / f"{core}.png"
+
+    def why_picture(self, core: CoreName) -> Path:
+        return self.folder / WHY / f"{core}.jpg"
 
     @property
     def disagrees_with_first(self) -> bool:
@@ -139,6 +148,7 @@ def _read_repeat(number: int, folder: Path) -> RepeatScan:
         stitch=_if_there(folder / "stitch.json", _read_stitch) or {},
         size_px=Mosaic(mosaic).size_px if mosaic.is_dir() else None,
         rescans=tuple(_if_there(folder / "rescan.csv", read_rescans) or ()),
+        views=_if_there(folder / WHY / "views.csv", read_view_places) or {},
     )
 
 

@@ -20,6 +20,7 @@ from blurryscope.scan.film_parts import FILM, PARTS, join_parts, part_name
 from blurryscope.scan.filming import Filming, Taker
 from blurryscope.scan.journal import Journal
 from blurryscope.scan.landmark import check_landmark, take_landmark
+from blurryscope.scan.overview import Overview
 from blurryscope.scan.past import Past, read_past, refuse_other_plan
 from blurryscope.scan.plan import Lane, ScanPlan
 from blurryscope.scan.plan_file import focus_grid
@@ -34,6 +35,7 @@ from blurryscope.scan.watches import FocusWatch, LivePicture, Recorder, lost_wor
 
 JOURNAL = "journal.jsonl"
 LIVE_PICTURE = "live.jpg"
+OVERVIEW = "overview.jpg"
 _PAUSE_LOOK_S = 0.1
 _PATIENCE_S = 2.5
 """Without a frame; the camera itself gives up after two seconds."""
@@ -128,6 +130,7 @@ class _Run:
         self._filming: Filming | None = None
         portrait = job.plan.field.is_portrait
         self._focus = FocusWatch(flat=job.flat, glass=job.glass, is_portrait=portrait)
+        self._overview = Overview(job.folder / OVERVIEW, job.plan, job.flat)
 
     def go(self) -> None:
         """From opening to done."""
@@ -135,6 +138,7 @@ class _Run:
         if self._lane < len(self._lanes):
             self._find_place()
             self._film()
+        self._overview.finish()
         self._enter(ScanState.JOINING)
         past = read_past(self._job.folder / JOURNAL)
         join_parts(self._job.folder, past.parts, self._job.plan.field.frame_rate_hz)
@@ -219,7 +223,7 @@ class _Run:
     def _film(self) -> None:
         scope, job, field = self._scope, self._job, self._job.plan.field
         live = LivePicture(job.folder / LIVE_PICTURE, scope.clock)
-        takers: list[Taker] = [live.take, self._focus.take]
+        takers: list[Taker] = [live.take, self._focus.take, self._overview.take]
         if not self._past.has_begun:
             takers += self._watched.takers
         drive(scope, self._lanes[self._lane].start, watch=self._look)
@@ -253,7 +257,9 @@ class _Run:
         begun_s = scope.clock.monotonic_s()
         at_end = drive(scope, lane.end, motion.speed_um_per_s, self._look)
         self._due_s = begun_s + motion.travel_s(lane.length_um) + self._job.plan.stand_s
-        self._journal.note("lane is at its end", lane=lane.index, **_where(at_end))
+        self._journal.note(
+            "lane is at its end", lane=lane.index, film_began_s=recorder.first_s, **_where(at_end)
+        )
         scope.clock.sleep(motion.rest_s)
         self._end_lane(lane, recorder, lost, first)
 
@@ -284,12 +290,13 @@ class _Run:
         self._enter(ScanState.SCANNING)
         recorder.is_on = True
 
-    def _look(self, status: StageStatus) -> None:  # noqa: ARG002 - the contract of a watch
+    def _look(self, status: StageStatus) -> None:
         """What is looked after while the stage moves: a person's wishes, and the camera."""
         self._watched.controls.check()
         if self._filming is not None:
             self._filming.check()
         self._refuse_frozen()
+        self._overview.watch(status)
         self._tell()
 
     def _refuse_frozen(self) -> None:
@@ -338,6 +345,7 @@ def recording_of(job: ScanJob, rig: str) -> Recording:
         exposure_s=plan.field.exposure_s,
         frame_rate_hz=plan.field.frame_rate_hz,
         lane_pitch_um=plan.lane_pitch_um,
+        rest_s=round(plan.stand_s, 3),
         rig=rig,
         versions=current_versions(),
     )

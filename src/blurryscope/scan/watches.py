@@ -31,6 +31,8 @@ class Recorder:
         self.is_on = False
         self.frame_count = 0
         self.lost_count = 0
+        self.first_s: float | None = None
+        """When the exposure of the film's first frame began, on the clock of stage and camera."""
         self._film = film
         self._takers = tuple(takers)
 
@@ -38,6 +40,8 @@ class Recorder:
         """Take the next frame of the camera."""
         if not self.is_on:
             return
+        if self.first_s is None:
+            self.first_s = frame.time_s
         counted = replace(frame, index=self.frame_count)
         self._film.write(counted)
         self.frame_count += 1

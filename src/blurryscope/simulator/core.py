@@ -13,7 +13,13 @@ from blurryscope.basics.image import Mask, Rgb
 from blurryscope.simulator.anatomy import Anatomy, plan_anatomy
 from blurryscope.simulator.appearance import Appearance, MembranePattern, random_pattern
 from blurryscope.simulator.stain import stained_light
-from blurryscope.simulator.texture import Field, nucleus_bank, smooth_field, stamp
+from blurryscope.simulator.texture import (
+    Field,
+    level_of_share,
+    nucleus_bank,
+    smooth_field,
+    stamp,
+)
 
 _MARGIN = 1.14
 """Side of the picture against the diameter of the core: room for an oval outline."""
@@ -21,6 +27,10 @@ _OPTICS_UM = 0.55
 """Deviation of the blur of a 10x lens (NA 0.25) and a 4 µm section."""
 _MEMBRANE_UM = 0.55
 """How wide the stain on one cell's side of a border is."""
+_DEBRIS_DAB = np.float32(0.03)
+"""Of necrosis: it takes up a little stain without any membrane."""
+_EDGE_UM = 12.0
+"""How far the brown of a rim reaches in."""
 _SLANT_UM = 2.6
 """How far a border that is cut slantwise spreads; with 4 µm of section most are."""
 
@@ -160,7 +170,8 @@ def _her2_stain(
     """DAB on membranes alone, and all DAB: membranes, cytoplasm and unspecific background."""
     shape = (anatomy.tissue.shape[0], anatomy.tissue.shape[1])
     strength, completeness = _cell_staining(anatomy, pattern, um_per_px, appearance, rng)
-    border = _borders(anatomy.cells)
+    dead = _dead_regions(anatomy, um_per_px, appearance, rng)
+    border = _borders(anatomy.cells) & ~dead
     cell = anatomy.cells[border]
     # Along its border a cell is stained where a fine field lies below the cell's own threshold.
     beads = smooth_field(shape, 4.5 / um_per_px, rng)[border]
@@ -170,6 +181,8 @@ def _her2_stain(
     uneven = np.clip(1 + np.float32(0.25) * (beads + anatomy.fibres[border]), 0.3, 2.0)
     membranes[border] = strength[cell] * covered * uneven * np.where(outer, 0.6, 1.0)
     brown_cytoplasm = np.take(strength, anatomy.cells) * np.float32(0.10)
+    brown_cytoplasm += (anatomy.cells > 0) * np.float32(appearance.brown_cytoplasm)
+    brown_cytoplasm[dead] = _DEBRIS_DAB
     haze = 1 + np.float32(0.35) * smooth_field(shape, 50.0 / um_per_px, rng)
     # Where a border runs slanting through the section it shows as a broad pale band.
     half = cv2.resize(membranes, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
@@ -179,7 +192,23 @@ def _her2_stain(
     dab = (membranes + slanting) * np.float32(_MEMBRANE_UM / um_per_px) + brown_cytoplasm
     background = np.maximum(haze, 0.0) * np.float32(appearance.dab_background)
     dab += np.where(anatomy.tissue, background, 0.0)
+    if appearance.brown_edge > 0.0:
+        depth_px = cv2.distanceTransform(anatomy.tissue.astype(np.uint8), cv2.DIST_L2, 3)
+        rim = np.exp(np.float32(-um_per_px / _EDGE_UM) * depth_px) * anatomy.tissue
+        dab += np.float32(appearance.brown_edge) * rim
     return membranes, np.asarray(dab, np.float32)
+
+
+def _dead_regions(
+    anatomy: Anatomy, um_per_px: float, appearance: Appearance, rng: np.random.Generator
+) -> Mask:
+    """Necrosis: in the midst of the tumour, in patches."""
+    tumour = anatomy.cells > 0
+    if appearance.necrosis_fraction <= 0.0:
+        return np.zeros_like(tumour)
+    patches = smooth_field((tumour.shape[0], tumour.shape[1]), 110.0 / um_per_px, rng)
+    level = level_of_share(patches, appearance.necrosis_fraction, tumour)
+    return np.asarray(tumour & (patches > level))
 
 
 def _cell_staining(
@@ -195,8 +224,10 @@ def _cell_staining(
     row, column = np.clip(anatomy.nuclei, 0, np.array(region.shape) - 1).T
     own = rng.standard_normal(count)
     mixed = appearance.heterogeneity * region[row, column] + (1 - appearance.heterogeneity) * own
-    rank = np.empty(count)
-    rank[np.argsort(-mixed)] = (np.arange(count) + 0.5) / max(count, 1)
+    benign = _benign_cells(anatomy, um_per_px, appearance, rng)
+    rank = np.full(count, 2.0)  # beyond all shares: what is not tumour is not stained
+    tumour = np.flatnonzero(~benign)
+    rank[tumour[np.argsort(-mixed[tumour])]] = (np.arange(len(tumour)) + 0.5) / max(len(tumour), 1)
     intense = rank < pattern.intense_complete
     moderate = ~intense & (rank < pattern.intense_complete + pattern.moderate_complete)
     upto = pattern.intense_complete + pattern.moderate_complete + pattern.faint_incomplete
@@ -211,6 +242,18 @@ def _cell_staining(
         np.concatenate([[0.0], strength]).astype(np.float32),
         np.concatenate([[-9.0], completeness]).astype(np.float32),
     )
+
+
+def _benign_cells(
+    anatomy: Anatomy, um_per_px: float, appearance: Appearance, rng: np.random.Generator
+) -> NDArray[np.bool_]:
+    """Which cells belong to normal glands, (cell,); whole neighbourhoods do."""
+    if appearance.benign_fraction <= 0.0 or anatomy.cell_count == 0:
+        return np.zeros(anatomy.cell_count, bool)
+    field = smooth_field((anatomy.cells.shape[0], anatomy.cells.shape[1]), 200 / um_per_px, rng)
+    row, column = np.clip(anatomy.nuclei, 0, np.array(field.shape) - 1).T
+    here = field[row, column]
+    return np.asarray(here > np.quantile(here, 1.0 - appearance.benign_fraction))
 
 
 def _borders(cells: NDArray[np.int32]) -> Mask:

@@ -1,8 +1,9 @@
 """A clock that runs faster than the world, and waits for those who cannot keep up."""
 
+import math
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -11,12 +12,13 @@ from typing import Self
 
 _BEAT_S = 0.0002
 """Of real time between two steps: what a pseudo-terminal takes to hand a line over."""
-
-
+_LONGEST_BEAT_S = 0.002
 _REACTS_IN_S = 0.05
 _REACTION_LASTS_S = 0.2
 """Who wakes up has this much real time to act before the clock passes `_REACTS_IN_S`."""
 _BOUND_LASTS_S = 5.0
+_FOLLOWED_S = 0.02
+"""Time goes on by no more than this between two calls of those who follow it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,8 @@ class FastClock:
         self._sleepers: set[int] = set()
         self._woken: dict[int, tuple[float, float]] = {}
         """When each thread last woke up, here and in real time."""
+        self._followers: dict[object, Callable[[float], None]] = {}
+        self._acting = threading.RLock()
         self._is_over = False
 
     def __enter__(self) -> Self:
@@ -111,22 +115,44 @@ class FastClock:
             self._bounds[owner] = _Bound(limit_s, threading.get_ident(), time.monotonic())
 
     def let_go(self, owner: object) -> None:
-        """The owner sets no limit any more."""
+        """The owner sets no limit any more, and is not called any more."""
+        with self._acting:
+            self._followers.pop(owner, None)
         with self._changed:
             self._bounds.pop(owner, None)
 
-    def _run(self) -> None:
-        before_s = time.monotonic()
-        while not self._is_over:
-            time.sleep(_BEAT_S)
-            real_s = time.monotonic()
-            # No more than a few beats at once: what a busy machine overslept is not made up for.
-            step_s = min(real_s - before_s, 4 * _BEAT_S) * self._speed
-            before_s = real_s
-            with self._changed:
-                self._advance(step_s)
+    def follow(self, owner: object, act: Callable[[float], None]) -> None:
+        """Call `act` with the time, in the clock's own thread, before each step of time.
 
-    def _advance(self, step_s: float) -> None:
+        For what answers by itself, such as a controller on a port: no thread has to be woken.
+        """
+        with self._acting:
+            self._followers[owner] = act
+
+    def _run(self) -> None:
+        before_s, beat_s = time.monotonic(), _BEAT_S
+        try:
+            while not self._is_over:
+                time.sleep(beat_s)
+                with self._acting:
+                    longest_s = _FOLLOWED_S if self._followers else math.inf
+                    for act in tuple(self._followers.values()):
+                        act(self._now_s)
+                real_s = time.monotonic()
+                # No more than a few beats at once: a busy machine does not make up for its sleep.
+                step_s = min(real_s - before_s, 4 * _BEAT_S) * self._speed
+                before_s = real_s
+                with self._changed:
+                    has_advanced = self._advance(min(step_s, longest_s))
+                # Held up by somebody who computes: leave the processor to them.
+                beat_s = _BEAT_S if has_advanced else min(2 * beat_s, _LONGEST_BEAT_S)
+        finally:  # whatever happened to a follower, nobody must sleep for ever
+            with self._changed:
+                self._is_over = True
+                self._changed.notify_all()
+
+    def _advance(self, step_s: float) -> bool:
+        """Go on by so much, or to the next limit or sleeper; False if there is no room to go."""
         real_s = time.monotonic()
         bounds_s = [
             bound.limit_s
@@ -139,7 +165,8 @@ class FastClock:
             if thread not in self._sleepers and woke_real_s > real_s - _REACTION_LASTS_S
         ]
         goal_s = min((self._now_s + step_s, *self._wakes_s, *bounds_s, *reactions_s))
-        if goal_s > self._now_s:
-            self._now_s = goal_s
+        has_advanced = goal_s > self._now_s
+        self._now_s = max(goal_s, self._now_s)
         if any(wake_s <= self._now_s for wake_s in self._wakes_s):
             self._changed.notify_all()
+        return has_advanced

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from blurryscope.simulator.checked_lines import CheckedLines, Unpacked
-from blurryscope.simulator.machine import AXES, Job, Machine, MachineSettings, MachineState
+from blurryscope.simulator.machine import Machine
+from blurryscope.simulator.machine_parts import AXES, Job, MachineSettings, MachineState
 
 _QUEUE_LENGTH = 15
 _BUFFER_LENGTH = 128

@@ -5,7 +5,8 @@ import re
 from collections import deque
 
 from blurryscope.simulator.checked_lines import checksum
-from blurryscope.simulator.machine import AXES, Job, Machine, MachineSettings
+from blurryscope.simulator.machine import Machine
+from blurryscope.simulator.machine_parts import AXES, Job, MachineSettings
 
 _QUEUE_LENGTH = 16
 _BUSY_S = 2.0

@@ -6,7 +6,6 @@ import select
 import socket
 import sys
 import threading
-from collections import deque
 from collections.abc import Callable
 from types import TracebackType
 from typing import Protocol, Self
@@ -16,8 +15,6 @@ from blurryscope.simulator.fast_clock import FastClock
 
 _LOOK_S = 0.001
 """Of real time: how long it sleeps when nothing comes."""
-_REACTS_IN_S = 0.05
-"""A fast clock runs no further ahead of the controller than this."""
 
 
 class Controller(Protocol):
@@ -76,10 +73,13 @@ class SimulatedPort:
         return end.url if end is not None else ""
 
     def __enter__(self) -> Self:
-        self._is_over.clear()
         self.plug_in()
-        self._server = threading.Thread(target=self._serve, name="simulated port", daemon=True)
-        self._server.start()
+        if isinstance(self._clock, FastClock):
+            self._clock.follow(self, lambda _: self._pass_on(patience_s=0.0))
+        else:
+            self._is_over.clear()
+            self._server = threading.Thread(target=self._serve, name="simulated port", daemon=True)
+            self._server.start()
         return self
 
     def __exit__(
@@ -88,10 +88,11 @@ class SimulatedPort:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._is_over.set()
-        self._server.join()
         if isinstance(self._clock, FastClock):
             self._clock.let_go(self)
+        else:
+            self._is_over.set()
+            self._server.join()
         self.unplug()
 
     def plug_in(self) -> None:
@@ -106,22 +107,22 @@ class SimulatedPort:
             end.close()
 
     def _serve(self) -> None:
-        late: deque[bytes] = deque()
         while not self._is_over.is_set():
-            end = self._end
-            received = end.read(_LOOK_S) if end is not None else b""
-            if end is None:
+            if self._end is None:
                 self._is_over.wait(_LOOK_S)
-            now_s = self._clock.monotonic_s()
-            if isinstance(self._clock, FastClock):
-                self._clock.hold_at(self, now_s + _REACTS_IN_S)
-            arrived = self.to_controller(received, now_s)
-            if arrived:
-                self._controller.feed(arrived, now_s)
-            late.append(self.to_host(self._controller.advance(now_s), now_s))
-            while late and end is not None:
-                end.write(late.popleft())
-            late.clear()
+            self._pass_on(_LOOK_S)
+
+    def _pass_on(self, patience_s: float) -> None:
+        """Hand over what came from the host, and what the controller says until now."""
+        end = self._end
+        received = end.read(patience_s) if end is not None else b""
+        now_s = self._clock.monotonic_s()
+        arrived = self.to_controller(received, now_s)
+        if arrived:
+            self._controller.feed(arrived, now_s)
+        told = self.to_host(self._controller.advance(now_s), now_s)
+        if end is not None:
+            end.write(told)
 
 
 class _End(Protocol):

@@ -9,7 +9,7 @@ import numpy as np
 from blurryscope.basics.clock import Clock
 from blurryscope.devices.grbl_stage import GrblStage
 from blurryscope.simulator.grbl_controller import GrblController
-from blurryscope.simulator.machine import MachineSettings
+from blurryscope.simulator.machine_parts import MachineSettings
 from blurryscope.simulator.port import SimulatedPort, Wire, clean
 from blurryscope.simulator.presets import AUTHENTIC, ScanSettings
 from blurryscope.simulator.rig_camera import SimulatedCamera
@@ -29,8 +29,8 @@ class RigSettings:
     """Where the stage stands when the optical axis is over the corner of the slide."""
     has_checksums: bool = True
     """False simulates plain GRBL."""
-    has_lamp: bool = False
-    """Whether the controller switches the light; otherwise it shines all the time."""
+    lamp_fraction: float | None = None
+    """How bright the driver has the controller's lamp; None shines by itself, all the time."""
     seed: int = 0
     """Of this rig's own faults."""
 
@@ -87,7 +87,8 @@ class SimulatedRig:
 
     def stage(self) -> GrblStage:
         """The driver of the stage; not yet open. After plugging in again take a new one."""
-        return GrblStage(self.port.url, clock=self.clock)
+        lamp_fraction = self.settings.lamp_fraction or 0.0
+        return GrblStage(self.port.url, clock=self.clock, lamp_fraction=lamp_fraction)
 
     def camera(self) -> SimulatedCamera:
         """The driver of the camera; not yet open."""
@@ -105,4 +106,5 @@ class SimulatedRig:
         with machine.lock:
             # A move that is due by now must be on its way before anybody looks.
             machine.advance(self.clock.monotonic_s())
-            return machine.lamp_at(time_s) / 1000 if self.settings.has_lamp else 1.0
+            is_switched = self.settings.lamp_fraction is not None
+            return machine.lamp_at(time_s) / 1000 if is_switched else 1.0

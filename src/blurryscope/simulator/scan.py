@@ -21,6 +21,7 @@ from blurryscope.simulator.camera import Camera, Exposures, plan_exposures
 from blurryscope.simulator.presets import AUTHENTIC, ScanSettings
 from blurryscope.simulator.slide import Slide, SlideDesign
 from blurryscope.simulator.stage import StagePath, Zigzag
+from blurryscope.simulator.truth import TrueWay, map_of, truth_of
 
 _WORKERS = 2
 _LARGEST_PICTURE_PX = 100_000_000
@@ -68,7 +69,7 @@ def simulate_scan(  # noqa: PLR0913 - all by name, all but two with a default
         slide_picture=out / "slide.jpg",
         frame_count=len(exposures.camera_frame),
     )
-    _write_map(scan.map, slide)
+    write_text_whole(scan.map, map_of(slide))
     _write_truth(scan.truth, slide, path, exposures, settings)
     write_recording(scan.recording, _recording(design, settings, path, repeat))
     _write_slide_picture(scan.slide_picture, slide)
@@ -168,58 +169,19 @@ def _encoder_options(settings: ScanSettings) -> dict[str, str]:
     return {"crf": str(settings.quality), "preset": "ultrafast", "threads": "1"}
 
 
-def _write_map(target: Path, slide: Slide) -> None:
-    rows = [f"{slide.design.name},{core.name},{core.score.label}\n" for core in slide.cores]
-    write_text_whole(target, "slide,core,her2\n" + "".join(rows))
-
-
 def _write_truth(
     target: Path, slide: Slide, path: StagePath, exposures: Exposures, settings: ScanSettings
 ) -> None:
-    camera, design = settings.camera, slide.design
-    middle_s = exposures.start_s + camera.middle_s
+    middle_s = exposures.start_s + settings.camera.middle_s
     x_um, y_um = path.position_um(middle_s)
-    lanes = path.lane_at(middle_s)
-    right_angle = round(camera.turn_deg / 90.0) * 90.0
-    truth = {
-        "px_um": camera.pixel_size_um,
-        "portrait": camera.is_portrait,
-        "angle_deg": camera.turn_deg - right_angle,
-        "camera_turn_deg": camera.turn_deg,
-        "readout_s": camera.readout_s,
-        "field_px": [camera.columns, camera.rows]
-        if camera.is_portrait
-        else [camera.rows, camera.columns],
-        "fps": camera.frame_rate_hz,
-        "exposure_s": camera.exposure_s,
+    way = TrueWay(middle_s=middle_s, x_um=x_um, y_um=y_um, lanes=path.lane_at(middle_s))
+    facts = truth_of(slide, settings.camera, way) | {
         "speed_um_s": settings.stage.speed_um_per_s,
         "line_step_um": path.zigzag.lane_pitch_um,
-        "slide_shape": [*slide.size_px, 3],
-        "slide_turned": slide.turned,
-        "frames": [
-            list(row) for row in zip(x_um.tolist(), y_um.tolist(), lanes.tolist(), strict=True)
-        ],
-        "middle_s": middle_s.tolist(),
         "dropped_camera_frames": exposures.dropped.tolist(),
         "repeated_frames": exposures.repeated.tolist(),
-        "cores": [
-            {
-                "row": core.name.row,
-                "col": core.name.column,
-                "y_um": core.y_um,
-                "x_um": core.x_um,
-                "score": int(core.score),
-                "missing": core.missing,
-            }
-            for core in slide.cores
-        ],
-        "geometry": {
-            "core_um": design.core_diameter_um,
-            "pitch_um": design.pitch_um,
-            "angle_deg": design.tilt_deg,
-        },
     }
-    write_text_whole(target, json.dumps(truth) + "\n")
+    write_text_whole(target, json.dumps(facts) + "\n")
 
 
 def _recording(

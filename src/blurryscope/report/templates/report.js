@@ -19,3 +19,8 @@ function show() {
 }
 for (const box of boxes) box.addEventListener("change", show);
 document.querySelector(".filter")?.removeAttribute("hidden");
+const all = document.querySelector(".all-maps");
+all?.removeAttribute("hidden");
+all?.querySelector("input").addEventListener("change", (event) => {
+  for (const box of document.querySelectorAll(".show-why")) box.checked = event.target.checked;
+});

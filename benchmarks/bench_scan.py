@@ -1,0 +1,232 @@
+"""A whole slide in one go on the simulated microscope, held against what that really did.
+
+    python benchmarks/bench_scan.py [--rig RIG.toml] [--plan PLAN.toml] --out DIR
+
+Homes, calibrates, scans, stitches meanwhile, finds, names and scores the cores and reports, as
+`blurryscope scan` does. Then it compares calibration, motion, mosaic and cores with the truth of
+the simulated rig, and ends with 1 if a limit is broken. Without --rig and --plan: 20 x 10 mm with
+72 cores, seen by the authors' device at half its resolution. DIR then holds `truth.json`, too, for
+`benchmarks/against_truth.py DIR DIR/truth.json`.
+"""
+
+import argparse
+import json
+import resource
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from blurryscope.artifacts.frame_places import read_frame_places
+from blurryscope.artifacts.tissue_cores import read_tissue_cores
+from blurryscope.artifacts.video import Video
+from blurryscope.artifacts.whole import write_text_whole
+from blurryscope.basics.errors import BlurryScopeError
+from blurryscope.evaluate.placement import (
+    Truth,
+    broken_limits,
+    measure_cores,
+    measure_placement,
+    read_truth,
+    slide_fit,
+)
+from blurryscope.pipeline.live import LiveResult
+from blurryscope.pipeline.microscopy import Session, calibrate_into, plan_of_slide, scan_slides
+from blurryscope.rig import Rig, load_rig
+from blurryscope.scan.calibrate import CalibrateSettings
+from blurryscope.scan.calibration import Calibration
+from blurryscope.scan.journal import Entry, read_journal
+from blurryscope.scan.plan import ScanPlan
+from blurryscope.scan.plan_file import ScanOrder, read_plan
+from blurryscope.scan.states import Controls, ScanStatus
+from blurryscope.simulator.rig import SimulatedRig
+from blurryscope.simulator.rig_truth import TrueLane, rig_truth, true_lanes
+from blurryscope.simulator.truth import map_of
+
+RIG = """
+name = "half the authors' resolution"
+
+[simulated]
+shrink = 2
+"""
+PLAN = """
+repeats = 1
+
+[[slides]]
+name = "SIM"
+area = { left_um = 7600, top_um = 4000, width_um = 20000, height_um = 10000 }
+"""
+LIVE_LIMIT_S = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One demand, and what became of it."""
+
+    what: str
+    told: str
+    wanted: str
+    holds: bool
+
+
+def main() -> int:
+    """Scan, measure, print, and give 1 if a limit is broken."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    parser.add_argument("--rig", type=Path, help="a rig.toml with [simulated]")
+    parser.add_argument("--plan", type=Path, help="a plan.toml with one slide and one repeat")
+    parser.add_argument("--out", type=Path, required=True, help="a new folder for everything")
+    given = parser.parse_args()
+    given.out.mkdir(parents=True)
+    rig = load_rig(str(_file(given.rig, given.out / "rig.toml", RIG)))
+    order = read_plan(_file(given.plan, given.out / "plan.toml", PLAN))
+    figures = list(scan_and_measure(rig, order, given.out))
+    for figure in figures:
+        mark = "" if figure.holds else "   BROKEN"
+        print(f"{figure.what:42}{figure.told:>26}   {figure.wanted}{mark}")
+    return 0 if all(figure.holds for figure in figures) else 1
+
+
+def _file(given: Path | None, target: Path, text: str) -> Path:
+    if given is None:
+        target.write_text(text, encoding="utf-8")
+    return given or target
+
+
+def scan_and_measure(rig: Rig, order: ScanOrder, out: Path) -> Iterator[Figure]:
+    """Do it all into `out`, then give the figures one by one."""
+    began_s = time.monotonic()
+    with rig.opened_with_truth() as (scope, behind):
+        write_text_whole(out / "map.csv", map_of(behind.slide))
+        slide = replace(order.slides[0], map_path=out / "map.csv")
+        order = replace(order, slides=(slide,))
+        known = calibrate_into(
+            scope, order, rig.guess, out / "calibration", CalibrateSettings(focus=rig.focus)
+        )
+        session = Session(scope=scope, known=known, controls=Controls(), on_status=_unheard)
+        plan = plan_of_slide(scope, order, slide, known)
+        (end,) = scan_slides(session, order, out)
+        if end.report is None:
+            raise BlurryScopeError(end.problem)
+        journal = read_journal(out / "films" / "repeat-1" / "journal.jsonl")
+        lanes = true_lanes(behind, _windows(journal))
+        truth = rig_truth(behind, _frames_began_s(journal, out), lanes)
+    write_text_whole(out / "truth.json", json.dumps(truth) + "\n")
+    yield from _of_the_calibration(known.record, behind)
+    yield from _of_the_motion(lanes, plan)
+    yield from _of_the_mosaic(out, read_truth(out / "truth.json"))
+    yield from _of_the_time(session.live_results, time.monotonic() - began_s)
+
+
+def _unheard(status: ScanStatus) -> None:
+    """Nobody watches."""
+
+
+def _windows(journal: Sequence[Entry]) -> list[tuple[float, float]]:
+    """From the beginning of each lane to its end, by the answers of the stage."""
+    begins = [_number(e, "stage_s") for e in journal if e.event == "lane begins"]
+    ends = [_number(e, "stage_s") for e in journal if e.event == "lane is at its end"]
+    return list(zip(begins, ends, strict=True))
+
+
+def _frames_began_s(journal: Sequence[Entry], out: Path) -> NDArray[np.float64]:
+    """When each frame of the film was exposed, on the clock of stage and camera."""
+    began_s = next(_number(e, "film_began_s") for e in journal if e.event == "lane is at its end")
+    with Video(out / "films" / "repeat-1" / "scan.mkv") as film:
+        times_s = np.array([frame.time_s for frame in film])
+    return np.asarray(began_s + times_s - times_s[0])
+
+
+def _number(entry: Entry, name: str) -> float:
+    return float(str(entry.facts[name]))
+
+
+def _of_the_calibration(record: Calibration, behind: SimulatedRig) -> Iterator[Figure]:
+    camera, stage = behind.settings.scan.camera, behind.settings.scan.stage
+    px, size_um = record.pixels, camera.pixel_size_um
+    off = px.pixel_size_um / size_um - 1
+    yield Figure(
+        "pixel size", f"{px.pixel_size_um:.4f} µm, {off:+.2%}", "within 0.5 %", abs(off) <= 0.005
+    )
+    # The lanes define x, and the simulated y axis is skew to them.
+    turn = px.turn_deg - (camera.turn_deg - stage.skew_deg)
+    yield Figure("rotation", f"{px.turn_deg:.3f}°, {turn:+.3f}°", "within 0.1°", abs(turn) <= 0.1)
+    true_ratio = record.strip.speed_um_per_s * camera.readout_s / (camera.rows * size_um)
+    ratio = (record.strip.readout_ratio or 0.0) - true_ratio
+    yield Figure(
+        "read-out ratio", f"{ratio + true_ratio:.4f}, {ratio:+.4f}", "within 0.02",
+        abs(ratio) <= 0.02,
+    )  # fmt: skip
+    backlash_um = record.backlash.backlash_um - stage.backlash_um
+    yield Figure(
+        "backlash",
+        f"{record.backlash.backlash_um:.2f} µm, {backlash_um:+.2f} µm",
+        "within 2 µm",
+        abs(backlash_um) <= 2,
+    )
+
+
+def _of_the_motion(lanes: Sequence[TrueLane], plan: ScanPlan) -> Iterator[Figure]:
+    speeds = np.array([lane.cruise_um_per_s for lane in lanes])
+    off = float(np.abs(speeds / plan.motion.speed_um_per_s - 1).max())
+    yield Figure("speed in the lanes, worst", f"{off:+.3%}", "within 1 %", off <= 0.01)
+    pitches = np.diff([lane.y_um for lane in lanes])
+    pitch = float(np.abs(pitches - plan.lane_pitch_um).max(initial=0.0))
+    yield Figure("lane pitch, worst", f"{pitch:.2f} µm off", "within 2 µm", pitch <= 2)
+    rested_s = min(lane.rested_s for lane in lanes)
+    wanted_s = plan.motion.rest_s
+    yield Figure(
+        f"rest before each of {len(lanes)} lanes",
+        f"at least {rested_s:.3f} s",
+        f"{wanted_s} s",
+        rested_s >= wanted_s - 1e-6,
+    )
+
+
+def _of_the_mosaic(out: Path, truth: Truth) -> Iterator[Figure]:
+    places = read_frame_places(out / "frames.csv")
+    placement = measure_placement(places, truth)
+    cores = measure_cores(read_tissue_cores(out / "cores.csv"), truth, slide_fit(places, truth))
+    inside, over = placement.within_cores, placement.over_slide
+    yield Figure(
+        "frames told in their lane", f"{placement.right_lane_fraction:.2%}", "", holds=True
+    )
+    yield Figure(
+        "frames within cores, median / 95 %",
+        f"{inside.median_px:.2f} / {inside.ninety_five_px:.2f} px", "2 / 6 px",
+        not broken_limits(placement, None),
+    )  # fmt: skip
+    yield Figure(
+        "frames over the slide, median / 95 %",
+        f"{over.median_px:.2f} / {over.ninety_five_px:.2f} px",
+        "",
+        holds=True,
+    )
+    yield Figure(
+        "cores found and rightly named",
+        f"{len(cores.found)} of {cores.present_count}",
+        "all, none invented",
+        not cores.lost and not cores.invented,
+    )
+
+
+def _of_the_time(results: Sequence[LiveResult], took_s: float) -> Iterator[Figure]:
+    (live,) = results
+    told = f"{live.waited_s:.1f} s" if live.is_whole else f"given up: {live.reason}"
+    holds = live.is_whole and live.waited_s <= LIVE_LIMIT_S
+    yield Figure("last frame to finished mosaic", told, f"at most {LIVE_LIMIT_S:g} s", holds)
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    yield Figure(
+        "in all", f"{took_s:.0f} s, {used.ru_utime + used.ru_stime:.0f} s CPU", "", holds=True
+    )
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except BlurryScopeError as error:
+        print(error, file=sys.stderr)
+        sys.exit(2)

@@ -1,0 +1,170 @@
+"""Where a network sees evidence for its score: Grad-CAM for each view, laid together over the core.
+
+The last maps that a part of the network makes before it pools them say what it found where; the
+gradient of its scale of staining says how much each kind of find counts (Selvaraju et al. 2017).
+What clear glass alone gives is taken off, so that glass is evidence of nothing.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+from blurryscope.artifacts.view_places import ViewPlace
+from blurryscope.basics.image import Grey
+
+_GLASS = 245.0
+"""What clear glass is shown as to learn what it gives; the network judges against glass anyway."""
+_SMOOTHING = 1 / 64
+"""Standard deviation of the map's blur against the width of the core's square: some 18 µm, about
+half of what the motion smears."""
+_LEAST_WEIGHT = 0.02
+"""Where only views of next to no weight look there is nothing to tell."""
+
+_Maps = dict[str, Tensor]
+"""(core * view, channel, row, col) by the part of the network that pools them."""
+_Hook = Callable[[nn.Module, tuple[object, ...], object], None]
+
+
+class ViewEvidence(NamedTuple):
+    """What each place of the views adds to the score."""
+
+    maps: NDArray[np.float32]
+    """(core, view, row, col), log-odds: what each place adds to the mean of the log-odds of at
+    least 1+, 2+ and 3+. Positive speaks for a higher score; clear glass is 0."""
+    attention: NDArray[np.float32]
+    """(core, view): how much each view counted; rows sum to 1."""
+
+
+def view_evidence(network: nn.Module, views: Tensor) -> ViewEvidence:
+    """Say which places of the views speak for a higher score and which for a lower one.
+
+    `views` is (core, view, rgb, row, col) float32 in 0..255; `network` gives a `CoreOutput` and
+    pools maps of its views in one or more of its parts, as every form of `CoreNet` does.
+    """
+    with _last_maps(network) as kept:
+        with torch.no_grad():
+            network(torch.full_like(views[:1, :1], _GLASS))
+        of_glass = {part: maps.mean(dim=(0, 2, 3), keepdim=True) for part, maps in kept.items()}
+        with torch.enable_grad():
+            output = network(views.detach().requires_grad_())
+            found = dict(kept)
+            gradients = torch.autograd.grad(
+                output.cumulative_logits.mean(dim=1).sum(), list(found.values())
+            )
+    size_px = (views.shape[3], views.shape[4])
+    total = torch.zeros(views.shape[0] * views.shape[1], 1, *size_px)
+    for (part, maps), gradient in zip(found.items(), gradients, strict=True):
+        # What a channel counts is the same everywhere: a maximum would else show one place alone.
+        counts = gradient.sum(dim=(2, 3), keepdim=True)
+        added = (counts * (maps.detach() - of_glass[part])).sum(dim=1, keepdim=True)
+        fine = functional.interpolate(added, size_px, mode="bilinear", align_corners=False)
+        total += fine / (size_px[0] * size_px[1])
+    return ViewEvidence(
+        total.reshape(*views.shape[:2], *size_px).numpy(),
+        output.attention.detach().float().numpy(),
+    )
+
+
+@contextmanager
+def _last_maps(network: nn.Module) -> Iterator[_Maps]:
+    """Keep, of each part of the network that makes vectors out of maps, the maps before the last.
+
+    The dictionary that is given is filled by every pass.
+    """
+    kept: _Maps = {}
+    running: _Maps = {}
+
+    def seen(_: nn.Module, __: object, output: object) -> None:
+        if isinstance(output, Tensor) and output.ndim == 4:
+            running["last"] = output
+
+    def pooled(name: str) -> _Hook:
+        def done(_: nn.Module, given: tuple[object, ...], output: object) -> None:
+            takes_maps = any(isinstance(one, Tensor) and one.ndim == 4 for one in given)
+            if takes_maps and isinstance(output, Tensor) and output.ndim == 2:
+                kept[name] = running["last"]
+
+        return done
+
+    hooks = [
+        inner.register_forward_hook(seen)
+        for part in network.children()
+        for inner in part.modules()
+        if inner is not part
+    ]
+    hooks += [part.register_forward_hook(pooled(name)) for name, part in network.named_children()]
+    try:
+        yield kept
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def core_map(
+    maps: NDArray[np.float32],
+    attention: NDArray[np.float32],
+    places: Sequence[ViewPlace],
+    size_px: tuple[int, int],
+) -> Grey:
+    """Lay the maps of one core's views together.
+
+    Parameters
+    ----------
+    maps, attention
+        (view, row, col) and (view,) of one core.
+    places
+        Of the views, the last of which shows the whole core.
+    size_px
+        (rows, columns) of the core's picture.
+
+    Returns
+    -------
+    (row, col) float32 over the core's picture, as fine as the last view shows it: what the
+    log-odds would gain if all that is seen looked as this place does. Where several views
+    show a place, their answers are averaged, each with its attention. Signed.
+    """
+    whole = places[-1]
+    side = maps.shape[-1]
+    total = np.zeros((side, side), np.float32)
+    weight = np.full((side, side), _LEAST_WEIGHT, np.float32)
+    for view, counted, place in zip(maps, attention, places, strict=True):
+        onto = _onto(place, whole, view.shape[0], side)
+        how = cv2.INTER_LINEAR
+        mean_of = _box(view, onto[0, 0])
+        total += cv2.warpAffine(mean_of * np.float32(view.size), onto, (side, side), flags=how)
+        ones = np.full(view.shape, counted, np.float32)
+        weight += cv2.warpAffine(ones, onto, (side, side), flags=how)
+    sigma = _SMOOTHING * side
+    smooth = cv2.GaussianBlur(total, (0, 0), sigma) / cv2.GaussianBlur(weight, (0, 0), sigma)
+    return _cut_to_picture(np.asarray(smooth, np.float32), whole, size_px)
+
+
+def _onto(place: ViewPlace, whole: ViewPlace, view_px: int, side: int) -> NDArray[np.float64]:
+    """(2, 3): from a view's pixels, centred at integers, to those of the whole core's square."""
+    unit = whole.side_px / side
+    scale = place.side_px / view_px / unit
+    shift = [
+        (start - begin) / unit + 0.5 * scale - 0.5
+        for start, begin in ((place.left_px, whole.left_px), (place.top_px, whole.top_px))
+    ]
+    return np.array([[scale, 0.0, shift[0]], [0.0, scale, shift[1]]])
+
+
+def _box(view: Grey, scale: float) -> Grey:
+    """The mean around each pixel over as many as become one, so that none is skipped."""
+    side = max(1, round(1 / scale))
+    return np.asarray(cv2.blur(view, (side, side), borderType=cv2.BORDER_REFLECT), np.float32)
+
+
+def _cut_to_picture(square: Grey, whole: ViewPlace, size_px: tuple[int, int]) -> Grey:
+    per_px = len(square) / whole.side_px
+    top, left = round(-whole.top_px * per_px), round(-whole.left_px * per_px)
+    rows, columns = (max(1, round(length * per_px)) for length in size_px)
+    return np.ascontiguousarray(square[max(top, 0) : top + rows, max(left, 0) : left + columns])

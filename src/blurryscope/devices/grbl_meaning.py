@@ -1,0 +1,69 @@
+"""What a GRBL controller's reports and settings mean, and how a move is put into a line for it."""
+
+from blurryscope.devices.contracts import StageLimits, StageMode, StagePoint
+from blurryscope.devices.grbl_words import Report
+
+
+def mode_of(report: Report, *, is_homed: bool, has_alarm: bool) -> StageMode:
+    """What the stage does, in words that all stages share."""
+    modes = {
+        "Home": StageMode.HOMING,
+        "Run": StageMode.MOVING,
+        "Jog": StageMode.MOVING,
+        "Hold": StageMode.HELD,
+        "Door": StageMode.HELD,
+    }
+    if report.state in modes:
+        return modes[report.state]
+    if is_homed:
+        return StageMode.RESTING
+    return StageMode.ALARMED if has_alarm else StageMode.UNHOMED
+
+
+def point_of(report: Report) -> StagePoint:
+    """Where the report says that it is."""
+    x, y, z = report.position_um
+    return StagePoint(x_um=x, y_um=y, z_um=z)
+
+
+def move_line(target: StagePoint, speed_um_per_s: float | None) -> str:
+    """The line that orders a straight move; without a speed as fast as it can."""
+    words = "".join(
+        f" {axis}{value / 1000:.4f}"
+        for axis, value in zip("XYZ", (target.x_um, target.y_um, target.z_um), strict=True)
+    )
+    if speed_um_per_s is None:
+        return f"G21 G90 G0{words}"
+    return f"G21 G90 G1{words} F{speed_um_per_s * 60 / 1000:.3f}"
+
+
+def lamp_line(level_fraction: float) -> str:
+    """The command for a lamp between 0, dark, and 1."""
+    return f"M3 S{level_fraction * 1000:.0f}" if level_fraction else "M5"
+
+
+def longest_homing_s(values: dict[int, float]) -> float:
+    """How long homing may take, one axis after the other; times are in minutes there."""
+    seeks = sum(1.5 * values[number] / values[25] for number in (130, 131, 132))
+    touches = 3 * 3 * values[27] / values[24]
+    return 60 * (seeks + touches) + 10.0
+
+
+def limits_of(values: dict[int, float], *, is_ours: bool) -> StageLimits:
+    """Where it may go, from its settings; plain GRBL counts from -travel to 0 whatever $23 says."""
+    mask, pull_off_um = int(values[23]), values.get(27, 0.0) * 1000
+    low, high = [], []
+    for axis in range(3):
+        travel_um = values.get(130 + axis, 0.0) * 1000
+        if is_ours:
+            low.append(0.0 if mask >> axis & 1 else -travel_um)
+            high.append(low[-1] + travel_um)
+        else:  # a switch sits at one end, and closes before the travel is over
+            low.append(-travel_um + (pull_off_um if mask >> axis & 1 else 0.0))
+            high.append(0.0 if mask >> axis & 1 else -pull_off_um)
+    return StageLimits(
+        lowest=StagePoint(x_um=low[0], y_um=low[1], z_um=low[2]),
+        highest=StagePoint(x_um=high[0], y_um=high[1], z_um=max(high[2], low[2])),
+        speed_um_per_s=values[110] * 1000 / 60,
+        acceleration_um_per_s2=values[120] * 1000,
+    )

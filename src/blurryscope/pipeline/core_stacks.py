@@ -1,0 +1,79 @@
+"""Stacks of a scan's cores, made ahead by threads while the network is at work."""
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from blurryscope.artifacts.samples import Sample
+from blurryscope.basics.errors import InputError, MissingInputError
+from blurryscope.basics.image import Rgb
+from blurryscope.dataset.views import PlacedStack, prepare_core
+
+_THREADS = 2
+"""Reading a core's picture takes longer than all else together, and needs no Python."""
+_AHEAD = 8
+"""Stacks that may wait for the network; reduced ones take little memory."""
+_SHOWN_PX = 420
+"""Longest side of the small picture that maps are laid over; as the report shows cores."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CoreStack:
+    """What scoring needs of one core."""
+
+    sample: Sample
+    placed: PlacedStack
+    size_px: tuple[int, int]
+    """(rows, columns) of its picture."""
+    small: Rgb
+    """The picture, made to fit `_SHOWN_PX`."""
+
+    @property
+    def reduction(self) -> float:
+        """How many times smaller `small` is."""
+        return float(self.size_px[0] / self.small.shape[0])
+
+
+def core_stacks(
+    samples: Sequence[Sample], pixel_size_um: float, view_px: int
+) -> Iterator[CoreStack]:
+    """Make the stack of each sample's picture, in order; views of `view_px`."""
+    with ThreadPoolExecutor(_THREADS) as pool:
+        waiting: deque[Future[CoreStack]] = deque()
+        for sample in samples:
+            waiting.append(pool.submit(_core_stack, sample, pixel_size_um, view_px))
+            if len(waiting) > _AHEAD:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+
+
+def _core_stack(sample: Sample, pixel_size_um: float, view_px: int) -> CoreStack:
+    rgb = _read_rgb(sample.path)
+    rows, columns = rgb.shape[:2]
+    factor = min(1.0, _SHOWN_PX / max(rows, columns))
+    small_px = (max(1, round(columns * factor)), max(1, round(rows * factor)))
+    small = cv2.resize(rgb, small_px, interpolation=cv2.INTER_AREA)
+    prepared = prepare_core(rgb, pixel_size_um=pixel_size_um, view_px=view_px)
+    return CoreStack(
+        sample=sample,
+        placed=prepared.placed_stack(),
+        size_px=(rows, columns),
+        small=np.asarray(small, np.uint8),
+    )
+
+
+def _read_rgb(path: Path) -> Rgb:
+    remedy = "Find the cores again: blurryscope cores"
+    if not path.is_file():
+        raise MissingInputError(path, "no such picture", remedy)
+    encoded = np.fromfile(path, np.uint8)  # not cv2.imread: it cannot open all Windows paths
+    rgb = cv2.imdecode(encoded, cv2.IMREAD_COLOR_RGB) if encoded.size else None
+    if rgb is None:
+        raise InputError(path, "is not a picture", remedy)
+    return np.asarray(rgb, np.uint8)

@@ -1,0 +1,67 @@
+"""The folder `why/`: for each core with probabilities, a picture of where they come from."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from blurryscope.artifacts.view_places import WeighedView, write_view_places
+from blurryscope.artifacts.whole import whole_folder
+from blurryscope.basics.core_name import CoreName
+from blurryscope.basics.image import Rgb
+from blurryscope.classify.evidence import core_map
+from blurryscope.classify.predict import Classifier
+from blurryscope.pipeline.core_stacks import CoreStack
+from blurryscope.report.slide_folder import WHY
+from blurryscope.report.why_picture import why_picture
+
+_JPEG_QUALITY = 85
+
+
+class WhyFolder:
+    """Takes cores one by one; `open_why` puts the folder in its place when all are done."""
+
+    def __init__(self, folder: Path, classifier: Classifier) -> None:
+        self._folder = folder
+        self._classifier = classifier
+        self._views: dict[CoreName, tuple[WeighedView, ...]] = {}
+
+    def explain(self, cores: Sequence[CoreStack]) -> None:
+        """Write the pictures of some cores; none where the network cannot tell."""
+        if not cores:
+            return
+        found = self._classifier.evidence(np.stack([core.placed.stack for core in cores]))
+        if found is None:
+            return
+        for core, maps, attention in zip(cores, found.maps, found.attention, strict=True):
+            places = core.placed.places
+            views = tuple(
+                WeighedView(place=place, weight=float(weight))
+                for place, weight in zip(places, attention, strict=True)
+            )
+            evidence = core_map(maps, attention, places, core.size_px)
+            picture = why_picture(core.small, evidence, views, core.reduction)
+            self._views[core.sample.core] = views
+            _store_jpeg(self._folder / f"{core.sample.core}.jpg", picture)
+
+    def close(self) -> None:
+        """Write the table of views."""
+        write_view_places(self._folder / "views.csv", self._views)
+
+
+@contextmanager
+def open_why(folder: Path, classifier: Classifier) -> Iterator[WhyFolder]:
+    """Give a place for the pictures of one scan; the old ones go when the new ones are complete."""
+    with whole_folder(folder / WHY) as partial:
+        why = WhyFolder(partial, classifier)
+        yield why
+        why.close()
+
+
+def _store_jpeg(path: Path, rgb: Rgb) -> None:
+    """Not by cv2.imwrite, which cannot write to all Windows paths."""
+    bgr = cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR)
+    encoded = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])[1]
+    path.write_bytes(np.asarray(encoded).tobytes())

@@ -1,0 +1,63 @@
+"""The picture that shows why: evidence for and against a higher score, over the core in grey."""
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+
+from blurryscope.artifacts.view_places import WeighedView
+from blurryscope.basics.image import Grey, Rgb, to_uint8
+
+FULL_COLOUR = 6.0
+"""Log-odds at which the colour is as strong as it gets; the same for all cores, so that two maps
+can be compared and a core without evidence stays grey."""
+_FOR = (205.0, 60.0, 0.0)
+_AGAINST = (0.0, 95.0, 175.0)
+"""Orange and blue: told apart by colour-blind readers too."""
+_STRONGEST = 0.75
+"""Share of the colour where it is strongest: the tissue stays visible below."""
+_FAINTEST_GREY = 70.0
+"""Grey of the darkest tissue: dark ground would swallow the colours."""
+
+
+def why_picture(
+    core_rgb: Rgb, evidence: Grey, views: Sequence[WeighedView], reduction: float
+) -> Rgb:
+    """Lay a core's map over its picture, and outline its crops.
+
+    Parameters
+    ----------
+    core_rgb
+        The core's picture, (row, col, rgb) uint8, `reduction` times smaller than at first.
+    evidence
+        (row, col) of any size, over the whole of the picture; log-odds.
+    views
+        Where the views lie in the picture at full size, the overview last.
+    reduction
+        At least 1.
+
+    Returns
+    -------
+    (row, col, rgb) uint8 of the size of `core_rgb`.
+    """
+    rows, columns = core_rgb.shape[:2]
+    fine = cv2.resize(evidence, (columns, rows), interpolation=cv2.INTER_LINEAR)[..., None]
+    grey = core_rgb.astype(np.float32).mean(axis=2, keepdims=True)
+    grey = _FAINTEST_GREY + grey * (255 - _FAINTEST_GREY) / 255
+    strength = np.clip(np.abs(fine) / FULL_COLOUR, 0.0, 1.0) * _STRONGEST
+    colour = np.where(fine > 0, np.asarray(_FOR, np.float32), np.asarray(_AGAINST, np.float32))
+    # Multiplied in, as a dye would lie over it: texture shows through.
+    picture = to_uint8(grey * (1 - strength + strength * colour / 255.0))
+    for number, view in enumerate(views[:-1], start=1):
+        _outline(picture, view, number, reduction)
+    return picture
+
+
+def _outline(picture: Rgb, view: WeighedView, number: int, reduction: float) -> None:
+    place = view.place
+    left, top = (round(start / reduction) for start in (place.left_px, place.top_px))
+    side = round(place.side_px / reduction)
+    ink = (40, 40, 40)
+    cv2.rectangle(picture, (left, top), (left + side, top + side), ink, 1)
+    corner = (max(left, 0) + 4, max(top, 0) + 15)
+    cv2.putText(picture, str(number), corner, cv2.FONT_HERSHEY_SIMPLEX, 0.45, ink, 1, cv2.LINE_AA)

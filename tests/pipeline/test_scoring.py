@@ -1,0 +1,124 @@
+"""Scoring a folder: as one core at a time would be, with a map for each core that has an answer."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from blurryscope.artifacts.mosaic import MosaicWriter
+from blurryscope.artifacts.predictions import Decision, read_predictions
+from blurryscope.artifacts.samples import Sample
+from blurryscope.artifacts.tissue_cores import (
+    CoreGrid,
+    CoreStatus,
+    PlaceSource,
+    TissueCore,
+    write_core_grid,
+    write_tissue_cores,
+)
+from blurryscope.artifacts.view_places import read_view_places
+from blurryscope.basics.core_name import CoreName
+from blurryscope.basics.her2 import RESEARCH_USE_ONLY, Score
+from blurryscope.basics.image import Rgb
+from blurryscope.classify.predict import load_model
+from blurryscope.dataset.views import make_stack
+from blurryscope.pipeline.scoring import score
+from blurryscope.pipeline.settings import RunSettings
+from blurryscope.report import write_report
+from blurryscope.simulator.appearance import Appearance
+from blurryscope.simulator.core import draw_core
+
+_PIXEL_UM = 1.44
+_NAMES = ("A1", "A2", "B1")
+_MISSING = "B1"
+
+
+def test_a_folder_is_scored_and_explained(tmp_path: Path) -> None:
+    classifier = load_model()
+    pictures = _slide(tmp_path)
+    score([tmp_path], tmp_path, slide="S", classifier=classifier, settings=RunSettings())
+    said = {str(each.core): each for each in read_predictions(tmp_path / "scores.csv")}
+    assert list(said) == list(_NAMES)
+    assert said[_MISSING].decision is Decision.WITHHELD
+    for name, picture in pictures.items():
+        sample = Sample(
+            slide="S", case="", core=CoreName.parse(name), repeat=1, score=None, path=Path()
+        )
+        plain = classifier.score(sample, make_stack(picture, pixel_size_um=_PIXEL_UM))
+        assert plain.probabilities is not None
+        assert said[name].decision is plain.decision
+        assert said[name].probabilities == pytest.approx(plain.probabilities, abs=1e-4)
+    assert sorted(file.name for file in (tmp_path / "why").iterdir()) == [
+        *(f"{name}.jpg" for name in pictures),
+        "views.csv",
+    ]
+    for views in read_view_places(tmp_path / "why" / "views.csv").values():
+        assert sum(view.weight for view in views) == pytest.approx(1.0, abs=1e-3)
+    page = write_report(tmp_path).read_text(encoding="utf-8")
+    assert page.count('class="why"') == len(pictures)
+    scores = (tmp_path / "scores.csv").read_bytes()
+    score(
+        [tmp_path], tmp_path, slide="S", classifier=classifier,
+        settings=RunSettings(shows_why=False),
+    )  # fmt: skip
+    assert not (tmp_path / "why").exists()
+    assert (tmp_path / "scores.csv").read_bytes() == scores
+
+
+def _slide(folder: Path) -> dict[str, Rgb]:
+    """Two drawn cores and a place without one, as the step before leaves them."""
+    with MosaicWriter(folder / "mosaic.ome.zarr", (256, 256), _PIXEL_UM) as mosaic:
+        mosaic.write_rows(np.full((256, 256, 3), 240, np.uint8))
+    (folder / "cores").mkdir()
+    pictures = {}
+    for seed, name in enumerate(name for name in _NAMES if name != _MISSING):
+        drawn = draw_core(
+            (Score.THREE, Score.ZERO)[seed],
+            diameter_um=800.0,
+            pixel_size_um=_PIXEL_UM,
+            rng=np.random.default_rng(seed),
+            appearance=Appearance(),
+        )
+        pictures[name] = drawn.rgb
+        cv2.imwrite(str(folder / "cores" / f"{name}.png"), drawn.rgb[..., ::-1])
+    cv2.imwrite(str(folder / "cores" / "overview.png"), np.full((60, 60, 3), 240, np.uint8))
+    cores = [_core(name) for name in _NAMES]
+    write_tissue_cores(folder / "cores.csv", cores)
+    write_core_grid(folder / "cores.json", _grid(cores))
+    return pictures
+
+
+def _core(name: str) -> TissueCore:
+    is_missing = name == _MISSING
+    return TissueCore(
+        name=CoreName.parse(name),
+        x_px=100.0,
+        y_px=100.0,
+        diameter_px=500.0,
+        status=CoreStatus.MISSING if is_missing else CoreStatus.OK,
+        tissue_fraction=0.0 if is_missing else 0.9,
+        focus=0.5,
+        confidence=0.9,
+        label=None,
+        source=PlaceSource.AUTO,
+    )
+
+
+def _grid(cores: Sequence[TissueCore]) -> CoreGrid:
+    return CoreGrid(
+        rows=2,
+        columns=2,
+        layout=(),
+        orientation="as-scanned",
+        placement_margin=12.0,
+        needs_confirmation=False,
+        names_from="map",
+        pixel_size_um=_PIXEL_UM,
+        diameter_px=cores[0].diameter_px,
+        pitch_px=(700.0, 700.0),
+        tilt_deg=0.0,
+        white=(240.0, 240.0, 240.0),
+        research_use_only=RESEARCH_USE_ONLY,
+    )
