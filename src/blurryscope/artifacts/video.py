@@ -91,7 +91,7 @@ class DecodedFrame:
         return self._turned_back(rows.reshape(plane.height, plane.line_size)[:, : plane.width])
 
     def rgb(self) -> Rgb:
-        return self._turned_back(np.asarray(self.picture.to_ndarray(format="rgb24"), np.uint8))
+        return self._turned_back(np.asarray(self.picture.to_ndarray(format="rgb24", threads=1), np.uint8))
 
     def small_rgb(self, size_px: tuple[int, int]) -> Rgb:
         rows, columns = size_px
