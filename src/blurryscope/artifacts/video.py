@@ -91,7 +91,8 @@ class DecodedFrame:
         return self._turned_back(rows.reshape(plane.height, plane.line_size)[:, : plane.width])
 
     def rgb(self) -> Rgb:
-        return self._turned_back(np.asarray(self.picture.to_ndarray(format="rgb24", threads=1), np.uint8))
+        whole = _reformatter().reformat(self.picture, format="rgb24")
+        return self._turned_back(np.asarray(whole.to_ndarray(), np.uint8))
 
     def small_rgb(self, size_px: tuple[int, int]) -> Rgb:
         rows, columns = size_px
@@ -108,7 +109,10 @@ _of_thread = threading.local()
 
 
 def _reformatter(rows: int = 0) -> VideoReformatter:
-    """A converter that is kept for each height; setting one up takes longer than its work."""
+    """A converter that is kept for each height, 0 for the whole picture.
+
+    Setting one up, with threads of its own, takes up to ten times as long as its work.
+    """
     kept = _of_thread.__dict__.setdefault("reformatters", {})
     return cast(VideoReformatter, kept.setdefault(rows, VideoReformatter()))
 

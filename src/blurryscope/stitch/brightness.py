@@ -97,7 +97,8 @@ class _LaneBrightness:
         there = last[
             :, max(-down, 0) : rows + min(-down, 0), max(-right, 0) : columns + min(-right, 0)
         ]
-        return quantiles((here - there).reshape(3, -1), (0.5,))[0]
+        middles = quantiles((here - there).reshape(3, -1), (0.5,))
+        return np.asarray(middles[0], np.float64)
 
     def _one_channel(self, wanted: NDArray[np.float64], channel: int) -> NDArray[np.float64]:
         """Least squares with Cauchy weights; frames that hold tissue have no say in the level."""

@@ -265,7 +265,7 @@ class _Share:
         if np.abs(brightness - 1).max() > _SEEN_CHANGE:
             factor = factor * brightness
         even = cv2.multiply(rgb[rows, columns], factor, dtype=cv2.CV_8U)
-        even = cv2.max(even.reshape(len(even), -1), 1).reshape(even.shape)  # 0 means unscanned
+        even = np.maximum(np.asarray(even, np.uint8), 1)  # 0 means unscanned
         offset = offset - (rows.start, columns.start)
         # OpenCV's matrix is in (x, y) order.
         affine = np.array(

@@ -27,7 +27,7 @@ class PlacedDetail:
     @cached_property
     def inverse(self) -> NDArray[np.float64]:
         """(2, 2) from mosaic offsets to frame offsets."""
-        return np.linalg.inv(self.matrix)
+        return np.asarray(np.linalg.inv(self.matrix), np.float64)
 
     @cached_property
     def sure_reach(self) -> tuple[float, float]:
