@@ -79,12 +79,7 @@ def _assert_good(figures: PlacementFigures) -> None:
     assert abs(figures.turn_deg) < 1
 
 
-_TURNS_NOT_SEEN = pytest.mark.xfail(
-    strict=False, reason="a half lane is expected to reach the turn that the film does not show"
-)
-
-
-@pytest.mark.parametrize("name", ["plain", pytest.param("authentic", marks=_TURNS_NOT_SEEN)])
+@pytest.mark.parametrize("name", ["plain", "authentic"])
 def test_a_film_that_starts_in_mid_lane_loses_only_what_it_does_not_show(
     stitched_scan: Get, tmp_path: Path, name: str
 ) -> None:
@@ -96,13 +91,7 @@ def test_a_film_that_starts_in_mid_lane_loses_only_what_it_does_not_show(
     _assert_good(measure_placement(places, _part_of(truth, start, len(truth.lanes))))
 
 
-_LAST_FRAME_AT_REST = [
-    pytest.mark.slow,
-    pytest.mark.xfail(strict=False, reason="the last frame of the film is told to be at rest"),
-]
-
-
-@pytest.mark.parametrize("name", [pytest.param("plain", marks=_LAST_FRAME_AT_REST), "authentic"])
+@pytest.mark.parametrize("name", [pytest.param("plain", marks=pytest.mark.slow), "authentic"])
 def test_a_camera_unplugged_in_mid_lane_leaves_all_frames_before_in_their_places(
     stitched_scan: Get, tmp_path: Path, name: str
 ) -> None:

@@ -177,3 +177,17 @@ def test_the_speed_of_a_lane_does_not_follow_the_jitter_of_frame_times() -> None
     speeds = replace(truth, times_s=truth.times_s + jitter_s).velocities()[:, 1]
     directions = np.where(truth.lanes % 2 == 0, 1, -1)
     assert speeds * directions == pytest.approx(np.full(len(speeds), SPEED), rel=0.02)
+
+
+def test_a_jerk_over_half_a_lane_does_not_change_the_speed_of_the_other_half() -> None:
+    truth = _zigzag(STRAIGHT).truth
+    first = np.flatnonzero(truth.lanes == 0)
+    count = len(first)
+    is_slow = np.arange(count - 1) >= 0.4 * count  # 9 steps of 17
+    steps = np.where(is_slow, 0.5, 1.0) * SPEED * np.diff(truth.times_s[first])
+    positions = truth.positions.copy()
+    positions[first, 1] = np.concatenate([[0.0], np.cumsum(steps)])
+    speeds = replace(truth, positions=positions).velocities()[first, 1]
+    turn = int(np.argmax(is_slow))
+    assert speeds[: turn - 1] == pytest.approx(np.full(turn - 1, SPEED))
+    assert speeds[turn + 1 :] == pytest.approx(np.full(count - turn - 1, 0.5 * SPEED))

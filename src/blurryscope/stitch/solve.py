@@ -406,6 +406,14 @@ def lane_rows(trajectory: Trajectory) -> list[NDArray[np.int64]]:
     return np.split(np.arange(len(trajectory.lanes)), edges)
 
 
+def _usual_velocity(rates: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(2,) of the frames at full speed; ramps and jerks may be half of a short lane."""
+    speeds = np.abs(rates[:, 1])
+    at_full_speed = rates[speeds >= _FULL_SPEED_FRACTION * np.percentile(speeds, 75)]
+    return np.asarray(np.median(at_full_speed, axis=0))
+
+
+_FULL_SPEED_FRACTION = 0.8
 _LONGEST_STEP = 1.25
 _EVEN_SPEED_FRACTION = 0.08
 """Speeds this near to the lane's usual one are taken for it."""
@@ -425,7 +433,7 @@ def _lane_velocities(
     known = rates[np.isfinite(rates[:, 1])]
     if not len(known):
         return np.zeros_like(positions)
-    usual = np.median(known, axis=0)
+    usual = _usual_velocity(known)
     share = rates[:, 1] / usual[1] if usual[1] else np.zeros(len(rates))
     is_sane = np.isfinite(share) & (share < _LONGEST_STEP)
     before = np.concatenate([[False], is_sane])

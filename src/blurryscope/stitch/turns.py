@@ -336,9 +336,8 @@ def timed_lanes(
     timed: list[Lane] = []
     earliest = 0
     for number, lane in enumerate(lanes):
-        latest_s = (
-            table.start_s[number + 1] if number + 1 < len(lanes) else times_s[-1]
-        ) - interval_s
+        is_last = number + 1 == len(lanes)
+        latest_s = times_s[-1] if is_last else table.start_s[number + 1] - interval_s
         first = int(np.searchsorted(times_s, table.start_s[number] - interval_s))
         last = int(np.searchsorted(times_s, min(table.end_s[number] + interval_s, latest_s)))
         first = max(first, earliest)
