@@ -24,22 +24,17 @@ def filmed(monkeypatch: pytest.MonkeyPatch, tiny_scans: list[SimulatedScan]) -> 
     return asked
 
 
-def test_the_demo_ends_with_a_report_and_can_be_repeated(
+def test_the_demo_films_anew_what_was_not_finished_and_can_be_repeated(
     filmed: list[Path], tmp_path: Path, contents_of: Contents
 ) -> None:
+    (tmp_path / "film").mkdir()
+    (tmp_path / "film" / "scan.mp4").write_bytes(b"half a film")
     report = demo.run_demo(tmp_path)
     assert report.is_file()
     first = contents_of(tmp_path)
     assert demo.run_demo(tmp_path) == report
     assert contents_of(tmp_path) == first
     assert filmed == [tmp_path / "film"]
-
-
-def test_a_film_that_was_not_finished_is_filmed_again(filmed: list[Path], tmp_path: Path) -> None:
-    (tmp_path / "film").mkdir()
-    (tmp_path / "film" / "scan.mp4").write_bytes(b"half a film")
-    assert demo.run_demo(tmp_path).is_file()
-    assert len(filmed) == 1
 
 
 def test_the_demo_shows_every_score_and_a_lost_core() -> None:

@@ -63,8 +63,6 @@ def test_a_run_killed_while_it_wrote_ends_like_one_that_was_not(
     scan: SimulatedScan, tiny_results: Path, tmp_path: Path, contents_of: Contents
 ) -> None:
     out = tmp_path / "slide"
-    assert run_and_kill(scan, out, is_writing_the_mosaic)
-    assert not (out / "mosaic.ome.zarr").exists()
     assert run_and_kill(scan, out, has_begun_with_the_cores)
     assert not (out / "report.html").exists()
     run([scan.video], out, map_path=scan.map)
@@ -76,6 +74,8 @@ def test_a_run_killed_while_it_wrote_ends_like_one_that_was_not(
 def test_ten_kills_at_random_moments_leave_no_trace(
     scan: SimulatedScan, tiny_results: Path, tmp_path: Path, contents_of: Contents
 ) -> None:
+    assert run_and_kill(scan, tmp_path / "mosaic" / "slide", is_writing_the_mosaic)
+    assert not (tmp_path / "mosaic" / "slide" / "mosaic.ome.zarr").exists()
     begin_s = time.monotonic()
     assert not run_and_kill(scan, tmp_path / "timed" / "slide", after(math.inf))
     whole_s = time.monotonic() - begin_s

@@ -107,6 +107,7 @@ def test_a_run_killed_within_an_epoch_ends_with_the_weights_of_an_undisturbed_on
     assert all(torch.equal(value, theirs[name]) for name, value in ours.items())
 
 
+@pytest.mark.slow
 def test_two_processes_learn_what_one_does(tmp_path: Path) -> None:
     config = _config(_EFIN, optimiser={"accumulate": 2})
     alone = train(StacksByScore(), config, tmp_path / "alone")

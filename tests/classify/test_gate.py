@@ -1,0 +1,46 @@
+import numpy as np
+import pytest
+
+from blurryscope.basics.image import Rgb
+from blurryscope.classify.gate import objection, stack_quality
+from blurryscope.dataset.simulated import SimulatedCores, simulated_pictures
+from blurryscope.dataset.spoiled import FAULTS
+from blurryscope.dataset.views import make_stack
+
+REASONS = {
+    "blank": "hardly any tissue",
+    "H&E": "not the colours of haematoxylin and DAB",
+    "inverted": "inverted",
+    "grey": "no colour",
+    "noise of 20 levels": "noise of",
+    "only noise": "nothing but noise",
+    "uniform": "straight edge",
+    "out of focus": "out of focus",
+    "colour cast": "colour cast",
+    "lost blocks": "black: frames were lost",
+    "the same strip": "repeats itself",
+}
+"""Pen ink is told as a straight edge or, where it is broad, as out of focus."""
+
+
+@pytest.fixture(scope="module")
+def stack() -> Rgb:
+    """A drawn core as a moving microscope sees it, not refused."""
+    wanted = SimulatedCores(core_count=1, scans_per_core=1, pixel_size_um=1.4, seed=2)
+    picture = next(iter(simulated_pictures(wanted, workers=1)))
+    stack = make_stack(picture.pixels, pixel_size_um=1.4)
+    assert objection(stack_quality(stack)) is None
+    return stack
+
+
+@pytest.mark.parametrize("fault", REASONS)
+def test_a_spoiled_stack_is_refused_for_what_is_wrong_with_it(stack: Rgb, fault: str) -> None:
+    spoiled = FAULTS[fault](stack, np.random.default_rng(0))
+    assert spoiled.shape == stack.shape
+    assert spoiled.dtype == np.uint8
+    assert REASONS[fault] in (objection(stack_quality(spoiled)) or "not refused")
+
+
+def test_a_pen_stroke_is_refused(stack: Rgb) -> None:
+    spoiled = FAULTS["pen ink"](stack, np.random.default_rng(0))
+    assert objection(stack_quality(spoiled)) is not None
