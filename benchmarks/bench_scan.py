@@ -135,9 +135,16 @@ def _windows(journal: Sequence[Entry]) -> list[tuple[float, float]]:
 def _frames_began_s(journal: Sequence[Entry], out: Path) -> NDArray[np.float64]:
     """When each frame of the film was exposed, on the clock of stage and camera."""
     began_s = next(_number(e, "film_began_s") for e in journal if e.event == "lane is at its end")
+    times_s: list[float] = []
+    last = np.empty((0, 0), np.uint8)
     with Video(out / "films" / "repeat-1" / "scan.mkv") as film:
-        times_s = np.array([frame.time_s for frame in film])
-    return np.asarray(began_s + times_s - times_s[0])
+        for frame in film:
+            luma = frame.luma()
+            # A camera that is late sends its last picture again: it shows where that was taken.
+            is_repeat = np.array_equal(luma, last)
+            times_s.append(times_s[-1] if is_repeat else frame.time_s)
+            last = luma.copy()
+    return np.asarray(began_s + np.array(times_s) - times_s[0])
 
 
 def _number(entry: Entry, name: str) -> float:

@@ -198,7 +198,7 @@ def _capital(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def _wrapped(text: str, width: int = 112) -> str:
+def _wrapped(text: str, width: int = 90) -> str:
     """Break lines that are too long for half a page, keeping the indent of their entry."""
     lines: list[str] = []
     for line in text.split("\n"):
