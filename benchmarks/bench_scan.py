@@ -22,10 +22,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from blurryscope.artifacts.frame_places import read_frame_places
+from blurryscope.artifacts.predictions import Prediction, read_predictions
 from blurryscope.artifacts.tissue_cores import read_tissue_cores
 from blurryscope.artifacts.video import Video
 from blurryscope.artifacts.whole import write_text_whole
 from blurryscope.basics.errors import BlurryScopeError
+from blurryscope.basics.her2 import Score
+from blurryscope.basics.image import to_uint8
+from blurryscope.classify.predict import load_model
+from blurryscope.dataset.views import prepare_core
+from blurryscope.evaluate.intervals import wilson
 from blurryscope.evaluate.placement import (
     Truth,
     broken_limits,
@@ -45,6 +51,7 @@ from blurryscope.scan.plan_file import ScanOrder, read_plan
 from blurryscope.scan.states import Controls, ScanStatus
 from blurryscope.simulator.rig import SimulatedRig
 from blurryscope.simulator.rig_truth import TrueLane, rig_truth, true_lanes
+from blurryscope.simulator.slide import Slide
 from blurryscope.simulator.truth import map_of
 
 RIG = """
@@ -118,6 +125,7 @@ def scan_and_measure(rig: Rig, order: ScanOrder, out: Path) -> Iterator[Figure]:
     yield from _of_the_calibration(known.record, behind)
     yield from _of_the_motion(lanes, plan)
     yield from _of_the_mosaic(out, read_truth(out / "truth.json"))
+    yield from _of_the_scores(read_predictions(out / "scores.csv"), behind.slide)
     yield from _of_the_time(session.live_results, time.monotonic() - began_s)
 
 
@@ -218,6 +226,47 @@ def _of_the_mosaic(out: Path, truth: Truth) -> Iterator[Figure]:
         "all, none invented",
         not cores.lost and not cores.invented,
     )
+
+
+def _of_the_scores(predictions: Sequence[Prediction], slide: Slide) -> Iterator[Figure]:
+    """What the network said of the film, beside what it says of the same cores at rest."""
+    true = {core.name: core.score for core in slide.cores if not core.missing}
+    filmed = [
+        (true[row.core], most)
+        for row in predictions
+        if row.core in true and (most := row.most_probable) is not None
+    ]
+    for title, pairs in (("as filmed", filmed), ("at rest", list(_scored_at_rest(slide)))):
+        four = sum(score is most for score, most in pairs)
+        two = sum(score.is_positive is most.is_positive for score, most in pairs)
+        told = f"{_share(four, len(pairs))}, {_share(two, len(pairs))}"
+        yield Figure(f"four classes, two; cores {title}", told, "", holds=True)
+
+
+def _scored_at_rest(slide: Slide) -> Iterator[tuple[Score, Score]]:
+    """True and most probable score of each core, cut from the slide's own light."""
+    model = load_model()
+    half_px = round(_CUT_DIAMETERS / 2 * slide.design.core_diameter_um / slide.pixel_size_um)
+    for core in slide.cores:
+        if core.missing:
+            continue
+        row, column = (round(um / slide.pixel_size_um) for um in (core.y_um, core.x_um))
+        light = slide.read(row - half_px, column - half_px, 2 * half_px, 2 * half_px)
+        lit = to_uint8(light * np.float32(_LAMP))
+        prepared = prepare_core(lit, pixel_size_um=slide.pixel_size_um, view_px=model.stack_px)
+        yield core.score, Score(int(model.predict(prepared.stack()[None])[0].argmax()))
+
+
+_CUT_DIAMETERS = 1.24
+"""Side of the picture that is cut out of a core."""
+_LAMP = 246 / 255
+"""Glass is not quite white in a film that is exposed well."""
+
+
+def _share(hits: int, trials: int) -> str:
+    bounds = wilson(hits, trials)
+    told = "" if bounds is None else f" ({bounds.low:.0%} to {bounds.high:.0%})"
+    return f"{hits} of {trials}{told}"
 
 
 def _of_the_time(results: Sequence[LiveResult], took_s: float) -> Iterator[Figure]:

@@ -156,14 +156,7 @@ def _rig_of(stored: "_RigOnDisk", path: Path) -> Rig:
             white_balance_k=camera.white_balance_k,
         ),
         focus=FocusSearch(**stored.focus.model_dump()),
-        guess=FieldOfView(
-            pixel_size_um=camera.pixel_size_um,
-            rows=camera.rows,
-            columns=camera.columns,
-            turn_deg=camera.turn_deg,
-            frame_rate_hz=camera.frame_rate_hz,
-            exposure_s=camera.exposure_s,
-        ),
+        guess=camera.field_of_view(),
         folder=folder,
     )
 
@@ -184,14 +177,7 @@ def _micro_managed(stored: "_RigOnDisk", told: "_MicroManagerOnDisk", path: Path
         ),
         camera=CameraSettings(exposure_s=told.exposure_s),
         focus=FocusSearch(**stored.focus.model_dump()),
-        guess=FieldOfView(
-            pixel_size_um=told.pixel_size_um,
-            rows=told.rows,
-            columns=told.columns,
-            turn_deg=told.turn_deg,
-            frame_rate_hz=told.frame_rate_hz,
-            exposure_s=told.exposure_s,
-        ),
+        guess=told.field_of_view(),
         folder=path.parent / f"{path.stem}-calibration",
     )
 
@@ -295,19 +281,36 @@ class _StageOnDisk(_Strict):
         return self
 
 
-class _CameraOnDisk(_Strict):
-    driver: Literal["uvc"] = "uvc"
-    device: str = pydantic.Field(min_length=1)
+class _FieldOnDisk(_Strict):
+    """What a camera is thought to see."""
+
     columns: int = pydantic.Field(default=640, ge=16)
     rows: int = pydantic.Field(default=480, ge=16)
     frame_rate_hz: float = pydantic.Field(default=30.0, gt=0)
     exposure_s: float = pydantic.Field(default=0.0078, gt=0)
+    pixel_size_um: float = pydantic.Field(gt=0)
+    """A guess; calibration measures it."""
+    turn_deg: float
+    """A guess to the nearest right angle."""
+
+    def field_of_view(self) -> FieldOfView:
+        return FieldOfView(
+            pixel_size_um=self.pixel_size_um,
+            rows=self.rows,
+            columns=self.columns,
+            turn_deg=self.turn_deg,
+            frame_rate_hz=self.frame_rate_hz,
+            exposure_s=self.exposure_s,
+        )
+
+
+class _CameraOnDisk(_FieldOnDisk):
+    driver: Literal["uvc"] = "uvc"
+    device: str = pydantic.Field(min_length=1)
     gain: float | None = None
     white_balance_k: float | None = pydantic.Field(default=None, gt=0)
     pixel_size_um: float = pydantic.Field(default=0.72, gt=0)
-    """A guess; calibration measures it."""
     turn_deg: float = 90.0
-    """A guess to the nearest right angle."""
 
 
 class _FocusOnDisk(_Strict):
@@ -329,18 +332,13 @@ class _SimulatedOnDisk(_Strict):
     seed: int = 0
 
 
-class _MicroManagerOnDisk(_Strict):
+class _MicroManagerOnDisk(_FieldOnDisk):
     configuration: Path | None = None
     lowest_um: tuple[float, float, float]
     highest_um: tuple[float, float, float]
     speed_um_per_s: float = pydantic.Field(gt=0)
     acceleration_um_per_s2: float = pydantic.Field(default=100_000.0, gt=0)
     speed_property: str | None = None
-    columns: int = pydantic.Field(default=640, ge=16)
-    rows: int = pydantic.Field(default=480, ge=16)
-    frame_rate_hz: float = pydantic.Field(default=30.0, gt=0)
-    exposure_s: float = pydantic.Field(default=0.0078, gt=0)
-    pixel_size_um: float = pydantic.Field(gt=0)
     turn_deg: float = 0.0
 
 
