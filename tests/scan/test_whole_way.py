@@ -13,11 +13,14 @@ from blurryscope.cli import app
 from blurryscope.scan.calibration import read_calibration
 from blurryscope.scan.journal import read_journal
 
+# No faster: what a busy computer is late with a command lengthens a rest so many times as much, and
+# rests are all that says how rows of cores lie to each other.
 RIG = """
 name = "toy"
 
 [simulated]
 shrink = 2
+speed = 8
 rows = 2
 columns = 3
 core_diameter_um = 600
