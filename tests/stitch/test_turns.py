@@ -13,6 +13,7 @@ from blurryscope.stitch.turns import (
     StageHabits,
     Timetable,
     expected_motion,
+    never_backwards,
     timed_lanes,
     timetable,
 )
@@ -145,3 +146,23 @@ def test_what_is_expected_is_the_way_of_the_stage_with_its_ramps() -> None:
     lane = zigzag.trajectory.lanes
     near_turn = (times_s < zigzag.start_s[lane] + 0.2) | (times_s > zigzag.end_s[lane] - 0.2)
     np.testing.assert_array_equal(expected.is_ramp, near_turn)
+
+
+@pytest.mark.parametrize("direction", [1, -1])
+def test_blank_frames_after_the_tissue_stand_rather_than_run_back(direction: int) -> None:
+    way = np.array([30.0, 10.0, 20.0, 40.0, 60.0, 50.0, 55.0, 70.0])
+    frames = np.arange(8) + 100
+    film = Trajectory(
+        frames=frames,
+        lanes=np.zeros(8, np.int64),
+        times_s=frames * INTERVAL_S,
+        positions=np.stack([np.zeros(8), direction * way], axis=1),
+        camera=CameraModel(scan_angle_rad=0.0, readout_s_per_row=0.0),
+    )
+    lane = Lane(first=100, last=107, direction=direction, evidence=3.0)
+    held = never_backwards(film, [lane], np.array([102, 103, 104]))
+    wanted = [10.0, 10.0, 20.0, 40.0, 60.0, 60.0, 60.0, 70.0]
+    assert (direction * held.positions[:, 1]).tolist() == wanted
+    assert never_backwards(film, [lane], np.array([], np.int64)).positions.tolist() == (
+        film.positions.tolist()
+    )

@@ -26,6 +26,7 @@ from blurryscope.stitch.turns import (
     StageHabits,
     Timetable,
     expected_motion,
+    never_backwards,
     timed_lanes,
     timetable,
 )
@@ -130,7 +131,8 @@ class Placer:
         self.pitch_px = self._seen_pitch_px(solution.trajectory)
         expected = self._expected(solution.trajectory)
         solution = solve(solution.trajectory, links, expected, fit_camera=True)
-        self.trajectory, self._camera_sigma = solution.trajectory, solution.camera_sigma
+        self.trajectory = self._held(solution.trajectory, links)
+        self._camera_sigma = solution.camera_sigma
         self._known_readout_s = self.camera.readout_s_per_row
         return True
 
@@ -161,7 +163,7 @@ class Placer:
         links = with_coarse(self._links_within(self._exact_links, coarse), self._pieces(coarse))
         expected = self._expected(coarse)
         solution = solve(coarse, links, expected, fit_camera=False, rounds=_EXACT_ROUNDS)
-        self._replace_window(solution.trajectory)
+        self._replace_window(self._held(solution.trajectory, links))
 
     @property
     def camera(self) -> CameraModel:
@@ -303,6 +305,10 @@ class Placer:
     def _loosely(self, film: FilmSoFar, expected: Expectations) -> Expectations:
         sigma_y, sigma_x = (film.coarse_reduction * part for part in _COARSE_LINK_SIGMA)
         return replace(expected, link_sigma_px=(sigma_y, sigma_x))
+
+    def _held(self, trajectory: Trajectory, links: Links) -> Trajectory:
+        linked_frames = np.union1d(links.earlier, links.later)
+        return never_backwards(trajectory, self.lanes, linked_frames)
 
     def _timetable(self) -> Timetable:
         trajectory = self.trajectory

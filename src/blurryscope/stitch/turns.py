@@ -347,6 +347,29 @@ def timed_lanes(
     return timed
 
 
+def never_backwards(
+    trajectory: Trajectory, lanes: Sequence[Lane], linked_frames: NDArray[np.int64]
+) -> Trajectory:
+    """Let the blank frames at the ends of lanes go on from the frames that links hold, or stand.
+
+    Where the stage is thought to turn too early, they would run back over the tissue and show glass
+    there; a stage never runs back within a lane. The trajectory may show only some of the lanes.
+    """
+    positions = trajectory.positions.copy()
+    is_linked = np.isin(trajectory.frames, linked_frames)
+    for rows in lane_rows(trajectory):
+        linked = np.flatnonzero(is_linked[rows])
+        if not len(linked):
+            continue
+        direction = lanes[int(trajectory.lanes[rows[0]])].direction
+        way = direction * positions[rows, 1]
+        first, last = int(linked[0]), int(linked[-1])
+        way[last:] = np.maximum.accumulate(way[last:])
+        way[: first + 1] = np.minimum.accumulate(way[first::-1])[::-1]
+        positions[rows, 1] = direction * way
+    return replace(trajectory, positions=positions)
+
+
 def expected_motion(
     trajectory: Trajectory, lanes: Sequence[Lane], table: Timetable, pitch_px: float
 ) -> Expectations:
