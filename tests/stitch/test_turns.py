@@ -155,7 +155,7 @@ def test_blank_frames_after_the_tissue_stand_rather_than_run_back(direction: int
     film = Trajectory(
         frames=frames,
         lanes=np.zeros(8, np.int64),
-        times_s=frames * INTERVAL_S,
+        times_s=np.asarray(frames * INTERVAL_S, np.float64),
         positions=np.stack([np.zeros(8), direction * way], axis=1),
         camera=CameraModel(scan_angle_rad=0.0, readout_s_per_row=0.0),
     )
