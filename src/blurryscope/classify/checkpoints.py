@@ -97,7 +97,7 @@ def _read(path: Path) -> tuple[RunPlace, dict[str, Tensor]]:
     try:
         with safe_open(path, framework="pt") as file:
             told = (file.metadata() or {}).get(_KEY, "")
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no mapping
         return RunPlace.model_validate_json(told), tensors
     except (SafetensorError, OSError, ValidationError) as error:
         raise InputError(

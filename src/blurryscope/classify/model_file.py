@@ -108,7 +108,7 @@ def _read_file(path: Path) -> tuple[dict[str, Tensor], ModelSettings]:
     try:
         with safe_open(path, framework="pt") as file:
             told = (file.metadata() or {}).get(_SETTINGS_KEY)
-            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no mapping
     except (SafetensorError, OSError) as error:
         raise InputError(
             path,
