@@ -188,7 +188,7 @@ def _draw_words(part: SubFigure, rescans: Sequence[Rescan]) -> None:
         columns = [["Nothing. All tissue is in focus, placed, and fully scanned."], []]
     for number, column in enumerate(columns):
         for row, line in enumerate(column):
-            part.text(0.03 + 0.49 * number, 0.82 - 0.18 * row, _wrapped(line), size=7.5,
+            part.text(0.03 + 0.49 * number, 0.82 - 0.18 * row, _wrapped(line), size=6.5,
                       color=_INK, va="top", linespacing=1.35)  # fmt: skip
     part.text(0.97, 0.02, "Lanes are counted from 0, x from the left edge. Grey: not judged.",
               size=7, color=_SOFT, ha="right", va="bottom")  # fmt: skip
@@ -198,7 +198,7 @@ def _capital(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def _wrapped(text: str, width: int = 90) -> str:
+def _wrapped(text: str, width: int = 108) -> str:
     """Break lines that are too long for half a page, keeping the indent of their entry."""
     lines: list[str] = []
     for line in text.split("\n"):
