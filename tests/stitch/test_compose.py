@@ -49,7 +49,7 @@ def _film(picture: Rgb, trajectory: Trajectory, light: NDArray[np.float32]) -> I
     """Cut from the picture what each frame sees, by the camera's equation, and shade it."""
     rows, columns = np.mgrid[:ROWS, :COLUMNS]
     offsets = np.stack([rows - (ROWS - 1) / 2, columns - (COLUMNS - 1) / 2], axis=-1)
-    for row, matrix in enumerate(trajectory.matrices()):
+    for row, matrix in enumerate(trajectory.matrices):
         place = (trajectory.positions[row] + offsets @ matrix.T).astype(np.float32)
         cut = cv2.remap(picture, place[..., 1], place[..., 0], cv2.INTER_LINEAR)
         pixels = to_uint8(cut.astype(np.float32) * light)
@@ -62,7 +62,7 @@ EVEN = np.ones((ROWS, COLUMNS, 1), np.float32)
 def _placed(trajectory: Trajectory, film: Iterable[ArrayFrame]) -> list[PlacedLane]:
     """The lanes of a trajectory; frames that the film does not have are left out."""
     frames = {frame.index: frame for frame in film}
-    matrices = trajectory.matrices()
+    matrices = trajectory.matrices
     is_there = np.isin(trajectory.frames, list(frames))
     return [
         PlacedLane(

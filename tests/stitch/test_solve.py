@@ -42,7 +42,7 @@ def _seen_in_both(
     truth: Trajectory, first: int, second: int, rng: np.random.Generator, count: int
 ) -> list[Link]:
     """Spots of the slide that both frames show, to a third of a pixel."""
-    inverse = np.linalg.inv(truth.matrices()[[first, second]])
+    inverse = np.linalg.inv(truth.matrices[[first, second]])
     places = truth.positions[[first, second]]
     half = np.array([ROWS, COLUMNS]) / 2
     links: list[Link] = []
@@ -174,7 +174,7 @@ def test_right_links_leave_hardly_a_residual_at_the_truth() -> None:
 def test_the_speed_of_a_lane_does_not_follow_the_jitter_of_frame_times() -> None:
     truth = _zigzag(STRAIGHT).truth
     jitter_s = np.random.default_rng(23).normal(0, 0.0006, len(truth.times_s))
-    speeds = replace(truth, times_s=truth.times_s + jitter_s).velocities()[:, 1]
+    speeds = replace(truth, times_s=truth.times_s + jitter_s).velocities[:, 1]
     directions = np.where(truth.lanes % 2 == 0, 1, -1)
     assert speeds * directions == pytest.approx(np.full(len(speeds), SPEED), rel=0.02)
 
@@ -187,7 +187,7 @@ def test_a_jerk_over_half_a_lane_does_not_change_the_speed_of_the_other_half() -
     steps = np.where(is_slow, 0.5, 1.0) * SPEED * np.diff(truth.times_s[first])
     positions = truth.positions.copy()
     positions[first, 1] = np.concatenate([[0.0], np.cumsum(steps)])
-    speeds = replace(truth, positions=positions).velocities()[first, 1]
+    speeds = replace(truth, positions=positions).velocities[first, 1]
     turn = int(np.argmax(is_slow))
     assert speeds[: turn - 1] == pytest.approx(np.full(turn - 1, SPEED))
     assert speeds[turn + 1 :] == pytest.approx(np.full(count - turn - 1, 0.5 * SPEED))

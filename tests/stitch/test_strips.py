@@ -5,11 +5,22 @@ from numpy.typing import NDArray
 
 from blurryscope.basics.image import Grey
 from blurryscope.stitch.camera import CameraModel
-from blurryscope.stitch.strips import ALONG_REDUCTION, Strip, compare_strips, lay_strip
+from blurryscope.stitch.strips import (
+    ALONG_REDUCTION,
+    Scoring,
+    Strip,
+    compare_near,
+    compare_strips,
+    lay_strip,
+)
 
 ROWS, COLUMNS = 60, 80
 STEP_PX, FRAMES = 30, 10
 STRAIGHT = CameraModel(scan_angle_rad=0.0, readout_s_per_row=0.0)
+
+
+def scoring(least_rows: int) -> Scoring:
+    return Scoring(noise_sigma=0.003, cell_px=24, least_rows=least_rows)
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +61,7 @@ def _lane(
 
 
 def _compared(first: Strip, second: Strip) -> tuple[float, float, float, float]:
-    surface = compare_strips(first, second, noise_sigma=0.003, cell_px=24, least_rows=4)
+    surface = compare_strips(first, second, scoring(4))
     return surface.best(40, 60)
 
 
@@ -88,7 +99,7 @@ def test_sheared_lanes_agree_only_when_the_read_out_is_undone(slide: Grey) -> No
             frames, positions, _ = _lane(slide, centre_row, 20, camera, speed)
             matrices = assumed.frame_matrices(np.tile([0.0, speed], (FRAMES, 1)))
             strips.append(lay_strip(frames, positions, matrices))
-        surface = compare_strips(*strips, noise_sigma=0.003, cell_px=24, least_rows=4)
+        surface = compare_strips(strips[0], strips[1], scoring(4))
         scores.append(surface.best(0, 3)[3])
     assert scores[0] > 1.5 * scores[1]
 
@@ -104,16 +115,47 @@ def test_lanes_over_blank_glass_say_nothing() -> None:
 
 def test_an_overlap_of_fewer_rows_than_asked_for_scores_nothing(slide: Grey) -> None:
     strips = [lay_strip(*_lane(slide, row, 20, STRAIGHT)) for row in (60, 110)]
-    narrow = compare_strips(*strips, noise_sigma=0.003, cell_px=24, least_rows=20)
+    narrow = compare_strips(strips[0], strips[1], scoring(20))
     assert narrow.best(0, 3)[3] < 7  # the ten rows they share are too few
 
 
-def test_a_surface_can_be_cut_to_small_offsets_along_the_lanes(slide: Grey) -> None:
+@pytest.mark.parametrize(
+    ("around", "reach"),
+    [((40.0, 0.0), (6.0, 30.0)), ((33.0, -41.0), (4.0, 17.0)), ((-20.0, 120.0), (9.0, 60.0))],
+)
+def test_a_search_near_one_offset_finds_there_what_the_whole_search_finds(
+    slide: Grey, around: tuple[float, float], reach: tuple[float, float]
+) -> None:
+    upper = lay_strip(*_lane(slide, 60, 20, STRAIGHT))
+    frames, positions, matrices = _lane(slide, 100, 45, STRAIGHT)
+    lower = lay_strip(frames[2:], positions[2:] - np.array([40, 3]), matrices[2:])
+    whole = compare_strips(upper, lower, scoring(4))
+    near = compare_near(upper, lower, scoring(4), around=around, reach=reach)
+    assert near.dy_px.min() >= around[0] - reach[0]
+    assert near.dx_px.max() <= around[1] + reach[1]
+    assert len(near.dy_px) >= 2 * reach[0]
+    assert len(near.dx_px) >= 2 * reach[1] / ALONG_REDUCTION - 1
+    rows = [int(np.flatnonzero(whole.dy_px == dy)[0]) for dy in near.dy_px]
+    columns = [int(np.flatnonzero(whole.dx_px == dx)[0]) for dx in near.dx_px]
+    assert near.score == pytest.approx(whole.score[np.ix_(rows, columns)], abs=0.02)
+    assert near.correlation == pytest.approx(whole.correlation[np.ix_(rows, columns)], abs=1e-3)
+
+
+def test_a_search_where_nothing_can_overlap_finds_nothing(slide: Grey) -> None:
     strips = [lay_strip(*_lane(slide, row, 20, STRAIGHT)) for row in (60, 100)]
-    surface = compare_strips(*strips, noise_sigma=0.003, cell_px=24, least_rows=4)
-    cut = surface.within(10)
-    assert np.abs(cut.dx_px).max() <= 10
-    assert cut.best(0, 3) == surface.best(0, 3)
+    surface = compare_near(strips[0], strips[1], scoring(4), around=(500, 0), reach=(5, 5))
+    assert surface.best(500, 5) == (500, 0, 0, 0)
+
+
+def test_a_strip_can_be_laid_for_some_rows_only(slide: Grey) -> None:
+    frames, positions, matrices = _lane(slide, 59.5, 20.0, STRAIGHT)
+    whole = lay_strip(frames, positions, matrices)
+    part = lay_strip(frames, positions, matrices, (41.3, 70.0))
+    assert part.origin == pytest.approx([41, 20])
+    assert part.bottom == 71
+    assert part.detail == pytest.approx(whole.detail[11:41], abs=1e-5)
+    nothing = lay_strip(frames, positions, matrices, (400, 500))
+    assert nothing.detail.shape[0] == 1
 
 
 def _plain_score(first: Strip, second: Strip, dy: int, dx: int) -> tuple[float, float]:
@@ -149,7 +191,7 @@ def _small_strips(seed: int) -> tuple[Strip, Strip]:
 
 def test_every_offset_scores_what_a_plain_loop_over_the_overlap_says() -> None:
     first, second = _small_strips(33)
-    surface = compare_strips(first, second, noise_sigma=0.003, cell_px=24, least_rows=2)
+    surface = compare_strips(first, second, scoring(2))
     shift = first.origin - second.origin
     for row, dy in enumerate(surface.dy_px - int(shift[0])):
         for column, dx in enumerate((surface.dx_px - shift[1]) / ALONG_REDUCTION):
@@ -176,7 +218,6 @@ def test_turned_strips_have_the_turned_surface() -> None:
         for strip in upright
     ]
     found, plain = (
-        compare_strips(*pair, noise_sigma=0.003, cell_px=24, least_rows=2)
-        for pair in (upright, (turned[0], turned[1]))
+        compare_strips(*pair, scoring=scoring(2)) for pair in (upright, (turned[0], turned[1]))
     )
     assert found.turned().best(0, 4) == pytest.approx(plain.best(0, 4), abs=1e-3)

@@ -22,8 +22,10 @@ from blurryscope.stitch.steps import (
 )
 from blurryscope.stitch.strips import (
     OffsetSurface,
+    Scoring,
     Strip,
     StripSpectra,
+    compare_near,
     compare_spectra,
     lay_strip,
     padded_shape,
@@ -36,11 +38,16 @@ _LEAST_SCORE = 18.0
 offsets that are tried, blank lanes reach about log(20,000) = 10."""
 _LEAST_RUN_SCORE = 10.0
 """The same for pieces of lanes: over some 1,000 offsets chance reaches about log(1,000) = 7."""
+_RUN_ROWS = 6.0
+"""How far a piece may lie above or below where it is thought to, pixels of the detail pictures."""
 _LOOSE_TURN_PX = 500.0
 """Lanes are not timed yet, so their ends say little; this only keeps blank lanes in place."""
 _PITCH_TOLERANCE = 0.06
 _LEAST_TOLERANCE_PX = 3.0
 """How far the distance of two lanes may be from the usual one: a fraction of it, or so many pixels
+of the detail pictures."""
+_READ_OUT_ROWS = 4.0
+"""How far the distance of two lanes may seem to change with the read-out that is assumed, pixels
 of the detail pictures."""
 _STRIP_NOISE = 0.003
 _CELL_PX = 24.0
@@ -92,7 +99,7 @@ def lay_out(
     if not is_readout_along(_scan_direction(apart.camera)):
         readout_s = known_readout_s
         if readout_s is None:
-            readout_s = _read_out_across(apart, surfaces, pitch, detail_of, reduction)
+            readout_s = _read_out_across(apart, motion, surfaces, pitch, detail_of, reduction)
         apart = lanes_apart(motion, usual, replace(apart.camera, readout_s_per_row=readout_s))
         surfaces = _compare_neighbours(apart, detail_of, reduction)
         pitch, _ = _common_pitch(surfaces, apart, motion, reduction)
@@ -135,15 +142,33 @@ def loose_expectations(
     )
 
 
-def _strip_of(
-    trajectory: Trajectory, rows: NDArray[np.int64], detail_of: DetailOf, reduction: int
-) -> Strip:
-    """Lay the frames in these rows of the trajectory as one strip."""
-    return lay_strip(
-        [detail_of(int(frame)) for frame in trajectory.frames[rows]],
-        trajectory.positions[rows] / reduction,
-        trajectory.matrices()[rows],
-    )
+@dataclass(frozen=True, slots=True)
+class _StripLayer:
+    """Lays strips of a trajectory's frames."""
+
+    trajectory: Trajectory
+    detail_of: DetailOf
+    reduction: int
+    matrices: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, trajectory: Trajectory, detail_of: DetailOf, reduction: int) -> "_StripLayer":
+        return cls(trajectory, detail_of, reduction, trajectory.matrices)
+
+    def strip(
+        self, rows: NDArray[np.int64], between: tuple[float, float] = (-np.inf, np.inf)
+    ) -> Strip:
+        """Lay the frames in these rows of the trajectory; `between` as in `lay_strip`."""
+        return lay_strip(
+            [self.detail_of(int(frame)) for frame in self.trajectory.frames[rows]],
+            self.trajectory.positions[rows] / self.reduction,
+            self.matrices[rows],
+            between,
+        )
+
+    def lane(self, number: int, between: tuple[float, float] = (-np.inf, np.inf)) -> Strip:
+        """Lay the frames of a lane."""
+        return self.strip(_lane_rows(self.trajectory, number), between)
 
 
 def _lane_rows(trajectory: Trajectory, number: int) -> NDArray[np.int64]:
@@ -156,19 +181,19 @@ def _compare(first: Strip, second: Strip) -> OffsetSurface:
 
 
 def _compare_spectra(first: StripSpectra, second: StripSpectra) -> OffsetSurface:
-    least_rows = max(first.strip.detail.shape[0] // 25, 3)
-    return compare_spectra(
-        first, second, noise_sigma=_STRIP_NOISE, cell_px=_CELL_PX, least_rows=least_rows
-    )
+    return compare_spectra(first, second, _scoring(first.strip))
+
+
+def _scoring(first: Strip) -> Scoring:
+    least_rows = max(len(first.detail) // 25, 3)
+    return Scoring(noise_sigma=_STRIP_NOISE, cell_px=_CELL_PX, least_rows=least_rows)
 
 
 def _compare_neighbours(
     trajectory: Trajectory, detail_of: DetailOf, reduction: int
 ) -> list[OffsetSurface]:
-    strips = [
-        _strip_of(trajectory, _lane_rows(trajectory, number), detail_of, reduction)
-        for number in range(int(trajectory.lanes.max()) + 1)
-    ]
+    layer = _StripLayer.of(trajectory, detail_of, reduction)
+    strips = [layer.lane(number) for number in range(int(trajectory.lanes.max()) + 1)]
     padded = padded_shape([strip.detail.shape for strip in strips])
     transformed = (spectra_of(strip, padded) for strip in strips)
     return [_compare_spectra(upper, lower) for upper, lower in pairwise(transformed)]
@@ -200,6 +225,7 @@ def _common_pitch(
 
 def _read_out_across(
     trajectory: Trajectory,
+    motion: Motion,
     surfaces: Sequence[OffsetSurface],
     pitch: float,
     detail_of: DetailOf,
@@ -220,15 +246,24 @@ def _read_out_across(
         for frame in trajectory.frames[np.isin(trajectory.lanes, (number, number + 1))]
     }
 
+    # Rows lie along the lanes, so read-out moves nothing out of the rows that two lanes share, and
+    # moves the two against each other by less than a step.
+    half = float((np.abs(trajectory.camera.turn) @ np.array(motion.frame_shape))[0]) / reduction / 2
+    step = float(np.median(np.abs(np.diff(trajectory.positions[:, 1])))) / reduction
+    farthest = step + _READ_OUT_ROWS
+
     def agreement(readout_s: float) -> float:
         tried = replace(trajectory, camera=replace(trajectory.camera, readout_s_per_row=readout_s))
+        layer = _StripLayer.of(tried, details.__getitem__, reduction)
         total = 0.0
         for number in richest:
-            strips = [
-                _strip_of(tried, _lane_rows(tried, n), details.__getitem__, reduction)
-                for n in (number, number + 1)
-            ]
-            total += _compare(*strips).best(found[number][0], 4)[3]
+            dy, dx, _, _ = found[number]
+            upper = layer.lane(number, (dy - half - _READ_OUT_ROWS, np.inf))
+            lower = layer.lane(number + 1, (-np.inf, half - dy + _READ_OUT_ROWS))
+            surface = compare_near(
+                upper, lower, _scoring(upper), around=(dy, dx), reach=(_READ_OUT_ROWS, farthest)
+            )
+            total += surface.best(dy, _READ_OUT_ROWS)[3]
         return total
 
     coarse = np.linspace(-1, 1, 11) * limit_s
@@ -269,9 +304,8 @@ def lane_beside(
     not, the lane lies one pitch below and begins at the x where the last one ended.
     """
     last = np.flatnonzero(placed.lanes == placed.lanes[-1])
-    upper = _strip_of(placed, last, detail_of, reduction)
-    everything = np.arange(len(lane.frames))
-    lower = _strip_of(lane, everything, detail_of, reduction)
+    upper = _StripLayer.of(placed, detail_of, reduction).strip(last)
+    lower = _StripLayer.of(lane, detail_of, reduction).strip(np.arange(len(lane.frames)))
     origin = np.array([float(np.median(placed.positions[last, 0])), 0.0])
     offset_y = (pitch_px + origin[0]) / reduction
     # Only the rows that both can show are worth comparing.
@@ -304,22 +338,29 @@ def run_links(
     `beside` must be right to about two steps.
     """
     steps = set(seen_steps(motion, usual))
-    matrices = beside.matrices()
+    layer = _StripLayer.of(beside, detail_of, reduction)
+    matrices = layer.matrices
     # The median keeps clear of lost frames, and of the ways from one lane to the next.
     reach_px = 2 * float(np.median(np.abs(np.diff(beside.positions[:, 1]))))
     links: list[Link] = []
     upper: list[tuple[NDArray[np.int64], Strip]] = []
     for number in range(len(motion.lanes)):
         runs = _runs(beside, number, steps)
-        lower = [(run, _strip_of(beside, run, detail_of, reduction)) for run in runs]
+        lower = [(run, layer.strip(run)) for run in runs]
         for run_above, strip_above in upper:
             for run_below, strip_below in lower:
                 x_above, x_below = beside.positions[run_above, 1], beside.positions[run_below, 1]
                 apart_px = max(x_above.min() - x_below.max(), x_below.min() - x_above.max())
                 if apart_px > reach_px:
                     continue
-                surface = _compare(strip_above, strip_below).within(reach_px / reduction)
-                dy, dx, correlation, score = surface.best(0.0, 6)
+                surface = compare_near(
+                    strip_above,
+                    strip_below,
+                    _scoring(strip_above),
+                    around=(0.0, 0.0),
+                    reach=(_RUN_ROWS, reach_px / reduction),
+                )
+                dy, dx, correlation, score = surface.best(0.0, _RUN_ROWS)
                 if score < _LEAST_RUN_SCORE:
                     continue
                 first = int(run_above[len(run_above) // 2])

@@ -56,7 +56,7 @@ def _links(
     first_lane: int,
     match: Match,
 ) -> Iterator[Link]:
-    matrices = trajectory.matrices()
+    matrices = trajectory.matrices
     row_of = {int(frame): row for row, frame in enumerate(trajectory.frames)}
     above: list[_Neighbour] = []
     here: list[_Neighbour] = []

@@ -8,6 +8,7 @@ only where nothing was measured. Outliers lose their weight (Cauchy, reweighted)
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
@@ -17,11 +18,15 @@ from numpy.typing import NDArray
 
 from blurryscope.stitch.camera import CameraModel
 from blurryscope.stitch.links import Links
+from blurryscope.stitch.normal_matrix import NormalMatrix
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Trajectory:
-    """The stage's way over the frames that lie in lanes; all arrays have one row per such frame."""
+    """The stage's way over the frames that lie in lanes; all arrays have one row per such frame.
+
+    The arrays are not to be changed.
+    """
 
     frames: NDArray[np.int64]
     """Frame indices, increasing."""
@@ -32,6 +37,7 @@ class Trajectory:
     """(n, 2) field centres (y, x), mosaic pixels."""
     camera: CameraModel
 
+    @cached_property
     def velocities(self) -> NDArray[np.float64]:
         """(n, 2) velocities (y, x) in px/s while the frame was read out.
 
@@ -43,9 +49,10 @@ class Trajectory:
             velocities[rows] = _lane_velocities(self.times_s[rows], self.positions[rows])
         return velocities
 
+    @cached_property
     def matrices(self) -> NDArray[np.float64]:
         """(n, 2, 2) from frame offsets to mosaic offsets."""
-        return self.camera.frame_matrices(self.velocities())
+        return self.camera.frame_matrices(self.velocities)
 
     def rows_of(self, frames: NDArray[np.int64]) -> NDArray[np.int64]:
         """Rows of these frames in the arrays; every frame must be one of `self.frames`."""
@@ -105,15 +112,15 @@ def solve(
         Whether to correct the camera too; needs lanes in both directions that are linked.
     """
     trajectory = start
-    system = _LinkSystem(start, links, expected)
     priors = [_PriorSystem(start, expected, axis) for axis in (0, 1)]
+    system = _LinkSystem(start, links, expected, priors)
     weights = np.ones((len(links), 2))
     residuals = np.zeros((len(links), 2))
     doubts_px = np.geomspace(_FIRST_DOUBT_PX, _LAST_DOUBT_PX, rounds)
     for round_number in range(rounds):
         # Wrong links turn the whole slide, so they have to have lost their weight first.
         is_camera_free = fit_camera and round_number >= _ROUNDS_WITHOUT_CAMERA
-        trajectory = system.solved(trajectory, priors, weights, is_camera_free)
+        trajectory = system.solved(trajectory, weights, is_camera_free)
         residuals = link_residuals(trajectory, links)
         # Expectations give way first, links only when most others contradict them.
         weights = _link_weights(residuals, links, expected, float(doubts_px[round_number]))
@@ -121,7 +128,7 @@ def solve(
             prior.reweigh(trajectory.positions[:, axis])
     camera_sigma = np.full(3, np.nan)
     if fit_camera and len(links):
-        camera_sigma = system.camera_sigma(trajectory, priors, weights, residuals)
+        camera_sigma = system.camera_sigma(trajectory, weights, residuals)
     return Solution(
         trajectory=trajectory,
         residuals=residuals,
@@ -164,30 +171,41 @@ class _LinkSystem:
     eliminated (Schur complement), so that each round factorises two small sparse matrices.
     """
 
-    def __init__(self, start: Trajectory, links: Links, expected: Expectations) -> None:
+    def __init__(
+        self,
+        start: Trajectory,
+        links: Links,
+        expected: Expectations,
+        priors: Sequence["_PriorSystem"],
+    ) -> None:
         self._links = links
         self._first, self._second = start.rows_of(links.earlier), start.rows_of(links.later)
         rows = np.arange(len(links))
-        self._block = scipy.sparse.csr_array(
+        block = scipy.sparse.csr_array(
             (
                 np.concatenate([np.ones(len(links)), -np.ones(len(links))]),
                 (np.concatenate([rows, rows]), np.concatenate([self._first, self._second])),
             ),
             (len(links), len(start.frames)),
         )
+        self._pull = block.T.tocsr()
+        self._normals = [
+            NormalMatrix(scipy.sparse.csr_array(scipy.sparse.vstack([block, prior.matrix])))
+            for prior in priors
+        ]
+        self._priors = priors
         sigma = np.array(expected.link_sigma_px)
         self._certainty = _trust(links)[:, None] / sigma**2
 
     def solved(
         self,
         trajectory: Trajectory,
-        priors: Sequence["_PriorSystem"],
         weights: NDArray[np.float64],
         is_camera_free: bool,
     ) -> Trajectory:
         """One round: the best positions, and camera, for these weights of the links."""
         camera = trajectory.camera
-        axes = self._axes(trajectory, priors, weights)
+        axes = self._axes(trajectory, weights)
         correction = np.zeros(3, np.float64)
         if is_camera_free:
             correction[:] = np.linalg.solve(*_camera_equations(axes))
@@ -204,24 +222,18 @@ class _LinkSystem:
     def camera_sigma(
         self,
         trajectory: Trajectory,
-        priors: Sequence["_PriorSystem"],
         weights: NDArray[np.float64],
         residuals: NDArray[np.float64],
     ) -> NDArray[np.float64]:
         """How certain the camera is, (3,): links agree as well as their residuals say."""
-        inner, _ = _camera_equations(self._axes(trajectory, priors, weights))
+        inner, _ = _camera_equations(self._axes(trajectory, weights))
         spread = float(np.average(residuals**2 * self._certainty, weights=weights))
         # Patches of one pair of frames share their errors, so they do not count one by one.
         return np.asarray(np.sqrt(np.diag(np.linalg.inv(inner)) * spread * _PATCHES_PER_PAIR))
 
-    def _axes(
-        self,
-        trajectory: Trajectory,
-        priors: Sequence["_PriorSystem"],
-        weights: NDArray[np.float64],
-    ) -> list["_Axis"]:
+    def _axes(self, trajectory: Trajectory, weights: NDArray[np.float64]) -> list["_Axis"]:
         camera, links = trajectory.camera, self._links
-        velocities = trajectory.velocities()
+        velocities = trajectory.velocities
         # Way of the stage per second of read-out per (row, column): (links, axis, 2).
         way = (
             velocities[self._first][:, :, None] * links.point_earlier[:, None, :]
@@ -233,8 +245,15 @@ class _LinkSystem:
         by_camera = np.concatenate([(offsets @ camera.turn_rate.T)[:, :, None], way], axis=2)
         weights = weights * self._certainty
         return [
-            _Axis(self._block, weights[:, axis], constant[:, axis], by_camera[:, axis], prior)
-            for axis, prior in enumerate(priors)
+            _Axis(
+                normal.factors(np.concatenate([weights[:, axis], prior.weights])),
+                self._pull,
+                weights[:, axis],
+                constant[:, axis],
+                by_camera[:, axis],
+                prior.right_side(),
+            )
+            for axis, (normal, prior) in enumerate(zip(self._normals, self._priors, strict=True))
         ]
 
 
@@ -243,18 +262,17 @@ class _Axis:
 
     def __init__(
         self,
-        block: scipy.sparse.csr_array,
+        factors: scipy.sparse.linalg.SuperLU,
+        pull: scipy.sparse.csr_array,
         weights: NDArray[np.float64],
         constant: NDArray[np.float64],
         by_camera: NDArray[np.float64],
-        prior: "_PriorSystem",
+        expected: NDArray[np.float64],
     ) -> None:
-        weighted = block.T @ scipy.sparse.diags_array(weights)
-        normal, target = prior.normal()
-        self._factors = scipy.sparse.linalg.splu((weighted @ block + normal).tocsc())
-        self._free = self._factors.solve(target - weighted @ constant)
+        self._factors = factors
+        self._free = factors.solve(expected - pull @ (weights * constant))
         self._weights, self._constant, self._by_camera = weights, constant, by_camera
-        self._border = weighted @ by_camera
+        self._border = pull @ (weights[:, None] * by_camera)
 
     def camera_equations(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """What is left for the camera, (3, 3) and (3,), once the positions are eliminated."""
@@ -284,7 +302,7 @@ def _camera_equations(
 def link_residuals(trajectory: Trajectory, links: Links) -> NDArray[np.float64]:
     """How far apart the two points of each link lie in the mosaic, (links, 2) as (y, x) px."""
     first, second = trajectory.rows_of(links.earlier), trajectory.rows_of(links.later)
-    matrices = trajectory.matrices()
+    matrices = trajectory.matrices
     place_first = np.einsum("nij,nj->ni", matrices[first], links.point_earlier)
     place_second = np.einsum("nij,nj->ni", matrices[second], links.point_later)
     apart = trajectory.positions[first] + place_first - trajectory.positions[second] - place_second
@@ -319,21 +337,22 @@ class _PriorSystem:
                 target = float(start.positions[row, axis])
                 self._add_row([(row, 1.0)], target, _PIN_SIGMA_PX, is_firm=True)
         rows, columns, values = zip(*self._triplets, strict=True)
-        self._matrix = scipy.sparse.csr_array(
+        self.matrix = scipy.sparse.csr_array(
             (values, (rows, columns)), (len(self._targets), len(start.frames))
         )
+        self._transposed = self.matrix.T.tocsr()
         self._target = np.array(self._targets)
         self._sigma = np.array(self._sigmas)
-        self._weight = np.ones(len(self._targets))
+        self.weights = 1 / self._sigma**2
 
-    def normal(self) -> tuple[scipy.sparse.csr_array, NDArray[np.float64]]:
-        """Matrix and right side of the normal equations."""
-        weighted = self._matrix.T @ scipy.sparse.diags_array(self._weight / self._sigma**2)
-        return weighted @ self._matrix, weighted @ self._target
+    def right_side(self) -> NDArray[np.float64]:
+        """Of the normal equations."""
+        return np.asarray(self._transposed @ (self.weights * self._target))
 
     def reweigh(self, positions: NDArray[np.float64]) -> None:
-        residual = self._matrix @ positions - self._target
-        self._weight = np.where(self._are_firm, 1.0, _cauchy(residual, self._sigma * 2))
+        residual = self.matrix @ positions - self._target
+        kept = np.where(self._are_firm, 1.0, _cauchy(residual, self._sigma * 2))
+        self.weights = kept / self._sigma**2
 
     def _add_for_y(self, start: Trajectory) -> None:
         for row, frames in _frames_between(start):

@@ -255,7 +255,7 @@ class Stitcher:
             number=number,
             frames=[self._tracker.frame(int(frame)) for frame in part.frames[is_new]],
             positions=part.positions[is_new],
-            matrices=part.matrices()[is_new],
+            matrices=part.matrices[is_new],
             frame_shape=self._tracker.frame_shape,
         )
 

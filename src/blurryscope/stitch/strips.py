@@ -45,7 +45,10 @@ def rows_between(strip: Strip, top: float, bottom: float) -> Strip:
 
 
 def lay_strip(
-    details: list[Grey], positions: NDArray[np.float64], matrices: NDArray[np.float64]
+    details: list[Grey],
+    positions: NDArray[np.float64],
+    matrices: NDArray[np.float64],
+    between: tuple[float, float] = (-np.inf, np.inf),
 ) -> Strip:
     """Average the frames of a lane on a common grid.
 
@@ -57,44 +60,49 @@ def lay_strip(
         (n, 2) centres (y, x) in lane coordinates, pixels of the detail pictures.
     matrices
         (n, 2, 2) from frame offsets to lane offsets.
+    between
+        Lane coordinates y of the rows that are wanted, both included; at least one is laid.
     """
     rows, columns = details[0].shape
     centre = np.array([(rows - 1) / 2, (columns - 1) / 2])
     corners = np.array([[-1, -1], [-1, 1], [1, -1], [1, 1]]) * centre
     reach = positions[:, None, :] + np.einsum("nij,kj->nki", matrices, corners)
     origin = np.floor(reach.reshape(-1, 2).min(axis=0))
-    extent = np.ceil(reach.reshape(-1, 2).max(axis=0)) - origin + 1
+    end = np.ceil(reach.reshape(-1, 2).max(axis=0))
+    origin[0] = min(max(origin[0], np.floor(between[0])), end[0])
+    end[0] = max(min(end[0], np.ceil(between[1])), origin[0])
+    extent = end - origin + 1
     shape = (int(extent[0]), int(np.ceil(extent[1] / ALONG_REDUCTION)) + 1)
-    total, weight = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
     shrink = np.array([1.0, 1.0 / ALONG_REDUCTION])
-    ones = np.ones((rows, columns), np.float32)
-    for detail, position, matrix in zip(details, positions, matrices, strict=True):
-        scaled = shrink[:, None] * matrix
-        offset = (position - origin) * shrink - scaled @ centre
-        left, width = _columns_covered(scaled, offset, (rows, columns), shape[1])
-        offset = offset - np.array([0, left])
-        # OpenCV's matrix is in (x, y) order.
-        affine = np.array(
-            [
-                [scaled[1, 1], scaled[1, 0], offset[1]],
-                [scaled[0, 1], scaled[0, 0], offset[0]],
-            ]
-        )
-        size = (width, shape[0])
-        total[:, left : left + width] += cv2.warpAffine(detail, affine, size)
-        weight[:, left : left + width] += cv2.warpAffine(ones, affine, size)
+    scaled = shrink[:, None] * matrices
+    offsets = (positions - origin) * shrink - scaled @ centre
+    lefts, widths = _columns_covered(scaled[:, 1], offsets[:, 1], (rows, columns), shape[1])
+    offsets[:, 1] -= lefts
+    # OpenCV's matrix is in (x, y) order.
+    affines = np.concatenate([scaled, offsets[:, :, None]], axis=2)[:, ::-1][:, :, [1, 0, 2]]
+    # A pixel's detail and whether it is covered, side by side.
+    total = np.zeros((*shape, 2), np.float32)
+    pair = np.ones((rows, columns, 2), np.float32)
+    for detail, affine, left, width in zip(
+        details, affines, lefts.tolist(), widths.tolist(), strict=True
+    ):
+        pair[..., 0] = detail
+        total[:, left : left + width] += cv2.warpAffine(pair, affine, (width, shape[0]))
+    weight = total[..., 1]
     covered = weight > 0.5
-    mean = np.where(covered, total / np.maximum(weight, 0.5), 0).astype(np.float32)
+    mean = np.where(covered, total[..., 0] / np.maximum(weight, 0.5), 0).astype(np.float32)
     return Strip(detail=mean, weight=covered.astype(np.float32), origin=origin)
 
 
 def _columns_covered(
-    matrix: NDArray[np.float64], offset: NDArray[np.float64], shape: tuple[int, int], width: int
-) -> tuple[int, int]:
-    corners = np.array([[0, 0], [0, shape[1]], [shape[0], 0], [shape[0], shape[1]]]) @ matrix.T
-    left = int(np.clip(np.floor(corners[:, 1].min() + offset[1]) - 1, 0, width - 1))
-    right = int(np.clip(np.ceil(corners[:, 1].max() + offset[1]) + 2, left + 1, width))
-    return left, right - left
+    along: NDArray[np.float64], offset: NDArray[np.float64], shape: tuple[int, int], width: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """First column and number of columns of each frame, (n,), from the matrices' second rows."""
+    corners = along @ np.array([[0, 0, shape[0], shape[0]], [0, shape[1], 0, shape[1]]])
+    low, high = corners.min(axis=1) + offset, corners.max(axis=1) + offset
+    left = np.clip(np.floor(low) - 1, 0, width - 1)
+    right = np.clip(np.ceil(high) + 2, left + 1, width)
+    return left.astype(np.int64), (right - left).astype(np.int64)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,16 +116,6 @@ class OffsetSurface:
     dx_px: NDArray[np.float64]
     """Offsets of lane coordinates, in pixels of the detail pictures: add to a position in the
     second lane to have it in the first lane's coordinates."""
-
-    def within(self, most_dx_px: float) -> "OffsetSurface":
-        """The part of the surface with |dx| up to a limit."""
-        near = np.abs(self.dx_px) <= most_dx_px
-        return OffsetSurface(
-            score=self.score[:, near],
-            correlation=self.correlation[:, near],
-            dy_px=self.dy_px,
-            dx_px=self.dx_px[near],
-        )
 
     def turned(self) -> "OffsetSurface":
         """The same for strips that are both turned by 180 degrees."""
@@ -166,53 +164,177 @@ def spectra_of(strip: Strip, padded: tuple[int, int]) -> StripSpectra:
     return StripSpectra(strip=strip, padded=padded, detail=detail, energy=energy, weight=weight)
 
 
-def compare_strips(
-    first: Strip, second: Strip, *, noise_sigma: float, cell_px: float, least_rows: int
-) -> OffsetSurface:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scoring:
+    """What counts when strips are compared."""
+
+    noise_sigma: float
+    """Detail (natural-log absorbance) that counts as noise."""
+    cell_px: float
+    """Pixels of a strip that carry one independent value."""
+    least_rows: int
+    """Overlaps of fewer rows score nothing."""
+
+
+def compare_strips(first: Strip, second: Strip, scoring: Scoring) -> OffsetSurface:
     """Correlate two strips at every offset, normalised by what overlaps there.
 
     The score is -n/2 log(1 - r^2), with r the correlation and n the number of independent cells of
-    tissue in the overlap (`cell_px` pixels each): long good agreement beats short perfect one.
+    tissue in the overlap: long good agreement beats short perfect one.
     """
     padded = padded_shape([first.detail.shape, second.detail.shape])
-    spectra = spectra_of(first, padded), spectra_of(second, padded)
-    return compare_spectra(
-        *spectra, noise_sigma=noise_sigma, cell_px=cell_px, least_rows=least_rows
-    )
+    return compare_spectra(spectra_of(first, padded), spectra_of(second, padded), scoring)
 
 
-def compare_spectra(
-    first: StripSpectra,
-    second: StripSpectra,
-    *,
-    noise_sigma: float,
-    cell_px: float,
-    least_rows: int,
-) -> OffsetSurface:
+def compare_spectra(first: StripSpectra, second: StripSpectra, scoring: Scoring) -> OffsetSurface:
     """As `compare_strips`, of strips that are transformed already."""
+    rows, columns = first.padded
+    lags = (
+        np.fft.fftfreq(rows, 1 / rows).astype(np.int64),
+        np.fft.fftfreq(columns, 1 / columns).astype(np.int64),
+    )
+    rule = _Rule.of(first.strip, second.strip, scoring)
+    return rule.surface(_correlated(first, second), lags)
 
-    def correlated(a: NDArray[np.complex64], b: NDArray[np.complex64]) -> NDArray[np.float32]:
+
+def compare_near(
+    first: Strip,
+    second: Strip,
+    scoring: Scoring,
+    *,
+    around: tuple[float, float],
+    reach: tuple[float, float],
+) -> OffsetSurface:
+    """As `compare_strips`, but only at offsets up to `reach` from `around`, both (dy, dx).
+
+    Only what can overlap there is transformed. A surface without offsets says that nothing can.
+    """
+    rule = _Rule.of(first, second, scoring)
+    lags, parts, padded = [], [], []
+    for axis, scale in ((0, 1), (1, ALONG_REDUCTION)):
+        shift = first.origin[axis] - second.origin[axis]
+        low = int(np.ceil((around[axis] - reach[axis] - shift) / scale))
+        high = int(np.floor((around[axis] + reach[axis] - shift) / scale))
+        shared = _shared(first.detail.shape[axis], second.detail.shape[axis], low, high)
+        if shared is None:
+            return rule.surface(_Sums.nothing(), (_NO_LAGS, _NO_LAGS))
+        lags.append(np.arange(low, high + 1))
+        parts.append(shared)
+        padded.append(_unambiguous(*shared, low, high))
+    here, there = (
+        Strip(
+            detail=strip.detail[parts[0][n], parts[1][n]],
+            weight=strip.weight[parts[0][n], parts[1][n]],
+            origin=strip.origin,
+        )
+        for n, strip in enumerate((first, second))
+    )
+    fast = padded[0], padded[1]
+    sums = _correlated(spectra_of(here, fast), spectra_of(there, fast))
+    places = [
+        (lag - (part[0].start - part[1].start)) % length
+        for lag, part, length in zip(lags, parts, fast, strict=True)
+    ]
+    return rule.surface(sums.at(places[0], places[1]), (lags[0], lags[1]))
+
+
+_NO_LAGS = np.zeros(0, np.int64)
+
+
+def _shared(first: int, second: int, low: int, high: int) -> tuple[slice, slice] | None:
+    """What two runs of pixels can share at lags from `low` to `high`; None if nothing.
+
+    At a lag, pixel i of the second lies on pixel i + lag of the first.
+    """
+    here = slice(max(low, 0), min(first, second + high))
+    there = slice(max(-high, 0), min(second, first - low))
+    return None if high < low or here.stop <= here.start or there.stop <= there.start else (
+        here, there)  # fmt: skip
+
+
+def _unambiguous(here: slice, there: slice, low: int, high: int) -> int:
+    """Length of a transform in which none of the lags falls together with another overlap."""
+    begun = here.start - there.start
+    rows_here, rows_there = here.stop - here.start, there.stop - there.start
+    needed = max(rows_here - (low - begun), rows_there + (high - begun), rows_here, rows_there)
+    return int(scipy.fft.next_fast_len(needed, real=True))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Sums:
+    """Sums over what overlaps at every lag, (row lag, column lag)."""
+
+    product: NDArray[np.float32]
+    energy_first: NDArray[np.float32]
+    energy_second: NDArray[np.float32]
+    common: NDArray[np.float32]
+    """Pixels."""
+
+    @classmethod
+    def nothing(cls) -> "_Sums":
+        none = np.zeros((0, 0), np.float32)
+        return cls(product=none, energy_first=none, energy_second=none, common=none)
+
+    def at(self, rows: NDArray[np.int64], columns: NDArray[np.int64]) -> "_Sums":
+        chosen = np.ix_(rows, columns)
+        return _Sums(
+            product=self.product[chosen],
+            energy_first=self.energy_first[chosen],
+            energy_second=self.energy_second[chosen],
+            common=self.common[chosen],
+        )
+
+
+def _correlated(first: StripSpectra, second: StripSpectra) -> _Sums:
+    def lagged(a: NDArray[np.complex64], b: NDArray[np.complex64]) -> NDArray[np.float32]:
         return np.asarray(scipy.fft.irfft2(a * np.conj(b), first.padded, workers=_WORKERS))
 
-    product = correlated(first.detail, second.detail)
-    energy_a = np.maximum(correlated(first.energy, second.weight), 0)
-    energy_b = np.maximum(correlated(first.weight, second.energy), 0)
-    common = np.maximum(correlated(first.weight, second.weight), 0)
-    floor = noise_sigma**2 * common + 1e-9
-    correlation = np.clip(product / np.sqrt((energy_a + floor) * (energy_b + floor)), 0, 0.999)
-    # Cells that hold tissue: energy in units of the strips' own strong detail.
-    above, below = first.strip, second.strip
-    strong = max(float((above.detail**2).mean()), float((below.detail**2).mean()), noise_sigma**2)
-    cells = np.minimum(np.minimum(energy_a, energy_b) / strong, common) / cell_px
-    rows, columns = first.padded
-    dy = np.fft.fftfreq(rows, 1 / rows).astype(np.int64)
-    dx = np.fft.fftfreq(columns, 1 / columns).astype(np.int64)
-    rows_common = (above.detail.shape[0] + below.detail.shape[0]) / 2 - np.abs(dy)
-    cells[rows_common < least_rows] = 0
-    shift = above.origin - below.origin
-    return OffsetSurface(
-        score=(-0.5 * cells * np.log1p(-(correlation**2))).astype(np.float32),
-        correlation=correlation.astype(np.float32),
-        dy_px=dy + int(shift[0]),
-        dx_px=dx * float(ALONG_REDUCTION) + shift[1],
+    return _Sums(
+        product=lagged(first.detail, second.detail),
+        energy_first=lagged(first.energy, second.weight),
+        energy_second=lagged(first.weight, second.energy),
+        common=lagged(first.weight, second.weight),
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Rule:
+    """What makes a score of sums for two strips."""
+
+    heights: tuple[int, int]
+    shift: NDArray[np.float64]
+    """Offset (dy, dx) of lag 0."""
+    strong: float
+    """Energy of detail that counts as tissue: the strips' own."""
+    scoring: Scoring
+
+    @classmethod
+    def of(cls, first: Strip, second: Strip, scoring: Scoring) -> "_Rule":
+        energies = (float(np.square(strip.detail).mean()) for strip in (first, second))
+        return cls(
+            heights=(first.detail.shape[0], second.detail.shape[0]),
+            shift=first.origin - second.origin,
+            strong=max(*energies, scoring.noise_sigma**2),
+            scoring=scoring,
+        )
+
+    def surface(
+        self, sums: _Sums, lags: tuple[NDArray[np.int64], NDArray[np.int64]]
+    ) -> OffsetSurface:
+        energy_first = np.maximum(sums.energy_first, 0)
+        energy_second = np.maximum(sums.energy_second, 0)
+        common = np.maximum(sums.common, 0)
+        floor = self.scoring.noise_sigma**2 * common + 1e-9
+        norm = np.sqrt((energy_first + floor) * (energy_second + floor))
+        correlation = np.clip(sums.product / norm, 0, 0.999)
+        # Cells that hold tissue: energy in units of the strips' own strong detail.
+        tissue_px = np.minimum(np.minimum(energy_first, energy_second) / self.strong, common)
+        cells = tissue_px / self.scoring.cell_px
+        dy, dx = lags
+        cells[sum(self.heights) / 2 - np.abs(dy) < self.scoring.least_rows] = 0
+        return OffsetSurface(
+            score=(-0.5 * cells * np.log1p(-(correlation**2))).astype(np.float32),
+            correlation=correlation.astype(np.float32),
+            dy_px=dy + int(self.shift[0]),
+            dx_px=dx * float(ALONG_REDUCTION) + self.shift[1],
+        )
