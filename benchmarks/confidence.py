@@ -31,6 +31,7 @@ from blurryscope.evaluate.placement import (
 _BIN_EDGES = np.array([0.0, 0.05, 0.2, 0.4, 0.6, 0.8, 0.9, 0.95, 0.99, 1.0])
 _RIGHT_PX = {"within a core": 2.0, "over the slide": 12.0}
 """Errors up to these count as right: what a core's picture and a slide's map can bear."""
+_LEAST_FRAMES = 10
 _COLOURS = {"within a core": "#0b5a8a", "over the slide": "#dc8a3a"}
 
 
@@ -126,10 +127,12 @@ def gathered(slides: Sequence[dict[str, Judged]]) -> dict[str, Judged]:
 
 
 def binned(kind: str, frames: Judged) -> list[Bin]:
-    """Errors by confidence; bins without frames are left out."""
+    """Errors by confidence; bins of too few frames to give a share are left out."""
     number = np.clip(np.digitize(frames.confidence, _BIN_EDGES) - 1, 0, len(_BIN_EDGES) - 2)
     result = []
     for here in (number == value for value in np.unique(number)):
+        if here.sum() < _LEAST_FRAMES:
+            continue
         errors = frames.error_px[here]
         median, most = np.quantile(errors, (0.5, 0.95)).tolist()
         result.append(

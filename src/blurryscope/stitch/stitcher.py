@@ -9,6 +9,7 @@ from blurryscope.artifacts.frame_places import FramePlace, StageState
 from blurryscope.artifacts.video import Frame
 from blurryscope.basics.errors import InputError
 from blurryscope.stitch.compose import Canvas, PlacedLane
+from blurryscope.stitch.confidence import place_confidence
 from blurryscope.stitch.lane_finder import LaneFinder
 from blurryscope.stitch.lanes import Lane
 from blurryscope.stitch.links import Links
@@ -264,7 +265,7 @@ def frame_places(stitched: Stitched, canvas: Canvas) -> list[FramePlace]:
     """Say for every frame of the film what the stage did and where the frame lay."""
     trajectory = stitched.solution.trajectory
     places = trajectory.positions - canvas.origin
-    confidence = _confidence(stitched)
+    confidence = place_confidence(stitched.solution, stitched.links)
     row_of = {int(frame): row for row, frame in enumerate(trajectory.frames)}
     result = []
     for frame, time_s in enumerate(stitched.times_s):
@@ -295,13 +296,3 @@ def _state(time_s: float, stitched: Stitched, row: int | None) -> StageState:
     middle_s = (table.end_s[lane] + table.start_s[lane + 1]) / 2
     lasts_s = stitched.pitch_px / stitched.speed_px_per_s + table.ramp_s
     return StageState.STEPPING if abs(time_s - middle_s) < lasts_s / 2 else StageState.RESTING
-
-
-def _confidence(stitched: Stitched) -> NDArray[np.float64]:
-    """How well each placed frame is held by links: 1 - product over its links of (1 - trust)."""
-    trajectory, links = stitched.solution.trajectory, stitched.links
-    doubt = np.ones(len(trajectory.frames))
-    trust = 0.5 * links.correlation * stitched.solution.weights
-    for ends in (links.earlier, links.later):
-        np.multiply.at(doubt, trajectory.rows_of(ends), 1 - trust)
-    return np.asarray(1 - doubt)
