@@ -35,6 +35,7 @@ from blurryscope.stitch import film as film_module
 from blurryscope.stitch.compose import Composer
 from blurryscope.stitch.film import SlideStitcher, stitch_film
 from blurryscope.stitch.placing import Placer
+from blurryscope.stitch.stitcher import StitchSettings
 from blurryscope.stitch.tracker import Tracker
 
 _MOST_OF_DECODING = 3.0
@@ -140,7 +141,9 @@ def _decode(film: Path) -> float:
 
 
 def _stitch(out: Path, film: Path) -> float:
-    stitch_film(film, out, recording=Recording())
+    # The film several times over would end after the first time.
+    settings = StitchSettings(ends_at_second_scan=False)
+    stitch_film(film, out, recording=Recording(), settings=settings)
     return 0.0
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from blurryscope.artifacts.frame_places import FramePlace, read_frame_places
 from blurryscope.artifacts.recording import Recording
+from blurryscope.artifacts.scan_quality import RescanReason
 from blurryscope.artifacts.video import Video, VideoWriter
 from blurryscope.basics.errors import InputError
 from blurryscope.basics.image import Rgb
@@ -18,6 +19,7 @@ from blurryscope.evaluate.placement import PlacementFigures, Truth, measure_plac
 from blurryscope.simulator.presets import PLAIN
 from blurryscope.simulator.scan import simulate_scan
 from blurryscope.stitch.film import stitch_film
+from blurryscope.stitch.scan_quality import judge_scan
 from blurryscope.stitch.stitcher import StitchSettings
 from tests.stitch.conftest import DESIGN, REST_S, SCANS
 
@@ -146,7 +148,6 @@ def test_a_camera_behind_a_mirror_gives_the_slide_as_it_is(
 
 
 @pytest.mark.slow
-@pytest.mark.xfail(strict=False, reason="both scans are taken for one, or for no zigzag at all")
 @pytest.mark.parametrize("name", ["plain", "authentic"])
 def test_two_scans_in_one_film_are_told_apart(
     stitched_scan: Get, tmp_path: Path, name: str
@@ -161,6 +162,9 @@ def test_two_scans_in_one_film_are_told_apart(
     # The first alone is stitched; nothing of the second lies in its mosaic.
     _assert_good(measure_placement(places[: len(shots)], truth))
     assert all(place.x_px is None for place in places[len(shots) :])
+    (told,) = judge_scan(film.parent / "slide")
+    assert told.reason is RescanReason.SECOND
+    assert f"from {lasted_s:.0f} s on" in told.problem
 
 
 def test_a_film_that_breaks_off_is_refused_unless_what_is_there_will_do(
@@ -206,15 +210,8 @@ def test_any_usual_frame_rate_will_do(tmp_path: Path, rate_hz: float) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("size", "pixel_size_um"),
-    [
-        ((120, 160), 4.4),
-        ((480, 640), 1.12),
-        pytest.param(
-            (1200, 1920), 0.5,
-            marks=pytest.mark.xfail(strict=False, reason="a lane of large frames is lost"),
-        ),
-    ],
-)  # fmt: skip
+    [((120, 160), 4.4), ((480, 640), 1.12), ((1200, 1920), 0.5)],
+)
 def test_small_and_large_frames_will_do(
     tmp_path: Path, size: tuple[int, int], pixel_size_um: float
 ) -> None:

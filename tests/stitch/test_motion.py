@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from blurryscope.basics.image import Grey
 from blurryscope.stitch.features import absorbance_detail, log_of, shrunk
 from blurryscope.stitch.motion import OverlapCorrelator, match_patch, peak_offset
-from blurryscope.stitch.shading import median_shading
+from blurryscope.stitch.shading import lasting_shading
 
 ROWS, COLUMNS = 96, 128
 BLUR_PX = 25
@@ -45,7 +45,7 @@ def _frame(tissue: Grey, shading: Grey, top: int, left: int, seed: int) -> NDArr
 def known_shading(tissue: Grey, shading: Grey) -> Grey:
     places = np.random.default_rng(3).integers(0, (200, 470), (60, 2))
     frames = [_frame(tissue, shading, int(y), int(x), n) for n, (y, x) in enumerate(places)]
-    return median_shading(np.stack(frames))
+    return lasting_shading(np.stack(frames))
 
 
 @pytest.mark.parametrize("moved", [(0, 60), (0, -60), (-3, 75), (8, -40), (0, 6)])
@@ -206,5 +206,14 @@ def test_shading_is_what_stays_when_tissue_passes(shading: Grey, known_shading: 
     assert np.abs(ratio / np.median(ratio) - 1).mean() < 0.03
 
 
+def test_shading_is_found_where_most_frames_show_tissue(shading: Grey) -> None:
+    rng = np.random.default_rng(12)
+    glass = np.clip(shading + rng.normal(0, 1.5, (50, ROWS, COLUMNS)), 0, 255).astype(np.uint8)
+    shows_tissue = rng.random((50, ROWS, COLUMNS)) < 0.6
+    frames = np.where(shows_tissue, glass // 2, glass).astype(np.uint8)
+    ratio = lasting_shading(frames) / shading
+    assert (np.abs(ratio / np.median(ratio) - 1) < 0.03).mean() > 0.9
+
+
 def test_shading_can_be_divided_by_where_a_pixel_is_dead() -> None:
-    assert median_shading(np.zeros((5, 2, 3), np.uint8)).min() == 1.0
+    assert lasting_shading(np.zeros((5, 2, 3), np.uint8)).min() == 1.0

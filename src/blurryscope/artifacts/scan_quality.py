@@ -56,6 +56,7 @@ class RescanReason(StrEnum):
     FRAMES = "lost frames"
     GAP = "not scanned"
     CUT = "cut short"
+    SECOND = "scanned twice"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

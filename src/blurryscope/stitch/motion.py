@@ -51,6 +51,7 @@ class OverlapCorrelator:
         least_overlap_fraction: float = 0.1,
         noise_sigma: float = 0.003,
     ) -> None:
+        self.shape = shape
         rows, columns = shape
         self._padded = (
             scipy.fft.next_fast_len(2 * rows, real=True),
@@ -65,23 +66,29 @@ class OverlapCorrelator:
         self._noise_sigma = noise_sigma
         self._floor = (noise_sigma**2 * common + 1e-9).astype(np.float32)
         self._is_allowed = common >= least_overlap_fraction * rows * columns
-        self._earlier: _Pushed | None = None
+        self._earlier: Pushed | None = None
 
     def push(self, detail: Grey) -> PairShift | None:
         """Compare with the frame pushed before; None for the first."""
-        later = _Pushed(
+        later = self.prepared(detail)
+        earlier, self._earlier = self._earlier, later
+        return None if earlier is None else self.between(earlier, later)
+
+    def prepared(self, detail: Grey) -> "Pushed":
+        """A detail picture to compare `between` others, each of which is transformed only once."""
+        return Pushed(
             detail, is_blank=bool(np.square(detail).mean() < _BLANK * self._noise_sigma**2)
         )
-        earlier, self._earlier = self._earlier, later
-        if earlier is None:
-            return None
+
+    def between(self, earlier: "Pushed", later: "Pushed") -> PairShift:
+        """Compare any two frames."""
         if earlier.is_blank or later.is_blank:
             return _NOTHING_SEEN
         for pushed in (earlier, later):
             pushed.transform(self._padded)
         return self._peak(self._correlation(earlier, later))
 
-    def _correlation(self, earlier: "_Pushed", later: "_Pushed") -> NDArray[np.float32]:
+    def _correlation(self, earlier: "Pushed", later: "Pushed") -> NDArray[np.float32]:
         product = scipy.fft.irfft2(later.spectrum * np.conj(earlier.spectrum), self._padded)
         energy_later = shared_energy(later.summed_area, self._padded, is_later=True)
         energy_earlier = shared_energy(earlier.summed_area, self._padded, is_later=False)
@@ -104,7 +111,7 @@ class OverlapCorrelator:
         )
 
 
-class _Pushed:
+class Pushed:
     """A frame, transformed when it is first needed: blank ones never are."""
 
     def __init__(self, detail: Grey, *, is_blank: bool) -> None:

@@ -165,6 +165,22 @@ class Placer:
         solution = solve(coarse, links, expected, fit_camera=False, rounds=_EXACT_ROUNDS)
         self._replace_window(self._held(solution.trajectory, links))
 
+    def end_before(self, frame: int) -> int:
+        """Take back lanes that lie after a frame, unless they are fixed or were among the first.
+
+        Returns the frame after the last lane that is left.
+        """
+        while (
+            len(self._exact_links) > 1
+            and len(self.lanes) > self.fixed_count
+            and self._middle(-1) >= frame
+        ):
+            for held in (self.lanes, self.is_linked, self._coarse_links, self._exact_links):
+                held.pop()
+            self.trajectory = self._window(0, len(self.lanes) - 1)
+            self.table = self._timetable()
+        return self.lanes[-1].last + 1
+
     @property
     def camera(self) -> CameraModel:
         return self.trajectory.camera
@@ -203,6 +219,9 @@ class Placer:
         links = with_coarse(links, self._links_within(self._coarse_links, self.trajectory))
         found = judged(self.trajectory, links, self._expected(self.trajectory))
         return replace(found, camera_sigma=self._camera_sigma), links
+
+    def _middle(self, number: int) -> float:
+        return (self.lanes[number].first + self.lanes[number].last) / 2
 
     def _is_settled(self, number: int) -> bool:
         """Whether a lane's group is tied to lanes before, or has turns enough, or has ended."""

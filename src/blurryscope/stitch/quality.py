@@ -38,6 +38,7 @@ def measured(stitched: Stitched, pixel_size_um: float, scale_source: str) -> dic
         "link_residual_px": {"y": _rounded(float(residual[0])), "x": _rounded(float(residual[1]))},
         "repeated_frame_count": len(stitched.repeated),
         "dropped_frame_count": _dropped(stitched.times_s),
+        "second_scan_from_s": stitched.second_scan_from_s,
         "shading_fraction": _rounded(_shading_fraction(stitched.gain)),
         "lanes": [_lane_figures(stitched, number) for number in range(len(stitched.lanes))],
     }

@@ -54,9 +54,11 @@ class ScanSurvey:
     """Across the lanes and along them, as far as rectified frames reach."""
     white: tuple[float, float, float]
     """What empty glass gives."""
+    second_scan_from_s: float | None = None
+    """When the film began to show the same slide again."""
 
 
-def survey_scan(slide_dir: Path) -> ScanSurvey:
+def survey_scan(slide_dir: Path, second_scan_from_s: float | None = None) -> ScanSurvey:
     """Look at a stitched slide's folder: `frames.csv` and `mosaic.ome.zarr`."""
     mosaic = Mosaic(slide_dir / "mosaic.ome.zarr")
     tracks = lane_tracks(read_frame_places(slide_dir / "frames.csv"))
@@ -74,6 +76,7 @@ def survey_scan(slide_dir: Path) -> ScanSurvey:
         size_px=mosaic.size_px,
         field_px=field_px,
         white=white,
+        second_scan_from_s=second_scan_from_s,
     )
 
 

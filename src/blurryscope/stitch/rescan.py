@@ -61,13 +61,21 @@ _CAUSES: Mapping[RescanReason, tuple[str, str]] = {
         "the film begins or ends there: recording was started late, or the camera was unplugged",
         "Start recording before the stage, stop it after, and scan from this lane on.",
     ),
+    RescanReason.SECOND: (
+        "two scans were recorded in one go, and only the first is in the mosaic",
+        "Nothing need be scanned: cut the film there, and give both parts as repeats.",
+    ),
 }
 
 
 def rescan_list(survey: ScanSurvey, settings: RescanSettings | None = None) -> list[Rescan]:
     """Join bad stretches that touch into one entry each; from the top lane to the bottom one."""
     settings = settings or RescanSettings()
-    found = [*_whole_slide(survey, settings), *_short_lanes(survey, settings)]
+    found = [
+        *_whole_slide(survey, settings),
+        *_second_scan(survey),
+        *_short_lanes(survey, settings),
+    ]
     for reason, is_bad in _checks(survey, settings).items():
         found += [_entry(survey, reason, regions) for regions in _joined(survey.regions, is_bad)]
     return sorted(found, key=lambda entry: (entry.first_lane, entry.x_from_mm, entry.reason))
@@ -209,6 +217,15 @@ def _whole_slide(survey: ScanSurvey, settings: RescanSettings) -> list[Rescan]:
     rows, columns = survey.size_px
     what = f"show empty glass at {max(survey.white):.0f} of 255"
     return [_told(survey, RescanReason.DARK, lanes, (0, columns), (0, rows), what)]
+
+
+def _second_scan(survey: ScanSurvey) -> list[Rescan]:
+    if survey.second_scan_from_s is None or not survey.tracks:
+        return []
+    lanes = [track.lane for track in survey.tracks]
+    rows, columns = survey.size_px
+    what = f"come a second time in the film, from {survey.second_scan_from_s:.0f} s on"
+    return [_told(survey, RescanReason.SECOND, lanes, (0, columns), (0, rows), what)]
 
 
 def _short_lanes(survey: ScanSurvey, settings: RescanSettings) -> list[Rescan]:

@@ -31,7 +31,7 @@ def judge_scan(slide_dir: Path, settings: RescanSettings | None = None) -> list[
     What should be scanned again, from the top lane to the bottom one; empty for a good scan.
     """
     facts = _facts(slide_dir / "stitch.json")
-    survey = survey_scan(slide_dir)
+    survey = survey_scan(slide_dir, _seconds(facts.get("second_scan_from_s")))
     rescans = rescan_list(survey, settings)
     write_regions(slide_dir / REGIONS, survey.regions)
     write_rescans(slide_dir / RESCANS, rescans)
@@ -50,6 +50,10 @@ def _facts(path: Path) -> dict[str, object]:
     if not isinstance(facts, dict):
         raise InputError(path, "is no JSON object", "Stitch the slide again")
     return facts
+
+
+def _seconds(value: object) -> float | None:
+    return float(value) if isinstance(value, int | float) else None
 
 
 def _lane_quality(survey: ScanSurvey, lane: int) -> dict[str, object]:

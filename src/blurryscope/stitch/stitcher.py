@@ -32,6 +32,8 @@ _MOST_HELD_BYTES = 450e6
 """Of frames that wait for the first lanes to be placed; beyond that a less certain camera does."""
 _FULL_DOUBT = 3.0
 """Times as uncertain; it is known better than that from four lanes of tissue on."""
+_SURE = 0.5
+_LAG_SLACK = 3
 _EARLY_LINKS = 2
 """Pairs of lanes that must be seen to overlap before any lane is placed for good."""
 
@@ -50,6 +52,8 @@ class StitchSettings:
     """And to about this for exact links; motion blur leaves little more."""
     search_px: tuple[int, int] = (10, 20)
     """(y, x) search for exact links, in fine pixels: what the first layout may be off by."""
+    ends_at_second_scan: bool = True
+    """Whether to stop where the film begins to show the same slide again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +72,8 @@ class Stitched:
     is_lane_linked: NDArray[np.bool_]
     gain: NDArray[np.float32] = field(repr=False)
     """(row, col, rgb) flat-field factor."""
+    second_scan_from_s: float | None = None
+    """When the film began to show the same slide again; nothing from there on is in a lane."""
 
 
 class Stitcher:
@@ -85,7 +91,11 @@ class Stitcher:
     def __init__(self, where: object, settings: StitchSettings | None = None) -> None:
         self._where = where
         settings = settings or StitchSettings()
-        self._tracker = Tracker(settings.coarse_short_side_px, settings.fine_short_side_px)
+        self._tracker = Tracker(
+            settings.coarse_short_side_px,
+            settings.fine_short_side_px,
+            watches=settings.ends_at_second_scan,
+        )
         self._least_step_px = 0.025 * settings.coarse_short_side_px
         self._finder = LaneFinder()
         self._rest_s = settings.rest_s + settings.ramp_s
@@ -98,6 +108,7 @@ class Stitcher:
         self._next_try = float(_FIRST_TRY)
         self._settled_count = 0
         self._shading = np.ones((1, 1, 3), np.float32)
+        self._second_scan_s: float | None = None
 
     @property
     def gain(self) -> NDArray[np.float32]:
@@ -123,6 +134,10 @@ class Stitcher:
         """Take the next frame; hands out the lanes that have become certain."""
         tracker = self._tracker
         tracker.push(frame)
+        if self._second_scan_s is not None:
+            return []
+        if tracker.second_scan_lag is not None:
+            self._end_before_second_scan(tracker.second_scan_lag)
         if self._is_started:
             new = self._finder.closed(tracker.shifts, tracker.count)
             return self._added(new) if new else []
@@ -162,6 +177,7 @@ class Stitcher:
             speed_px_per_s=placer.speed_px_per_s,
             is_lane_linked=np.array(placer.is_linked, np.bool_),
             gain=self.gain,
+            second_scan_from_s=self._second_scan_s,
         )
 
     def _tried(self) -> list[PlacedLane]:
@@ -190,9 +206,30 @@ class Stitcher:
         self._finder.goes_on_after(lanes[-2])
         return self._handed_out(self._placer.fixable())
 
+    def _end_before_second_scan(self, lag: int) -> None:
+        """Go on as if the film ended where it begins to show the slide again."""
+        tracker = self._tracker
+        seen = [
+            index
+            for index, shift in enumerate(tracker.shifts)
+            if shift.correlation > _SURE and np.hypot(shift.row_px, shift.col_px) > self._least_px
+        ]
+        # Before anything moves in the second scan, as long before as in the first, it rests.
+        last_of_first = max((i for i in seen if i < lag + seen[0] - _LAG_SLACK), default=0)
+        end = max(lag, last_of_first + 2)
+        if self._is_started:
+            end = max(end, self._placer.end_before(end))
+        self._second_scan_s = float(tracker.filmed_s[min(end, tracker.count - 1)])
+        tracker.end_at(end)
+
     def _has_enough(self, lanes: list[Lane]) -> bool:
         # The last lane may still be running.
         return self._finder.enough(lanes[:-1], _EARLY_LINKS)
+
+    @property
+    def _least_px(self) -> float:
+        """Pairs that moved by less say nothing of the direction."""
+        return self._least_step_px * self._tracker.coarse_reduction
 
     def _settle(self) -> None:
         """Estimate the shading from all frames so far; all pictures of detail change with it."""
@@ -204,12 +241,15 @@ class Stitcher:
         tracker = self._tracker
         return self._finder.first(
             tracker.shifts,
-            self._least_step_px * tracker.coarse_reduction,
+            self._least_px,
             self._rest_s / tracker.interval_s,
         )
 
     def _all_lanes(self) -> list[Lane]:
         self._settle()
+        lag = self._tracker.second_scan_lag
+        if lag is not None and self._second_scan_s is None:
+            self._end_before_second_scan(lag)
         lanes = self._first_lanes()
         if self._finder.axis is None:
             raise InputError(

@@ -9,7 +9,8 @@ from blurryscope.artifacts.video import Frame
 from blurryscope.basics.image import Grey
 from blurryscope.stitch.features import absorbance_detail, log_of, shrunk
 from blurryscope.stitch.motion import OverlapCorrelator, PairShift
-from blurryscope.stitch.shading import glass_shading, luma_of, median_shading
+from blurryscope.stitch.second_scan import SecondScanWatch
+from blurryscope.stitch.shading import glass_shading, lasting_shading, luma_of
 
 _FIRST_SHADING = 64
 """Frames after which the shading is estimated first, and again when there are thrice as many."""
@@ -26,9 +27,13 @@ class Tracker:
     ----------
     coarse_short_side_px, fine_short_side_px
         Frames are shrunk to about this for the first look at the motion, and for exact links.
+    watches
+        Whether to watch for a second scan of the same slide.
     """
 
-    def __init__(self, coarse_short_side_px: int, fine_short_side_px: int) -> None:
+    def __init__(
+        self, coarse_short_side_px: int, fine_short_side_px: int, *, watches: bool = True
+    ) -> None:
         self._sides_px = (coarse_short_side_px, fine_short_side_px)
         self._frames: dict[int, Frame] = {}
         self._small: dict[int, NDArray[np.uint8]] = {}
@@ -41,12 +46,18 @@ class Tracker:
         self._log_fine_shading: Grey | None = None
         self._correlator: OverlapCorrelator | None = None
         self._next_shading = _FIRST_SHADING
+        self._watches = watches
+        self._watch = SecondScanWatch()
+        self._later_times_s: list[float] = []
+        self._is_over = False
+        self.second_scan_lag: int | None = None
+        """Frames by which a second scan of the slide lags behind the first, once it is seen."""
         self.shifts: list[PairShift] = []
         self.frame_shape = (0, 0)
 
     @property
     def count(self) -> int:
-        """Frames pushed so far."""
+        """Frames pushed so far, those after `end_at` left out."""
         return len(self._times_s)
 
     @property
@@ -70,21 +81,24 @@ class Tracker:
 
     @property
     def filmed_s(self) -> NDArray[np.float64]:
-        """Times of all frames as the film has them."""
-        return np.array(self._times_s)
+        """Times of all frames as the film has them, also of those after `end_at`."""
+        return np.array([*self._times_s, *self._later_times_s])
 
     @property
     def times_s(self) -> NDArray[np.float64]:
         """When each frame's picture was taken; a repeated frame has the time of the one before."""
-        return without_repeats(self.filmed_s, np.array(self._changes))[0]
+        return without_repeats(np.array(self._times_s), np.array(self._changes))[0]
 
     @property
     def repeated(self) -> tuple[int, ...]:
         """Frames that only repeat the one before."""
-        return without_repeats(self.filmed_s, np.array(self._changes))[1]
+        return without_repeats(np.array(self._times_s), np.array(self._changes))[1]
 
     def push(self, frame: Frame) -> None:
-        """Take the next frame; it is kept until it is forgotten."""
+        """Take the next frame; it is kept until it is forgotten, after `end_at` only its time."""
+        if self._is_over:
+            self._later_times_s.append(frame.time_s)
+            return
         luma = frame.luma()
         if self._last_luma is None:
             self.frame_shape = (luma.shape[0], luma.shape[1])
@@ -106,10 +120,11 @@ class Tracker:
         """Estimate the shading anew from the frames held, and compare them from one on."""
         samples = list(self._small.values())
         thinned = samples[:: max(len(samples) // _MOST_SHADING_SAMPLES, 1)]
-        self._shading = median_shading(np.stack(thinned))
+        self._shading = lasting_shading(np.stack(thinned))
         self._log_shading = log_of(self._shading)
         self._coarse.clear()
         self._correlator = OverlapCorrelator(self._shading.shape)
+        self._watch = SecondScanWatch()
         first = max(min(self._small), index - 1)
         del self.shifts[first:]
         for later in range(first, self.count):
@@ -149,6 +164,17 @@ class Tracker:
         """A frame that is still held."""
         return self._frames[index]
 
+    def end_at(self, count: int) -> None:
+        """Leave it at the first `count` frames; those to come count no more either."""
+        self._is_over = True
+        self._later_times_s = self._times_s[count:]
+        del self._times_s[count:]
+        del self._changes[max(count - 1, 0) :]
+        del self.shifts[max(count - 1, 0) :]
+        for held in (self._frames, self._small, self._coarse):
+            for index in [i for i in held if i >= count]:
+                del held[index]
+
     def forget(self, before: int) -> None:
         """Let go of all frames before an index."""
         for held in (self._frames, self._small, self._coarse):
@@ -164,6 +190,8 @@ class Tracker:
             self.shifts.append(
                 replace(shift, row_px=shift.row_px * factor, col_px=shift.col_px * factor)
             )
+        if self._watches and self.second_scan_lag is None:
+            self.second_scan_lag = self._watch.push(index, self.coarse(index), shift)
 
     def _colour_shading(self) -> NDArray[np.float32]:
         """What the lamp and the sensor make of empty glass, in colour."""

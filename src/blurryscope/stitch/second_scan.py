@@ -1,0 +1,100 @@
+"""Notices that a film shows the same slide again: two scans recorded in one go."""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from blurryscope.basics.image import Grey
+from blurryscope.stitch.motion import OverlapCorrelator, PairShift, Pushed
+
+_LANDMARKS = 3
+_LEAST_DETAIL = 0.02
+"""Standard deviation of absorbance of a frame that is worth remembering: plenty of tissue."""
+_STRONG_ENOUGH = 0.7
+"""Part of that which a frame must show to be compared at all."""
+_APART_FRAMES = 2
+"""Between landmarks, so that each shows something of its own."""
+_LEAST_LAG_FRAMES = 60
+"""Two seconds; the stage may stand over a landmark for one."""
+_LEAST_CORRELATION = 0.7
+_MOST_SHIFT_FRACTION = 0.3
+"""Of the field, in either direction: half a step of the stage, and what the turns wander. The
+neighbouring lane sees the same tissue farther off than that."""
+_LAG_TOLERANCE = 3
+"""Frames by which two landmarks may disagree on when the second scan began."""
+_SHRINK = 2
+
+
+@dataclass(frozen=True, slots=True)
+class _Landmark:
+    frame: int
+    pushed: Pushed
+
+
+class SecondScanWatch:
+    """Push the detail pictures of all frames; tells when what was seen first comes again.
+
+    A few frames of the first tissue are remembered. When two of them come again in the same order
+    and at the same distance in time, the stage is on its way over the slide a second time, however
+    it got back: over glass, or not at all, in two films that were joined.
+    """
+
+    def __init__(self) -> None:
+        self._landmarks: list[_Landmark] = []
+        self._met: list[tuple[int, int]] = []
+        """Landmark and lag in frames."""
+        self._correlator: OverlapCorrelator | None = None
+
+    def push(self, frame: int, detail: Grey, moved: PairShift | None) -> int | None:
+        """Look at the next frame; `moved` is how it lies to the one before.
+
+        Returns
+        -------
+        By how many frames the second scan lags behind the first, as soon as that is certain.
+        """
+        small = _shrunk(detail)
+        if self._correlator is None:
+            self._correlator = OverlapCorrelator((small.shape[0], small.shape[1]))
+        strength = float(small.std())
+        if strength < _STRONG_ENOUGH * _LEAST_DETAIL:
+            return None
+        pushed = self._correlator.prepared(small)
+        for number, landmark in enumerate(self._landmarks):
+            lag = frame - landmark.frame
+            if lag >= _LEAST_LAG_FRAMES and self._is_same(landmark.pushed, pushed):
+                self._met.append((number, lag))
+        if strength >= _LEAST_DETAIL and len(self._landmarks) < _LANDMARKS:
+            self._remember(frame, pushed, moved)
+        return self._agreed()
+
+    def _remember(self, frame: int, pushed: Pushed, moved: PairShift | None) -> None:
+        is_moving = moved is not None and moved.correlation > 0.5 and moved.stillness < 0.5
+        if is_moving and (
+            not self._landmarks or frame - self._landmarks[-1].frame >= _APART_FRAMES
+        ):
+            self._landmarks.append(_Landmark(frame, pushed))
+
+    def _is_same(self, landmark: Pushed, pushed: Pushed) -> bool:
+        if self._correlator is None:
+            return False
+        shift = self._correlator.between(landmark, pushed)
+        rows, columns = self._correlator.shape
+        return (
+            shift.correlation >= _LEAST_CORRELATION
+            and abs(shift.row_px) <= _MOST_SHIFT_FRACTION * rows
+            and abs(shift.col_px) <= _MOST_SHIFT_FRACTION * columns
+        )
+
+    def _agreed(self) -> int | None:
+        """The lag that two different landmarks have seen."""
+        for number, lag in self._met:
+            for other, other_lag in self._met:
+                if other != number and abs(lag - other_lag) <= _LAG_TOLERANCE:
+                    return round((lag + other_lag) / 2)
+        return None
+
+
+def _shrunk(detail: Grey) -> Grey:
+    size = (detail.shape[1] // _SHRINK, detail.shape[0] // _SHRINK)
+    return np.asarray(cv2.resize(detail, size, interpolation=cv2.INTER_AREA), np.float32)

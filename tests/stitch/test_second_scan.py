@@ -1,0 +1,65 @@
+from collections.abc import Iterator
+
+import cv2
+import numpy as np
+import pytest
+
+from blurryscope.basics.image import Grey
+from blurryscope.stitch.motion import OverlapCorrelator
+from blurryscope.stitch.second_scan import SecondScanWatch
+
+ROWS, COLUMNS = 120, 160
+STEP_PX, FRAMES, REST = 50, 14, 12
+PITCH_PX = 96
+"""Neighbouring lanes share a fifth of the field."""
+
+
+@pytest.fixture(scope="module")
+def slide() -> Grey:
+    noise = np.random.default_rng(41).normal(size=(700, 1100)).astype(np.float32)
+    detail = cv2.blur(cv2.GaussianBlur(noise, (0, 0), 3), (15, 1))
+    return np.asarray(0.06 * detail / detail.std(), np.float32)
+
+
+def _lane(slide: Grey, number: int, late_px: int = 0) -> Iterator[Grey]:
+    """The frames of a lane, and of the rest after it; `late_px` is where between two steps."""
+    lefts = [20 + late_px + STEP_PX * n for n in range(FRAMES)]
+    if number % 2:
+        lefts.reverse()
+    top = 10 + PITCH_PX * number
+    for left in [*lefts, *[lefts[-1]] * REST]:
+        yield slide[top : top + ROWS, left : left + COLUMNS]
+
+
+def _told(frames: list[Grey]) -> tuple[int, int] | None:
+    """Frame at which a second scan is told, and the lag."""
+    rng = np.random.default_rng(42)
+    correlator = OverlapCorrelator((ROWS, COLUMNS))
+    watch = SecondScanWatch()
+    for number, frame in enumerate(frames):
+        noisy = frame + rng.normal(0, 0.003, frame.shape).astype(np.float32)
+        lag = watch.push(number, noisy, correlator.push(noisy))
+        if lag is not None:
+            return number, lag
+    return None
+
+
+@pytest.mark.parametrize("late_px", [0, 12, -20])
+@pytest.mark.parametrize("lanes", [4, 5])
+def test_a_second_scan_is_noticed_in_its_first_lane(slide: Grey, lanes: int, late_px: int) -> None:
+    first = [frame for number in range(lanes) for frame in _lane(slide, number)]
+    second = [frame for number in range(2) for frame in _lane(slide, number, late_px)]
+    told = _told([*first, *second])
+    assert told is not None
+    assert len(first) < told[0] < len(first) + FRAMES
+    assert told[1] == pytest.approx(len(first), abs=1)
+
+
+def test_lanes_that_overlap_and_stages_that_stand_still_are_no_second_scan(slide: Grey) -> None:
+    frames = [frame for number in range(6) for frame in _lane(slide, number)]
+    assert _told([*frames, *[frames[-1]] * 200]) is None
+    assert _told([*[frames[3]] * 200, *frames[4:]]) is None
+
+
+def test_blank_glass_is_no_second_scan() -> None:
+    assert _told([np.zeros((ROWS, COLUMNS), np.float32)] * 200) is None
