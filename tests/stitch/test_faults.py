@@ -148,7 +148,7 @@ def test_a_camera_behind_a_mirror_gives_the_slide_as_it_is(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["plain", "authentic"])
+@pytest.mark.parametrize("name", ["plain", "authentic", "sheared"])
 def test_two_scans_in_one_film_are_told_apart(
     stitched_scan: Get, tmp_path: Path, name: str
 ) -> None:

@@ -166,17 +166,16 @@ class Placer:
         self._replace_window(self._held(solution.trajectory, links))
 
     def end_before(self, frame: int) -> int:
-        """Take back lanes that lie after a frame, unless they are fixed or were among the first.
+        """Take back lanes that lie after a frame, unless they are fixed.
 
         Returns the frame after the last lane that is left.
         """
-        while (
-            len(self._exact_links) > 1
-            and len(self.lanes) > self.fixed_count
-            and self._middle(-1) >= frame
-        ):
-            for held in (self.lanes, self.is_linked, self._coarse_links, self._exact_links):
-                held.pop()
+        while len(self.lanes) > self.fixed_count and self._middle(-1) >= frame:
+            self.lanes.pop()
+            self.is_linked.pop()
+            if len(self._exact_links) > 1:  # the first lanes have theirs in common
+                self._coarse_links.pop()
+                self._exact_links.pop()
             self.trajectory = self._window(0, len(self.lanes) - 1)
             self.table = self._timetable()
         return self.lanes[-1].last + 1

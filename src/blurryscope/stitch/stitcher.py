@@ -280,7 +280,9 @@ class Stitcher:
 
     def _add_all(self, lanes: list[Lane]) -> None:
         for lane in lanes:
-            self._placer.add(self._tracker, lane)
+            # Nothing is left of a lane where the film was ended before a second scan.
+            if lane.last > self._placer.lanes[-1].last:
+                self._placer.add(self._tracker, lane)
 
     def _handed_out(self, numbers: range) -> list[PlacedLane]:
         placed = [self._placed(number) for number in numbers]

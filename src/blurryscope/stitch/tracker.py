@@ -124,7 +124,8 @@ class Tracker:
         self._log_shading = log_of(self._shading)
         self._coarse.clear()
         self._correlator = OverlapCorrelator(self._shading.shape)
-        self._watch = SecondScanWatch()
+        if index == 0:
+            self._watch = SecondScanWatch()
         first = max(min(self._small), index - 1)
         del self.shifts[first:]
         for later in range(first, self.count):
