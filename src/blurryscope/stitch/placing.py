@@ -16,7 +16,7 @@ from blurryscope.basics.image import Grey
 from blurryscope.stitch.camera import CameraModel
 from blurryscope.stitch.lanes import Lane
 from blurryscope.stitch.layout import FirstLayout, lane_beside, lay_out, run_links
-from blurryscope.stitch.links import Links, gathered, joined
+from blurryscope.stitch.links import Link, Links, gathered, joined
 from blurryscope.stitch.matching import MatchedPairs, PatchSettings
 from blurryscope.stitch.motion import PairShift
 from blurryscope.stitch.refine import measure_links, with_coarse
@@ -36,6 +36,7 @@ _YOUNG_GROUP = 3
 _COARSE_LINK_SIGMA = (0.3, 0.5)
 """(y, x) of a link of the first look, in pixels of its pictures."""
 _COARSE_ROUNDS = 5
+_COARSE_LOOKS = 3
 _EXACT_ROUNDS = 8
 """Fewer than for the first lanes: the camera is known, and so is about where the lane lies."""
 
@@ -287,19 +288,36 @@ class Placer:
         )
 
     def _solved_coarsely(self, film: FilmSoFar, anchor: int) -> Trajectory:
-        """Find coarse links of the last lane and put it to within a few pixels."""
+        """Find coarse links of the last lane and put it to within a few pixels.
+
+        Where frames were lost, parts of the lane lie a step or two from where they should: parts
+        that are too far off to be found at once may be near enough when others have been moved.
+        """
         last = len(self.lanes) - 1
         motion = _motion(film, self.lanes[-2:])
-        pair = self._window(last - 1)
-        pair = replace(pair, lanes=pair.lanes - (last - 1))
-        pieces = run_links(pair, motion, self._usual, film.coarse, film.coarse_reduction)
         own = step_links(_motion(film, self.lanes[-1:]), self._usual)
-        self._coarse_links.append(gathered([*own, *pieces]))
         window = self._window(anchor)
         expected = self._loosely(film, self._expected(window))
-        links = self._pieces(window)
-        solved = solve(window, links, expected, fit_camera=False, rounds=_COARSE_ROUNDS)
-        return solved.trajectory
+        self._coarse_links.append(gathered(own))
+        solved = window
+        for _ in range(_COARSE_LOOKS):
+            here = solved.lanes >= last - 1
+            pair = _rows(solved, here)
+            pieces = run_links(
+                replace(pair, lanes=pair.lanes - (last - 1)),
+                motion,
+                self._usual,
+                film.coarse,
+                film.coarse_reduction,
+            )
+            self._coarse_links[-1] = gathered([*own, *pieces])
+            links = self._pieces(window)
+            solution = solve(window, links, expected, fit_camera=False, rounds=_COARSE_ROUNDS)
+            moved_px = np.abs(solution.trajectory.positions[here] - pair.positions)[:, 1]
+            solved = solution.trajectory
+            if not (moved_px[_is_in(own, pair)] > self._usual_step_px / 2).any():
+                break
+        return solved
 
     def _measured(self, film: FilmSoFar, coarse: Trajectory, first_lane: int) -> Links:
         """Exact links of the lanes from `first_lane` on, among themselves and to the one before."""
@@ -356,19 +374,16 @@ class Placer:
         pitches = np.diff(heights)[np.array(self.is_linked, np.bool_)]
         return float(np.median(pitches)) if len(pitches) else self.pitch_px
 
+    @property
+    def _usual_step_px(self) -> float:
+        return self._usual.camera()[1] * self._usual.interval_s
+
     def _window(self, first: int, last: int | None = None) -> Trajectory:
         """The frames of the lanes from `first` to `last`, both included."""
-        whole = self.trajectory
-        chosen = whole.lanes >= first
+        chosen = self.trajectory.lanes >= first
         if last is not None:
-            chosen &= whole.lanes <= last
-        return replace(
-            whole,
-            frames=whole.frames[chosen],
-            lanes=whole.lanes[chosen],
-            times_s=whole.times_s[chosen],
-            positions=whole.positions[chosen],
-        )
+            chosen &= self.trajectory.lanes <= last
+        return _rows(self.trajectory, chosen)
 
     def _replace_window(self, window: Trajectory) -> None:
         """Take over a solved window; lanes that are fixed keep their places to the last digit."""
@@ -391,6 +406,23 @@ def _motion(film: FilmSoFar, lanes: Sequence[Lane]) -> Motion:
     return Motion(
         times_s=film.times_s, shifts=film.shifts, lanes=lanes, frame_shape=film.frame_shape
     )
+
+
+def _rows(whole: Trajectory, chosen: NDArray[np.bool_]) -> Trajectory:
+    """Some of the frames."""
+    return replace(
+        whole,
+        frames=whole.frames[chosen],
+        lanes=whole.lanes[chosen],
+        times_s=whole.times_s[chosen],
+        positions=whole.positions[chosen],
+    )
+
+
+def _is_in(links: Sequence[Link], trajectory: Trajectory) -> NDArray[np.bool_]:
+    """Which frames the links touch, (n,)."""
+    ends = [frame for link in links for frame in link[:2]]
+    return np.isin(trajectory.frames, ends)
 
 
 def _followed_by(before: Trajectory, after: Trajectory) -> Trajectory:
