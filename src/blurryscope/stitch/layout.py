@@ -320,14 +320,14 @@ def lane_beside(
 
 
 def _runs(trajectory: Trajectory, number: int, steps: set[int]) -> list[NDArray[np.int64]]:
-    """Rows of the frames of one lane that hang together by seen steps, three frames at least."""
+    """Rows of the frames of one lane that hang together by seen steps, two frames at least."""
     rows = _lane_rows(trajectory, number)
     breaks = [
         place + 1
         for place, frame in enumerate(trajectory.frames[rows][:-1])
         if int(frame) not in steps
     ]
-    return [run for run in np.split(rows, breaks) if len(run) >= 3]
+    return [run for run in np.split(rows, breaks) if len(run) >= 2]
 
 
 def run_links(
