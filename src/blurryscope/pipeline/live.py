@@ -117,7 +117,8 @@ class LiveStitch:
         return False
 
     def _stitch(self) -> None:
-        settings = self._settings.stitch
+        # A lane that is filmed again after a pause is no second scan.
+        settings = replace(self._settings.stitch, ends_at_second_scan=False)
         with SlideStitcher(self._film, self._out, self._recording, settings) as slide:
             while (frame := self._queue.get()) is not None:
                 if self._is_given_up:

@@ -40,6 +40,8 @@ _LEAST_RUN_SCORE = 10.0
 """The same for pieces of lanes: over some 1,000 offsets chance reaches about log(1,000) = 7."""
 _RUN_ROWS = 6.0
 """How far a piece may lie above or below where it is thought to, pixels of the detail pictures."""
+_TISSUE_DETAIL = 0.01
+"""Standard deviation of absorbance of a frame that shows enough to be linked alone."""
 _LOOSE_TURN_PX = 500.0
 """Lanes are not timed yet, so their ends say little; this only keeps blank lanes in place."""
 _PITCH_TOLERANCE = 0.06
@@ -319,15 +321,25 @@ def lane_beside(
     return replace(lane, positions=lane.positions + origin + begin), False
 
 
-def _runs(trajectory: Trajectory, number: int, steps: set[int]) -> list[NDArray[np.int64]]:
-    """Rows of the frames of one lane that hang together by seen steps, two frames at least."""
+def _runs(
+    trajectory: Trajectory, number: int, steps: set[int], detail_of: DetailOf
+) -> list[NDArray[np.int64]]:
+    """Rows of the frames of one lane that hang together by seen steps.
+
+    A single frame counts where it shows tissue: between a lost frame and blank glass nothing else
+    holds it.
+    """
     rows = _lane_rows(trajectory, number)
     breaks = [
         place + 1
         for place, frame in enumerate(trajectory.frames[rows][:-1])
         if int(frame) not in steps
     ]
-    return [run for run in np.split(rows, breaks) if len(run) >= 2]
+    return [
+        run
+        for run in np.split(rows, breaks)
+        if len(run) > 1 or detail_of(int(trajectory.frames[run[0]])).std() > _TISSUE_DETAIL
+    ]
 
 
 def run_links(
@@ -345,7 +357,7 @@ def run_links(
     links: list[Link] = []
     upper: list[tuple[NDArray[np.int64], Strip]] = []
     for number in range(len(motion.lanes)):
-        runs = _runs(beside, number, steps)
+        runs = _runs(beside, number, steps, detail_of)
         lower = [(run, layer.strip(run)) for run in runs]
         for run_above, strip_above in upper:
             for run_below, strip_below in lower:
