@@ -15,7 +15,7 @@ from blurryscope.artifacts.video import ArrayFrame
 from blurryscope.basics.image import Rgb, to_uint8
 from blurryscope.stitch.camera import CameraModel
 from blurryscope.stitch.compose import Composer, PlacedLane, Weights, canvas_of, laid_over
-from blurryscope.stitch.solve import Trajectory
+from blurryscope.stitch.trajectory import Trajectory
 from blurryscope.testing import smooth_picture
 
 ROWS, COLUMNS = 60, 80

@@ -4,7 +4,8 @@ import pytest
 from blurryscope.stitch.camera import CameraModel
 from blurryscope.stitch.confidence import place_confidence
 from blurryscope.stitch.links import Link, gathered
-from blurryscope.stitch.solve import Solution, Trajectory
+from blurryscope.stitch.solve import Solution
+from blurryscope.stitch.trajectory import Trajectory
 
 TRAJECTORY = Trajectory(
     frames=np.arange(5, 9),

@@ -9,7 +9,8 @@ from blurryscope.basics.image import Grey
 from blurryscope.stitch.camera import CameraModel
 from blurryscope.stitch.matching import MatchedPairs, PatchSettings, PlacedDetail, match_frames
 from blurryscope.stitch.refine import measure_links
-from blurryscope.stitch.solve import Trajectory, link_residuals
+from blurryscope.stitch.solve import link_residuals
+from blurryscope.stitch.trajectory import Trajectory
 
 ROWS, COLUMNS = 120, 160
 REDUCTION = 2

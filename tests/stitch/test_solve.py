@@ -6,7 +6,8 @@ from numpy.typing import NDArray
 
 from blurryscope.stitch.camera import CameraModel
 from blurryscope.stitch.links import Link, Links, gathered
-from blurryscope.stitch.solve import Expectations, Trajectory, link_residuals, solve
+from blurryscope.stitch.solve import Expectations, link_residuals, solve
+from blurryscope.stitch.trajectory import Trajectory
 
 ROWS, COLUMNS = 240, 320
 INTERVAL_S = 1 / 30

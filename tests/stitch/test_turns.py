@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from blurryscope.stitch.camera import CameraModel
 from blurryscope.stitch.lanes import Lane
-from blurryscope.stitch.solve import Trajectory
+from blurryscope.stitch.trajectory import Trajectory
 from blurryscope.stitch.turns import (
     StageHabits,
     Timetable,

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from blurryscope.basics.image import Grey
 from blurryscope.stitch.camera import CameraModel, is_readout_along
 from blurryscope.stitch.links import Link, Links, gathered
-from blurryscope.stitch.solve import Expectations, Trajectory, solve
+from blurryscope.stitch.solve import Expectations, solve
 from blurryscope.stitch.steps import (
     Motion,
     UsualSteps,
@@ -32,6 +32,7 @@ from blurryscope.stitch.strips import (
     rows_between,
     spectra_of,
 )
+from blurryscope.stitch.trajectory import Trajectory
 
 _LEAST_SCORE = 18.0
 """Log-likelihood gain that makes an agreement of two lanes more than chance: over the some 20,000
@@ -151,11 +152,6 @@ class _StripLayer:
     trajectory: Trajectory
     detail_of: DetailOf
     reduction: int
-    matrices: NDArray[np.float64]
-
-    @classmethod
-    def of(cls, trajectory: Trajectory, detail_of: DetailOf, reduction: int) -> "_StripLayer":
-        return cls(trajectory, detail_of, reduction, trajectory.matrices)
 
     def strip(
         self, rows: NDArray[np.int64], between: tuple[float, float] = (-np.inf, np.inf)
@@ -164,7 +160,7 @@ class _StripLayer:
         return lay_strip(
             [self.detail_of(int(frame)) for frame in self.trajectory.frames[rows]],
             self.trajectory.positions[rows] / self.reduction,
-            self.matrices[rows],
+            self.trajectory.matrices[rows],
             between,
         )
 
@@ -194,7 +190,7 @@ def _scoring(first: Strip) -> Scoring:
 def _compare_neighbours(
     trajectory: Trajectory, detail_of: DetailOf, reduction: int
 ) -> list[OffsetSurface]:
-    layer = _StripLayer.of(trajectory, detail_of, reduction)
+    layer = _StripLayer(trajectory, detail_of, reduction)
     strips = [layer.lane(number) for number in range(int(trajectory.lanes.max()) + 1)]
     padded = padded_shape([strip.detail.shape for strip in strips])
     transformed = (spectra_of(strip, padded) for strip in strips)
@@ -256,7 +252,7 @@ def _read_out_across(
 
     def agreement(readout_s: float) -> float:
         tried = replace(trajectory, camera=replace(trajectory.camera, readout_s_per_row=readout_s))
-        layer = _StripLayer.of(tried, details.__getitem__, reduction)
+        layer = _StripLayer(tried, details.__getitem__, reduction)
         total = 0.0
         for number in richest:
             dy, dx, _, _ = found[number]
@@ -306,8 +302,8 @@ def lane_beside(
     not, the lane lies one pitch below and begins at the x where the last one ended.
     """
     last = np.flatnonzero(placed.lanes == placed.lanes[-1])
-    upper = _StripLayer.of(placed, detail_of, reduction).strip(last)
-    lower = _StripLayer.of(lane, detail_of, reduction).strip(np.arange(len(lane.frames)))
+    upper = _StripLayer(placed, detail_of, reduction).strip(last)
+    lower = _StripLayer(lane, detail_of, reduction).strip(np.arange(len(lane.frames)))
     origin = np.array([float(np.median(placed.positions[last, 0])), 0.0])
     offset_y = (pitch_px + origin[0]) / reduction
     # Only the rows that both can show are worth comparing.
@@ -350,8 +346,8 @@ def run_links(
     `beside` must be right to about two steps.
     """
     steps = set(seen_steps(motion, usual))
-    layer = _StripLayer.of(beside, detail_of, reduction)
-    matrices = layer.matrices
+    layer = _StripLayer(beside, detail_of, reduction)
+    matrices = beside.matrices
     # The median keeps clear of lost frames, and of the ways from one lane to the next.
     reach_px = 2 * float(np.median(np.abs(np.diff(beside.positions[:, 1]))))
     links: list[Link] = []

@@ -20,8 +20,9 @@ from blurryscope.stitch.links import Link, Links, gathered, joined
 from blurryscope.stitch.matching import MatchedPairs, PatchSettings
 from blurryscope.stitch.motion import PairShift
 from blurryscope.stitch.refine import measure_links, with_coarse
-from blurryscope.stitch.solve import Expectations, Solution, Trajectory, judged, lane_rows, solve
+from blurryscope.stitch.solve import Expectations, Solution, judged, solve
 from blurryscope.stitch.steps import Motion, UsualSteps, lanes_apart, seen_steps, step_links
+from blurryscope.stitch.trajectory import Trajectory, lane_rows
 from blurryscope.stitch.turns import (
     StageHabits,
     Timetable,

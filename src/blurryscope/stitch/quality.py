@@ -5,8 +5,8 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from blurryscope.stitch.solve import lane_rows
 from blurryscope.stitch.stitcher import Stitched
+from blurryscope.stitch.trajectory import lane_rows
 
 _TRUSTED_WEIGHT = 0.3
 """Links that keep less than this are taken for wrong."""

@@ -9,7 +9,7 @@ import numpy as np
 from blurryscope.basics.image import Grey
 from blurryscope.stitch.links import Link, Links, gathered, joined
 from blurryscope.stitch.matching import MatchedPairs, PatchSettings, PlacedDetail
-from blurryscope.stitch.solve import Trajectory
+from blurryscope.stitch.trajectory import Trajectory
 
 Match = Callable[[PlacedDetail, PlacedDetail], list[Link]]
 """Finds patches of one frame again in another."""

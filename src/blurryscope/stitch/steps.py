@@ -10,7 +10,7 @@ from blurryscope.stitch.camera import CameraModel, camera_from_steps
 from blurryscope.stitch.lanes import Lane
 from blurryscope.stitch.links import Link
 from blurryscope.stitch.motion import PairShift
-from blurryscope.stitch.solve import Trajectory
+from blurryscope.stitch.trajectory import Trajectory
 
 _LEAST_STEP_CORRELATION = 0.4
 _SURE_STEP_CORRELATION = 0.6

@@ -33,7 +33,9 @@ _MOST_HELD_BYTES = 450e6
 _FULL_DOUBT = 3.0
 """Times as uncertain; it is known better than that from four lanes of tissue on."""
 _SURE = 0.5
+"""Correlation from which a pair was seen to move."""
 _LAG_SLACK = 3
+"""Frames by which the lag of a second scan may be wrong."""
 _EARLY_LINKS = 2
 """Pairs of lanes that must be seen to overlap before any lane is placed for good."""
 
@@ -215,7 +217,8 @@ class Stitcher:
             if shift.correlation > _SURE and np.hypot(shift.row_px, shift.col_px) > self._least_px
         ]
         # Before anything moves in the second scan, as long before as in the first, it rests.
-        last_of_first = max((i for i in seen if i < lag + seen[0] - _LAG_SLACK), default=0)
+        begun = lag + (seen[0] if seen else 0) - _LAG_SLACK
+        last_of_first = max((index for index in seen if index < begun), default=0)
         end = max(lag, last_of_first + 2)
         if self._is_started:
             end = max(end, self._placer.end_before(end))

@@ -248,8 +248,9 @@ def _shared(first: int, second: int, low: int, high: int) -> tuple[slice, slice]
     """
     here = slice(max(low, 0), min(first, second + high))
     there = slice(max(-high, 0), min(second, first - low))
-    return None if high < low or here.stop <= here.start or there.stop <= there.start else (
-        here, there)  # fmt: skip
+    if high < low or here.stop <= here.start or there.stop <= there.start:
+        return None
+    return here, there
 
 
 def _unambiguous(here: slice, there: slice, low: int, high: int) -> int:

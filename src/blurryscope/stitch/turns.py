@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from blurryscope.stitch.lanes import Lane
-from blurryscope.stitch.solve import Expectations, Trajectory, lane_rows
+from blurryscope.stitch.solve import Expectations
+from blurryscope.stitch.trajectory import Trajectory, lane_rows
 
 _TURN_SIGMA_PX = 20.0
 """How well lanes meet at their turning points: what the model of ramps and rests is worth."""
