@@ -141,6 +141,21 @@ def test_a_core_that_lies_elsewhere_as_a_whole_is_an_error_of_the_slide_only(
     assert figures.over_slide.ninety_five_px > 20
 
 
+def test_a_torn_core_leaves_the_others_unturned(truth: Truth) -> None:
+    core = truth.cores[0]
+    away = truth.centres_px - core.centre_px
+    torn = (np.hypot(*away.T) < truth.core_diameter_px / 2) & (away[:, 1] > 0)
+    places = [
+        replace(place, x_px=place.x_px + 150) if moved and place.x_px is not None else place
+        for place, moved in zip(_places(truth), torn, strict=True)
+    ]
+    figures = measure_placement(places, truth)
+    by_core = {core.core: core.errors for core in figures.each_core}
+    assert by_core["A1"].median_px > 40
+    assert by_core["A2"].ninety_five_px < 0.2
+    assert figures.turn_deg == pytest.approx(0, abs=0.02)
+
+
 def test_frames_that_jitter_have_the_error_that_they_were_given(truth: Truth) -> None:
     rng = np.random.default_rng(5)
     places = [

@@ -23,6 +23,9 @@ MEDIAN_LIMIT_PX = 2.0
 NINETY_FIVE_LIMIT_PX = 6.0
 """Within cores, one translation per core and one small rotation for all of them removed."""
 _FOUND_WITHIN_DIAMETERS = 0.25
+_ROTATION_ROUNDS = 8
+"""Reweighted by Cauchy's weights, the rotation of sound cores is found in half as many."""
+_LEAST_SPREAD_PX = 0.1
 _TISSUE_REACH = 0.8
 """A field that reaches this far (in radii) towards the middle of a core shows tissue."""
 
@@ -306,14 +309,27 @@ def _frames_with_tissue(truth: Truth) -> NDArray[np.bool_]:
 
 
 def _shared_angle(groups: Sequence[NDArray[np.int64]], centres: Points, truth: Truth) -> float:
-    """One rotation for all groups of frames, each group about its own middle."""
+    """One rotation for all groups of frames, each group about its own middle.
+
+    Frames far from where the rotation would have them count little: one torn core must not turn
+    the cores that are whole.
+    """
     from_middle, to_middle = [np.empty((0, 2))], [np.empty((0, 2))]
     for rows in groups:
         placed = rows[np.isfinite(centres[rows, 0])]
         if len(placed):
             from_middle.append(truth.centres_px[placed] - truth.centres_px[placed].mean(axis=0))
             to_middle.append(centres[placed] - centres[placed].mean(axis=0))
-    return _angle_between(np.concatenate(from_middle), np.concatenate(to_middle))
+    points, targets = np.concatenate(from_middle), np.concatenate(to_middle)
+    if not len(points):
+        return 0.0
+    angle = _angle_between(points, targets)
+    for _ in range(_ROTATION_ROUNDS):
+        away = np.hypot(*(targets - points @ _rotation(angle).T).T)
+        spread = max(float(np.median(away)), _LEAST_SPREAD_PX)
+        nearness = 1 / (1 + (away / spread) ** 2)
+        angle = _angle_between(points * nearness[:, np.newaxis], targets)
+    return angle
 
 
 def _left_over(
