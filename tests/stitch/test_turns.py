@@ -135,6 +135,20 @@ def test_timed_lanes_hold_the_frames_that_moved_and_hardly_more() -> None:
         assert end_s <= zigzag.times_s[lane.last] < end_s + 2.5 * INTERVAL_S
 
 
+def test_a_lane_that_was_not_seen_gets_the_frames_of_a_ramp_more() -> None:
+    zigzag = MadeUpZigzag(slice(8, 25))
+    is_seen = np.arange(LANES) != 3
+    table = replace(zigzag.truth, is_seen=is_seen)
+    timed = timed_lanes(zigzag.lanes, table, zigzag.times_s)
+    usual = timed_lanes(zigzag.lanes, zigzag.truth, zigzag.times_s)
+    more = round(STAGE.ramp_s / INTERVAL_S) - 1
+    for number, (lane, other) in enumerate(zip(timed, usual, strict=True)):
+        margin = 0 if is_seen[number] else more
+        assert abs(other.first - lane.first - margin) <= (margin > 0)
+        assert abs(lane.last - other.last - margin) <= (margin > 0)
+    assert timed[3] != usual[3]
+
+
 def test_what_is_expected_is_the_way_of_the_stage_with_its_ramps() -> None:
     zigzag = MadeUpZigzag(slice(8, 25))
     expected = expected_motion(zigzag.trajectory, zigzag.lanes, zigzag.truth, pitch_px=400.0)

@@ -22,6 +22,8 @@ _LENGTH_PREFERENCE = 0.1
 """Evidence that the usual rest is worth, per frame of difference; a tie-break."""
 _LANE_BONUS = 0.05
 """What a lane is worth without any evidence: enough to go on with the rhythm over blank glass."""
+_RUNNING_EVIDENCE = 2.0
+"""What must have been seen of a lane in the midst of which the film ends."""
 _MOST_BINS = 600
 """Of a folded film; finer ones would only cost time and memory."""
 _LEAST_REST_FRACTION = 0.4
@@ -201,6 +203,7 @@ class _LaneSearch:
         }
         self._rested = np.concatenate([[0.0], np.cumsum(rest)])
         self._lane_lengths = _durations(rhythm.moving, 0.5, 1.7)
+        self._cut_off_lengths = np.arange(1, int(self._lane_lengths[-1]) + 1)
         self._rest_lengths = _durations(rhythm.resting, 0.4, 1.8)
 
     def run(self) -> list[Lane]:
@@ -247,17 +250,17 @@ class _LaneSearch:
         is_start = self._last_direction is None and 0 < t < self._rhythm.moving
         if is_start and self._seen[sign][t] > 0:
             best, came = moved[t], -1  # the film starts in mid-lane, and shows it
-        earlier = t - self._lane_lengths
+        lengths = self._lane_lengths if t < self._count - 1 else self._cut_off_lengths
+        earlier = t - lengths
         inside = earlier >= 0
-        earlier = earlier[inside]
+        earlier, lengths = earlier[inside], lengths[inside]
         if len(earlier):
-            scores = (
-                begun[earlier]
-                + moved[t]
-                - moved[earlier]
-                + _LANE_BONUS
-                - _DURATION_COST * (self._lane_lengths[inside] - self._rhythm.moving) ** 2
-            )
+            gained = moved[t] - moved[earlier]
+            unusual = lengths - self._rhythm.moving
+            if t == self._count - 1:
+                # A lane that the film cuts off may be short, if it shows anything of it.
+                unusual = np.where(gained > _RUNNING_EVIDENCE, np.maximum(unusual, 0), unusual)
+            scores = begun[earlier] + gained + _LANE_BONUS - _DURATION_COST * unusual**2
             index = int(np.argmax(scores))
             if scores[index] > best:
                 best, came = float(scores[index]), int(earlier[index])
@@ -276,7 +279,6 @@ class _LaneSearch:
         last = self._count - 1
         tail = self._rested[last] - self._rested
         finals = {s: ended[s] + tail for s in (1, -1)}
-        cut = {s: self._cut_off_lane(s, last) for s in (1, -1)}
         sign = max((1, -1), key=lambda s: finals[s].max())
         end = int(np.argmax(finals[sign]))
         if not np.isfinite(finals[sign][end]):
@@ -290,28 +292,7 @@ class _LaneSearch:
             end = int(came_begun[sign][begin])
             sign = -sign
         lanes.reverse()
-        return self._with_cut_off_lane(lanes, cut)
-
-    def _cut_off_lane(self, sign: int, last: int) -> int | None:
-        """Where a lane begins that the film does not show to its end, if it shows one at all."""
-        for t in range(last, max(last - int(self._rhythm.moving), 0), -1):
-            if self._seen[sign][last] - self._seen[sign][t] > 2 and (
-                self._moved[sign][last] - self._moved[sign][t] > 2
-            ):
-                return t
-        return None
-
-    def _with_cut_off_lane(self, lanes: list[Lane], cut: dict[int, int | None]) -> list[Lane]:
-        last = self._count - 1
-        if not lanes or lanes[-1].last >= last - 1:
-            return lanes
-        sign = -lanes[-1].direction
-        start = cut[sign]
-        if start is None or start <= lanes[-1].last:
-            return lanes
-        start = max(lanes[-1].last + int(self._rhythm.resting), lanes[-1].last + 1)
-        seen = np.flatnonzero(np.diff(self._seen[sign])[lanes[-1].last :] > 0) + lanes[-1].last
-        return [*lanes, self._lane(min(start, int(seen[0])), last, sign)]
+        return lanes
 
     def _lane(self, begin: int, end: int, sign: int) -> Lane:
         evidence = float(self._seen[sign][end] - self._seen[sign][begin])

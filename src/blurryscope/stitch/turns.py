@@ -332,15 +332,21 @@ def _fill_unseen(
 def timed_lanes(
     lanes: Sequence[Lane], table: Timetable, times_s: NDArray[np.float64]
 ) -> list[Lane]:
-    """Lanes with the frames that the timetable gives them, and one to spare at either end."""
+    """Lanes with the frames that the timetable gives them, and one to spare at either end.
+
+    A lane that was not seen gets those of a ramp to spare. It may have begun earlier than its share
+    of the time tells, and a frame of the rest that is taken into a lane costs nothing, while one of
+    the lane that is taken for rest is lost.
+    """
     interval_s = float(np.median(np.diff(times_s)))
     timed: list[Lane] = []
     earliest = 0
     for number, lane in enumerate(lanes):
+        spare_s = interval_s if table.is_seen[number] else max(table.ramp_s, interval_s)
         is_last = number + 1 == len(lanes)
         latest_s = times_s[-1] if is_last else table.start_s[number + 1] - interval_s
-        first = int(np.searchsorted(times_s, table.start_s[number] - interval_s))
-        last = int(np.searchsorted(times_s, min(table.end_s[number] + interval_s, latest_s)))
+        first = int(np.searchsorted(times_s, table.start_s[number] - spare_s))
+        last = int(np.searchsorted(times_s, min(table.end_s[number] + spare_s, latest_s)))
         first = max(first, earliest)
         last = min(max(last, first + 1), len(times_s) - 1)
         timed.append(replace(lane, first=first, last=last))

@@ -1,0 +1,47 @@
+from collections.abc import Sequence
+
+import numpy as np
+
+from blurryscope.stitch.lane_finder import LaneFinder
+from blurryscope.stitch.lanes import Lane
+from blurryscope.stitch.motion import PairShift
+
+MOVING, RESTING, STEP_PX = 40, 34, 20.0
+LEAST_STEP_PX = 3.0
+
+
+def _film(shows_tissue: Sequence[bool]) -> list[PairShift]:
+    """Shifts of a zigzag."""
+    rng = np.random.default_rng(4)
+    blank = [
+        PairShift(row_px=row_px, col_px=col_px, correlation=0.2, stillness=0.3)
+        for row_px, col_px in rng.uniform(-40, 40, (RESTING, 2)).tolist()
+    ]
+    shifts = list(blank)
+    for number, shows in enumerate(shows_tissue):
+        along_px = -STEP_PX if number % 2 == 0 else STEP_PX
+        moves = PairShift(row_px=0.0, col_px=along_px, correlation=0.9, stillness=0.1)
+        shifts += [moves if shows else blank[0]] * MOVING + blank
+    return shifts
+
+
+def _found(shifts: Sequence[PairShift]) -> tuple[LaneFinder, list[Lane]]:
+    finder = LaneFinder()
+    return finder, finder.first(shifts, LEAST_STEP_PX, RESTING)
+
+
+def test_lanes_found_one_by_one_are_those_found_at_once() -> None:
+    shifts = _film([True, True, True, False, True, False, False, True, False])
+    _, at_once = _found(shifts)
+    begun = 3 * (MOVING + RESTING) + RESTING
+    finder, lanes = _found(shifts[:begun])
+    one_by_one = lanes[:2]
+    finder.goes_on_after(one_by_one[-1])
+    for count in range(begun, len(shifts) + 1):
+        one_by_one += finder.closed(shifts[: count - 1], count)
+    one_by_one += finder.rest(shifts)
+    assert len(one_by_one) > 7
+    for early, late in zip(one_by_one, at_once, strict=True):
+        assert early.direction == late.direction
+        assert abs(early.first - late.first) <= 1
+        assert abs(early.last - late.last) <= 1
