@@ -1,4 +1,4 @@
-import importlib.util
+import sys
 from pathlib import Path
 
 import pytest
@@ -103,17 +103,23 @@ def test_a_rig_that_cannot_be_used_is_refused_by_its_place(
         load_rig(rig_file(tmp_path, REAL.replace(old, new)))
 
 
-def test_devices_of_micro_manager_open_by_their_rig_or_say_what_to_install(tmp_path: Path) -> None:
+def test_devices_of_micro_manager_open_by_their_rig(tmp_path: Path) -> None:
+    pytest.importorskip("pymmcore_plus", reason="the extra `micro-manager` is not installed")
     rig = load_rig(rig_file(tmp_path, MICRO_MANAGER))
     assert isinstance(rig.devices, MicroManagerDevices)
-    if importlib.util.find_spec("pymmcore_plus") is None:
-        with pytest.raises(DeviceMissingError, match=r"blurryscope\[micro-manager\]"), rig.opened():
-            pass
-        return
     with rig.opened() as scope:
         assert scope.stage.limits.highest.x_um == 20_100
         assert scope.camera.settings.exposure_s == pytest.approx(0.0078)
         assert scope.camera.settings.columns == rig.guess.columns
+
+
+def test_without_micro_manager_its_rig_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "pymmcore_plus", None)
+    rig = load_rig(rig_file(tmp_path, MICRO_MANAGER))
+    with pytest.raises(DeviceMissingError, match=r"blurryscope\[micro-manager\]"), rig.opened():
+        pass
 
 
 def test_a_rig_without_devices_is_refused(tmp_path: Path) -> None:
