@@ -37,6 +37,10 @@ _YOUNG_GROUP = 3
 _COARSE_LINK_SIGMA = (0.3, 0.5)
 """(y, x) of a link of the first look, in pixels of its pictures."""
 _COARSE_ROUNDS = 5
+_AGREES = 0.5
+"""Weight of a link that was not rejected."""
+_LEAST_TIES = 3
+"""Pairs of frames that join two lanes; fewer may be chance."""
 _COARSE_LOOKS = 3
 _EXACT_ROUNDS = 8
 """Fewer than for the first lanes: the camera is known, and so is about where the lane lies."""
@@ -133,6 +137,7 @@ class Placer:
         self.pitch_px = self._seen_pitch_px(solution.trajectory)
         expected = self._expected(solution.trajectory)
         solution = solve(solution.trajectory, links, expected, fit_camera=True)
+        self._note_ties(solution, links)
         self.trajectory = self._held(solution.trajectory, links)
         self._camera_sigma = solution.camera_sigma
         self._known_readout_s = self.camera.readout_s_per_row
@@ -165,6 +170,7 @@ class Placer:
         links = with_coarse(self._links_within(self._exact_links, coarse), self._pieces(coarse))
         expected = self._expected(coarse)
         solution = solve(coarse, links, expected, fit_camera=False, rounds=_EXACT_ROUNDS)
+        self._note_ties(solution, links)
         self._replace_window(self._held(solution.trajectory, links))
 
     def end_before(self, frame: int) -> int:
@@ -367,6 +373,10 @@ class Placer:
     def _note_seen(self, motion: Motion) -> None:
         self._seen_pairs |= set(seen_steps(motion, self._usual))
 
+    def _note_ties(self, solution: Solution, links: Links) -> None:
+        tied = tied_lanes(solution, links, len(self.lanes))
+        self.is_linked = [bool(each) for each in np.array(self.is_linked) | tied]
+
     def _seen_pitch_px(self, trajectory: Trajectory) -> float:
         """Median distance of lanes whose overlap was seen."""
         heights = [
@@ -401,6 +411,21 @@ class Placer:
         """Links of lanes that reach into the window; parts come a lane each after the first."""
         lanes_shown = int(window.lanes[-1] - window.lanes[0]) + 1
         return _within(joined(parts[0], *parts[1:][-lanes_shown:]), window)
+
+
+def tied_lanes(solution: Solution, links: Links, lane_count: int) -> NDArray[np.bool_]:
+    """Whether frames join each pair of neighbouring lanes, (lanes - 1,).
+
+    Lanes that show little of the same tissue may not be told to overlap by their strips as wholes,
+    while single frames of them are found again beyond doubt.
+    """
+    trajectory = solution.trajectory
+    ends = np.stack([links.earlier, links.later])[:, solution.weights > _AGREES]
+    upper, lower = (
+        trajectory.lanes[trajectory.rows_of(frames)] for frames in np.unique(ends, axis=1)
+    )
+    pairs = np.bincount(upper[lower == upper + 1], minlength=lane_count)
+    return np.asarray(pairs[: lane_count - 1] >= _LEAST_TIES)
 
 
 def _motion(film: FilmSoFar, lanes: Sequence[Lane]) -> Motion:
