@@ -24,8 +24,9 @@ NINETY_FIVE_LIMIT_PX = 6.0
 """Within cores, one translation per core and one small rotation for all of them removed."""
 _FOUND_WITHIN_DIAMETERS = 0.25
 _ROTATION_ROUNDS = 8
-"""Reweighted by Cauchy's weights, the rotation of sound cores is found in half as many."""
+"""With Cauchy's weights, which are taken anew each time."""
 _LEAST_SPREAD_PX = 0.1
+"""Frames nearer than this to where a rotation has them all count alike."""
 _TISSUE_REACH = 0.8
 """A field that reaches this far (in radii) towards the middle of a core shows tissue."""
 
