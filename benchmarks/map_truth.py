@@ -23,8 +23,9 @@ from blurryscope.basics.her2 import Score
 from blurryscope.basics.image import Grey, Rgb, optical_density
 from blurryscope.classify.evidence import core_map, view_evidence
 from blurryscope.classify.learners import as_views
-from blurryscope.classify.model_file import SHIPPED, empty_network, read_model
+from blurryscope.classify.model_file import empty_network, read_model
 from blurryscope.classify.networks import StainPlanes
+from blurryscope.classify.shipped import SHIPPED
 from blurryscope.dataset.imagined_scan import imagined_scan, random_device
 from blurryscope.dataset.views import PlacedStack, prepare_core
 from blurryscope.simulator.appearance import random_appearance

@@ -27,8 +27,8 @@ from blurryscope.artifacts.training_set import (
 from blurryscope.basics.image import Rgb, to_uint8
 from blurryscope.classify.colour_baseline import ColourBaseline
 from blurryscope.classify.gate import objection, stack_quality
-from blurryscope.classify.model_file import SHIPPED
 from blurryscope.classify.predict import load_model
+from blurryscope.classify.shipped import SHIPPED
 from blurryscope.dataset.build import open_data_set
 from blurryscope.dataset.stacks import DataSetStacks
 from blurryscope.dataset.views import make_stack

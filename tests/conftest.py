@@ -54,7 +54,7 @@ def tiny_scans(tmp_path_factory: pytest.TempPathFactory) -> list[SimulatedScan]:
 @pytest.fixture(scope="session")
 def tiny_results(tiny_scans: list[SimulatedScan], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of an undisturbed run of the first scan. Not to be changed."""
-    from blurryscope.pipeline import run  # here, so that tests without it do not wait for torch
+    from blurryscope.pipeline.run import run  # here, so that tests without it do not wait for torch
 
     out = tmp_path_factory.mktemp("results") / "slide"
     run([tiny_scans[0].video], out, map_path=tiny_scans[0].map)

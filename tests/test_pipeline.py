@@ -19,7 +19,9 @@ from blurryscope.artifacts.tissue_cores import (
 )
 from blurryscope.basics.core_name import CoreName
 from blurryscope.basics.errors import InputError
-from blurryscope.pipeline import RunSettings, run, score_inputs
+from blurryscope.pipeline.rescoring import score_inputs
+from blurryscope.pipeline.run import run
+from blurryscope.pipeline.settings import RunSettings
 from blurryscope.simulator.scan import SimulatedScan
 from blurryscope.tma import Orientation
 

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from blurryscope import pipeline
 from blurryscope.basics.core_name import CoreName
 from blurryscope.basics.her2 import Score
 from blurryscope.basics.progress import Progress, silent
+from blurryscope.pipeline.run import run
 from blurryscope.simulator.presets import AUTHENTIC
 from blurryscope.simulator.scan import simulate_scan
 from blurryscope.simulator.slide import SlideDesign
@@ -33,6 +33,4 @@ def run_demo(out: Path, progress: Progress = silent) -> Path:
     if not done.is_file():
         simulate_scan(film, design=DESIGN, settings=AUTHENTIC, seed=4, progress=progress)
         done.touch()
-    return pipeline.run(
-        [film / "scan.mp4"], out / "slide", map_path=film / "map.csv", progress=progress
-    )
+    return run([film / "scan.mp4"], out / "slide", map_path=film / "map.csv", progress=progress)

@@ -11,8 +11,9 @@ from blurryscope.basics.her2 import Score
 from blurryscope.basics.image import Grey, Mask, Rgb
 from blurryscope.classify.evidence import core_map, view_evidence
 from blurryscope.classify.learners import as_views
-from blurryscope.classify.model_file import SHIPPED, read_model
+from blurryscope.classify.model_file import read_model
 from blurryscope.classify.networks import CoreNet
+from blurryscope.classify.shipped import SHIPPED
 from blurryscope.dataset.views import prepare_core
 from blurryscope.simulator.appearance import Appearance
 from blurryscope.simulator.core import draw_core

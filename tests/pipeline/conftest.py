@@ -10,7 +10,8 @@ import cv2
 import pytest
 
 from blurryscope.basics.core_name import CoreName
-from blurryscope.pipeline import RunSettings, find_and_write_cores
+from blurryscope.pipeline.cores import find_and_write_cores
+from blurryscope.pipeline.settings import RunSettings
 from blurryscope.tma.toy_slides import ToySlide
 
 Rename = Callable[..., Path]

@@ -16,9 +16,6 @@ from blurryscope.basics.errors import InputError, MissingInputError
 from blurryscope.classify.efin import EFIN, PAPER, Variant
 from blurryscope.classify.networks import CORENET_1, CoreNet, CoreVariant
 
-SHIPPED = "corenet-1"
-"""The network that comes with the package."""
-
 _WEIGHTS = Path(__file__).parent / "weights"
 _SETTINGS_KEY = "blurryscope"
 

@@ -20,8 +20,9 @@ from blurryscope.classify.evidence import ViewEvidence, view_evidence
 from blurryscope.classify.gate import objection, stack_quality
 from blurryscope.classify.learners import as_views
 from blurryscope.classify.limits import Limits, limits_path, read_limits
-from blurryscope.classify.model_file import SHIPPED, LoadedModel, ModelSettings, read_model
+from blurryscope.classify.model_file import LoadedModel, ModelSettings, read_model
 from blurryscope.classify.networks import class_probabilities
+from blurryscope.classify.shipped import SHIPPED
 
 _STACKS_AT_ONCE = {"corenet": 2, "efin": 1}
 """More do not help: from four on their planes no longer fit the memory that the process keeps, and

@@ -11,8 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from blurryscope.artifacts.whole import present_file
 from blurryscope.basics.errors import InputError
 from blurryscope.classify.efin import PAPER, Variant
-from blurryscope.classify.model_file import SHIPPED
 from blurryscope.classify.networks import CORENET_1, CoreVariant
+from blurryscope.classify.shipped import SHIPPED
 
 _Count = Annotated[int, Field(ge=1)]
 _Positive = Annotated[float, Field(gt=0)]

@@ -7,6 +7,7 @@ import typer
 
 from blurryscope.basics.errors import InputError
 from blurryscope.basics.her2 import RESEARCH_USE_ONLY
+from blurryscope.classify.shipped import SHIPPED
 from blurryscope.cli.app import app
 from blurryscope.cli.options import Model, Quiet
 from blurryscope.cli.progress import shown_progress
@@ -113,7 +114,7 @@ def evaluate(
 @app.command("fit-limits")
 def fit_limits(
     data_set: Annotated[Path, typer.Argument(metavar="SET", help="Folder of the data set.")],
-    model: Model = "corenet-1",
+    model: Model = SHIPPED,
     split: Annotated[str, typer.Option(help="Which split of the data set.")] = "holdout",
     out: Annotated[
         Path | None, typer.Option("--out", help="File to write; beside the weights if not given.")

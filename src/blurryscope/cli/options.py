@@ -11,7 +11,7 @@ import typer
 from blurryscope.basics.errors import InputError
 
 if TYPE_CHECKING:
-    from blurryscope.pipeline import RunSettings
+    from blurryscope.pipeline.settings import RunSettings
     from blurryscope.tma import Orientation
 
 Quiet = Annotated[bool, typer.Option("--quiet", help="Show no progress.")]
@@ -69,7 +69,7 @@ def run_settings(
     place: str | None = None,
     consensus: str | None = None,
 ) -> "RunSettings":
-    from blurryscope.pipeline import RunSettings
+    from blurryscope.pipeline.settings import RunSettings
     from blurryscope.tma import TmaSettings, read_layout
 
     if pixel_size_um is not None and not 0 < pixel_size_um < math.inf:

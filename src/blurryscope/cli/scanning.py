@@ -13,6 +13,7 @@ import typer
 from blurryscope.basics.errors import BlurryScopeError, InputError
 from blurryscope.basics.her2 import RESEARCH_USE_ONLY
 from blurryscope.basics.progress import Progress
+from blurryscope.classify.shipped import SHIPPED
 from blurryscope.cli.app import app
 from blurryscope.cli.options import Model, Out, Quiet, run_settings
 from blurryscope.cli.progress import shown_progress
@@ -108,7 +109,7 @@ def scan(
     plan_path: PlanFile,
     out: Out,
     calibration: Record = None,
-    model: Model = "corenet-1",
+    model: Model = SHIPPED,
     quiet: Quiet = False,
 ) -> None:
     """Scan all slides of a plan, stitch them meanwhile, find and score the cores, write reports.

@@ -8,6 +8,7 @@ import typer
 
 from blurryscope.basics.errors import InputError
 from blurryscope.basics.her2 import RESEARCH_USE_ONLY
+from blurryscope.classify.shipped import SHIPPED
 from blurryscope.cli.app import app
 from blurryscope.cli.options import (
     Consensus,
@@ -59,7 +60,7 @@ def run(
     out: Out,
     map_path: Map = None,
     slide: Annotated[str | None, typer.Option(help="Slide, if the map lists several.")] = None,
-    model: Model = "corenet-1",
+    model: Model = SHIPPED,
     orientation: Orient = None,
     layout: LayoutFile = None,
     place: Place = None,
@@ -74,16 +75,17 @@ def run(
 
     Example: blurryscope run scan.mp4 --map map.csv --out slide-1
     """
-    from blurryscope import pipeline
+    from blurryscope.pipeline.run import run
+    from blurryscope.pipeline.steps import repeat_folders
 
     refuse_too_many_orientations(orientation, len(videos))
     settings = run_settings(model, orientation, pixel_size_um, damaged, layout, place, consensus)
     settings = replace(settings, is_mirrored=mirrored, shows_why=why)
     with shown_progress(quiet) as progress:
-        report = pipeline.run(
+        report = run(
             videos, out, map_path=map_path, slide=slide, settings=settings, progress=progress
         )
-    _say_doubts(pipeline.repeat_folders(out, len(videos)))
+    _say_doubts(repeat_folders(out, len(videos)))
     print(f"report: {report}")
     print(RESEARCH_USE_ONLY)
 
@@ -112,15 +114,14 @@ def stitch(
 
     Example: blurryscope stitch scan.mp4 --out slide-1
     """
-    from blurryscope import pipeline
-    from blurryscope.pipeline.stitching import add_layers
+    from blurryscope.pipeline.stitching import add_layers, stitch_into
 
     if exposure_s is not None and not 0 < exposure_s < 1:
         raise InputError("--exposure-s", f"{exposure_s} is no exposure", "Give s, such as 0.0078")
     settings = run_settings(pixel_size_um=pixel_size_um, damaged=damaged)
     settings = replace(settings, is_mirrored=mirrored)
     with shown_progress(quiet) as progress:
-        pipeline.stitch_into(video, out, settings=settings, progress=progress)
+        stitch_into(video, out, settings=settings, progress=progress)
         layers = add_layers(
             video, out, deblurs=deblurred, abuts=abutted, exposure_s=exposure_s, progress=progress
         )
@@ -152,7 +153,7 @@ def cores(
 
     Example: blurryscope cores slide-1 --map map.csv
     """
-    from blurryscope import pipeline
+    from blurryscope.pipeline.cores import find_and_write_cores
 
     settings = run_settings(
         orientation=orientation,
@@ -162,7 +163,7 @@ def cores(
         consensus=consensus,
     )
     with shown_progress(quiet) as progress:
-        folders = pipeline.find_and_write_cores(slide_dir, out, map_path, slide, settings, progress)
+        folders = find_and_write_cores(slide_dir, out, map_path, slide, settings, progress)
     _say_doubts(folders)
     for folder in folders:
         print(f"cores: {folder / 'cores.csv'}")
@@ -173,7 +174,7 @@ def score(
     inputs: Annotated[
         list[Path], typer.Argument(metavar="INPUT", help="A slide's folder, or stacks (.tif).")
     ],
-    model: Model = "corenet-1",
+    model: Model = SHIPPED,
     bgr: Annotated[
         bool, typer.Option("--bgr", help="Stacks store blue first, as the authors' do.")
     ] = False,
@@ -185,12 +186,10 @@ def score(
 
     Example: blurryscope score BR1503f_1_F5_3.tif --bgr --out scores.csv
     """
-    from blurryscope import pipeline
+    from blurryscope.pipeline.rescoring import score_inputs
 
     with shown_progress(quiet) as progress:
-        table = pipeline.score_inputs(
-            inputs, out, model, is_bgr=bgr, shows_why=why, progress=progress
-        )
+        table = score_inputs(inputs, out, model, is_bgr=bgr, shows_why=why, progress=progress)
     print(f"scores: {table}")
     print(RESEARCH_USE_ONLY)
 

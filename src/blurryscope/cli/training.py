@@ -7,6 +7,7 @@ import typer
 
 from blurryscope.basics.errors import InputError
 from blurryscope.basics.her2 import RESEARCH_USE_ONLY
+from blurryscope.classify.shipped import SHIPPED
 from blurryscope.cli.app import app
 from blurryscope.cli.options import Quiet
 from blurryscope.cli.progress import shown_progress
@@ -260,7 +261,7 @@ def predict(
     out: Annotated[Path, typer.Option("--out", help="Table to write.")],
     model: Annotated[
         str, typer.Option(help="Shipped model, a .safetensors file, or `colour`: the baseline.")
-    ] = "corenet-1",
+    ] = SHIPPED,
     parts: Annotated[
         list[str] | None, typer.Option("--part", help="calibrate and test, if not given.")
     ] = None,

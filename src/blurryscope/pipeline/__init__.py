@@ -1,19 +1,4 @@
-"""From films to a report; see `run`."""
+"""From films to a report: `stitching`, `cores` and `scoring`, and `run` for all of it.
 
-from blurryscope.pipeline.run import (
-    find_and_write_cores,
-    run,
-    score_inputs,
-    stitch_into,
-)
-from blurryscope.pipeline.settings import RunSettings
-from blurryscope.pipeline.steps import repeat_folders
-
-__all__ = [
-    "RunSettings",
-    "find_and_write_cores",
-    "repeat_folders",
-    "run",
-    "score_inputs",
-    "stitch_into",
-]
+Each is imported by its own name, so that what scores nothing does not wait for torch.
+"""

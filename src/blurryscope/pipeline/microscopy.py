@@ -16,10 +16,12 @@ from blurryscope.artifacts.whole import write_text_whole
 from blurryscope.basics.errors import InputError
 from blurryscope.basics.progress import Progress, silent
 from blurryscope.classify.predict import load_model
+from blurryscope.pipeline.cores import read_map
 from blurryscope.pipeline.live import LiveResult, LiveSettings, LiveStitch
-from blurryscope.pipeline.run import read_map, run, take_over_stitched
+from blurryscope.pipeline.run import run
 from blurryscope.pipeline.settings import RunSettings
 from blurryscope.pipeline.steps import MOSAIC, repeat_folders
+from blurryscope.pipeline.stitching import take_over_stitched
 from blurryscope.scan.calibrate import CalibrateSettings, calibrate, geometry_of
 from blurryscope.scan.calibration import (
     FILE,

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field, replace
 
 from blurryscope.artifacts.recording import Recording
-from blurryscope.classify.model_file import SHIPPED
+from blurryscope.classify.shipped import SHIPPED
 from blurryscope.evaluate.repeats import FusionRule
 from blurryscope.stitch.stitcher import StitchSettings
 from blurryscope.tma import Orientation, TmaSettings

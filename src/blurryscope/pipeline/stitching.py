@@ -1,11 +1,16 @@
 """One film into its folder: the mosaic, how well it came out, and the layers asked for."""
 
 import shutil
+from dataclasses import asdict, replace
 from pathlib import Path
 
-from blurryscope.artifacts.recording import Recording
+from blurryscope.artifacts.provenance import sha256_of_file
+from blurryscope.artifacts.recording import Recording, read_recording
+from blurryscope.artifacts.video import Video
+from blurryscope.basics.errors import InputError
 from blurryscope.basics.progress import Progress, silent
 from blurryscope.pipeline.settings import RunSettings
+from blurryscope.pipeline.steps import STITCH_FILES, claim, fingerprint_of, is_done, prepare, redo
 from blurryscope.report.scan_quality_picture import draw_scan_quality
 from blurryscope.stitch.abutted import ABUTTED, abut_film
 from blurryscope.stitch.deblur import DEBLURRED, deblur_slide
@@ -13,30 +18,46 @@ from blurryscope.stitch.film import stitch_film
 from blurryscope.stitch.scan_quality import judge_scan
 
 
-def stitch_and_judge(
-    video: Path, out: Path, *, recording: Recording, settings: RunSettings, progress: Progress
-) -> None:
-    """Stitch a film, tell what to scan again, and draw the technician's page.
-
-    Layers of an earlier mosaic are removed: they would show another one than lies beside them.
-    """
-    stitch_film(
-        video,
-        out,
-        recording=recording,
-        settings=settings.stitch,
-        takes_damaged=settings.takes_damaged,
-        progress=progress,
-    )
-    for layer in (DEBLURRED, ABUTTED):
-        shutil.rmtree(out / layer, ignore_errors=True)
-    judge(out)
+def stitch_into(video: Path, out: Path, *, settings: RunSettings, progress: Progress) -> None:
+    """Stitch one film into a slide's folder of its own."""
+    check_film(video)
+    prepare(out, [video])
+    stitch(video, out, settings=settings, progress=progress)
 
 
-def judge(out: Path) -> None:
-    """Tell what to scan again, and draw the technician's page, of a stitched folder."""
-    judge_scan(out)
-    draw_scan_quality(out)
+def stitch(video: Path, out: Path, *, settings: RunSettings, progress: Progress = silent) -> None:
+    """Stitch one film into its folder, which `prepare` has looked at."""
+    recording = _recording_beside(video, settings)
+    settings = settings.for_film(recording)
+    fingerprint = _stitch_fingerprint(video, recording, settings)
+    if is_done(out, "stitch", fingerprint, STITCH_FILES):
+        return
+
+    def work() -> None:
+        claim(out, video)
+        _stitch_and_judge(video, out, recording=recording, settings=settings, progress=progress)
+
+    redo(out, "stitch", fingerprint, work)
+
+
+def take_over_stitched(video: Path, out: Path, *, settings: RunSettings) -> None:
+    """Take what was stitched while the film was made as what `stitch` would have made of it."""
+    recording = _recording_beside(video, settings)
+    settings = settings.for_film(recording)
+
+    def work() -> None:
+        claim(out, video)
+        _judge(out)
+
+    redo(out, "stitch", _stitch_fingerprint(video, recording, settings), work)
+
+
+def check_film(video: Path) -> None:
+    """Open a film to see that it is one, before anything else is done."""
+    with Video(video) as film:
+        for _ in film:
+            return
+    raise InputError(video, "holds no frame that can be decoded", "Give the film of a whole scan")
 
 
 def add_layers(
@@ -55,3 +76,46 @@ def add_layers(
     if abuts:
         written.append(abut_film(video, out, progress=progress))
     return written
+
+
+def _stitch_and_judge(
+    video: Path, out: Path, *, recording: Recording, settings: RunSettings, progress: Progress
+) -> None:
+    """Stitch a film, tell what to scan again, and draw the technician's page.
+
+    Layers of an earlier mosaic are removed: they would show another one than lies beside them.
+    """
+    stitch_film(
+        video,
+        out,
+        recording=recording,
+        settings=settings.stitch,
+        takes_damaged=settings.takes_damaged,
+        progress=progress,
+    )
+    for layer in (DEBLURRED, ABUTTED):
+        shutil.rmtree(out / layer, ignore_errors=True)
+    _judge(out)
+
+
+def _judge(out: Path) -> None:
+    """Tell what to scan again, and draw the technician's page, of a stitched folder."""
+    judge_scan(out)
+    draw_scan_quality(out)
+
+
+def _stitch_fingerprint(video: Path, recording: Recording, settings: RunSettings) -> str:
+    return fingerprint_of(
+        sha256_of_file(video), asdict(recording), asdict(settings.stitch), settings.takes_damaged
+    )
+
+
+def _recording_beside(video: Path, settings: RunSettings) -> Recording:
+    """What is known of a scan; a rig's nominal pixel size is a guess that the film does better."""
+    beside = video.with_name("recording.json")
+    known = read_recording(beside) if beside.is_file() else Recording()
+    return replace(
+        known,
+        pixel_size_um=settings.pixel_size_um,
+        is_mirrored=settings.is_mirrored or known.is_mirrored,
+    )

@@ -12,7 +12,7 @@ from enum import StrEnum
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.signal import fftconvolve
+from scipy.fft import irfft2, rfft2
 
 from blurryscope.artifacts.slide_map import Presence, SlideMap
 from blurryscope.basics.core_name import CoreName
@@ -191,8 +191,9 @@ def _window_sums(table: Floats, weights: Floats) -> Floats:
 
     Rounded far below what matters, so that placements that are equally likely come out equal.
     """
-    sums = np.asarray(fftconvolve(table, weights[::-1, ::-1], mode="valid"), np.float64)
-    return np.asarray(np.round(sums, 7))
+    around = irfft2(rfft2(table) * np.conj(rfft2(weights, table.shape)), table.shape)
+    within = tuple(slice(n - m + 1) for n, m in zip(table.shape, weights.shape, strict=True))
+    return np.asarray(np.round(around[within], 7), np.float64)
 
 
 def _presence_evidence(tissue: Floats, expected: Floats) -> Floats:

@@ -1,0 +1,3 @@
+"""Which network comes with the package, told without loading torch."""
+
+SHIPPED = "corenet-1"

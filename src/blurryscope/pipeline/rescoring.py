@@ -1,0 +1,75 @@
+"""Score again: stacks from files, or the cores of a slide's folder."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from blurryscope.artifacts.mosaic import Mosaic
+from blurryscope.artifacts.predictions import read_results, write_predictions
+from blurryscope.artifacts.samples import read_stack, sample_of_file
+from blurryscope.basics.errors import InputError
+from blurryscope.basics.progress import Progress, silent
+from blurryscope.classify.predict import Classifier, load_model
+from blurryscope.pipeline.corrections import refuse_uncarried_corrections, take_in_hand_edits
+from blurryscope.pipeline.scoring import score, score_cores
+from blurryscope.pipeline.settings import RunSettings
+from blurryscope.pipeline.steps import MOSAIC, scanned_folders
+
+
+def score_inputs(
+    inputs: Sequence[Path],
+    out: Path | None,
+    model: str,
+    *,
+    is_bgr: bool,
+    shows_why: bool = True,
+    progress: Progress = silent,
+) -> Path:
+    """Score one slide's folder, or stacks named `slide_repeat_core[_score].tif`."""
+    classifier = load_model(model)
+    if len(inputs) == 1 and inputs[0].is_dir():
+        settings = RunSettings(model=classifier.name, shows_why=shows_why)
+        return _score_folder(inputs[0], out, classifier, settings, progress)
+    predictions = []
+    for number, path in enumerate(inputs, start=1):
+        sample = sample_of_file(path)
+        predictions.append(classifier.score(sample, read_stack(path, bgr=is_bgr)))
+        progress("score the stacks", number / len(inputs))
+    table = out or Path("scores.csv")
+    write_predictions(table, predictions)
+    return table
+
+
+def _score_folder(
+    slide_dir: Path,
+    out: Path | None,
+    classifier: Classifier,
+    settings: RunSettings,
+    progress: Progress,
+) -> Path:
+    """Score a slide's folder again; its tables are replaced unless another one is named."""
+    folders = scanned_folders(slide_dir)
+    if not folders:
+        raise InputError(slide_dir, "holds no stitched slide", "Stitch a film: blurryscope stitch")
+    for folder in folders:
+        take_in_hand_edits(folder, Mosaic(folder / MOSAIC))
+    refuse_uncarried_corrections(folders)
+    name = _name_of(slide_dir)
+    if out is None:
+        score(
+            folders, slide_dir, slide=name, classifier=classifier, settings=settings,
+            progress=progress,
+        )  # fmt: skip
+        return slide_dir / "scores.csv"
+    predictions = [
+        prediction
+        for number, folder in enumerate(folders, start=1)
+        for prediction in score_cores(folder, name, number, classifier, settings, progress=progress)
+    ]
+    write_predictions(out, predictions)
+    return out
+
+
+def _name_of(slide_dir: Path) -> str:
+    earlier = slide_dir / "results.csv"
+    results = read_results(earlier) if earlier.is_file() else []
+    return results[0].slide if results else slide_dir.resolve().name
