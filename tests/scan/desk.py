@@ -64,6 +64,7 @@ class Watcher:
     controls: Controls = field(default_factory=Controls)
     told: list[ScanStatus] = field(default_factory=list)
     frames: list[int] = field(default_factory=list)
+    starts_s: list[float] = field(default_factory=list)
 
     def __call__(self, status: ScanStatus) -> None:
         self.told.append(status)
@@ -72,7 +73,7 @@ class Watcher:
         self.frames.append(frame.index)
 
     def supervision(self) -> Supervision:
-        return Supervision(controls=self.controls, on_status=self, takers=(self.take,))
+        return Supervision(self.controls, self, (self.take,), (self.starts_s.append,))
 
     @property
     def states(self) -> list[str]:

@@ -88,6 +88,25 @@ def is_cruise_of_lane(stretch: object) -> bool:
     return is_steady and speed * lasts_s > 2000 and abs(speed - 5000) < 500
 
 
+def test_the_film_comes_with_the_times_at_which_the_stage_set_off(
+    undisturbed: Undisturbed,
+) -> None:
+    starts_s = read_recording(undisturbed.film.with_name("recording.json")).lane_starts_s
+    assert starts_s is not None
+    assert undisturbed.watcher.starts_s == pytest.approx(starts_s, abs=1e-3)
+    began = events(undisturbed.journal, "lane is at its end")[0].facts["film_began_s"]
+    true_s = [
+        cruise.start_s
+        - THREE_LANES.motion.speed_um_per_s / THREE_LANES.motion.acceleration_um_per_s2
+        for cruise in undisturbed.stretches
+        if is_cruise_of_lane(cruise)
+    ]
+    late_s = float(str(began)) + np.array(starts_s) - np.array(true_s)
+    # Never early, and late by what an answer takes; a busy computer is 20 times as late here.
+    assert late_s.min() > -1e-3
+    assert late_s.max() < 0.1
+
+
 def test_a_finished_scan_is_not_done_twice(undisturbed: Undisturbed) -> None:
     with rig_of() as rig, opened(rig) as scope:
         before = rig.controller.machine.path.stretches()
@@ -136,6 +155,15 @@ def test_a_stopped_scan_goes_on_at_the_start_of_its_unfinished_lane(tmp_path: Pa
     ]  # fmt: skip
     assert not list((tmp_path / "parts").iterdir())
     assert_film_is_whole(film, tmp_path)
+    starts_s = read_recording(film.with_name("recording.json")).lane_starts_s
+    assert starts_s is not None
+    with Video(film) as whole:
+        times_s = [frame.time_s for frame in whole]
+    second_part_s = times_s[past.parts[0].kept_frames]
+    rest_s = THREE_LANES.motion.rest_s
+    assert starts_s[0] == pytest.approx(rest_s, abs=0.5)
+    assert starts_s[1] == pytest.approx(second_part_s + rest_s, abs=0.5)
+    assert not again.starts_s  # who stitches live has not seen the first part
 
 
 def test_a_pause_waits_for_the_end_of_the_lane_and_films_nothing(tmp_path: Path) -> None:

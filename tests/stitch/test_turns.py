@@ -180,3 +180,63 @@ def test_blank_frames_after_the_tissue_stand_rather_than_run_back(direction: int
     assert never_backwards(film, [lane], np.array([], np.int64)).positions.tolist() == (
         film.positions.tolist()
     )
+
+
+class ToldZigzag:
+    """Rows of cores, two lanes each, that only the stage's own starts join; rests are uneven."""
+
+    def __init__(self, late_s: float) -> None:
+        rng = np.random.default_rng(5)
+        rests_s = np.concatenate([[0.5], REST_S + rng.uniform(-0.2, 0.2, LANES - 1)])
+        self.start_s = np.cumsum(rests_s + LANE_S) - LANE_S
+        self.told_s = self.start_s + late_s
+        even = MadeUpZigzag(slice(8, 25))
+        # In the same lanes the stage was at the same places, only at other times; each row of
+        # cores has coordinates of its own until the turns are known.
+        lanes = even.trajectory.lanes
+        self.moved_px = np.array([0.0, 0.0, 700.0, 700.0, -400.0, -400.0])
+        self.is_linked = np.array([True, False, True, False, True])
+        self.film = replace(
+            even.trajectory,
+            times_s=even.trajectory.times_s + (self.start_s - even.start_s)[lanes],
+            positions=even.trajectory.positions
+            + np.stack([np.zeros(len(lanes)), self.moved_px[lanes]], axis=1),
+        )
+        self.lanes, self.is_seen = even.lanes, even.is_seen
+
+    def table(self, starts_s: tuple[float, ...]) -> Timetable:
+        stage = replace(STAGE, starts_s=starts_s)
+        return timetable(self.film, self.lanes, self.is_linked, self.is_seen, stage)
+
+    def off_px(self, table: Timetable) -> NDArray[np.float64]:
+        """By how much each frame is expected beside where it truly lay."""
+        expected = expected_motion(self.film, self.lanes, table, pitch_px=400.0)
+        begin_px = np.array([0.0 if lane.direction > 0 else table.width_px for lane in self.lanes])
+        lanes = self.film.lanes
+        true_px = self.film.positions[:, 1] - self.moved_px[lanes]
+        return np.asarray(begin_px[lanes] + expected.along_px - true_px)
+
+
+@pytest.mark.parametrize("late_s", [0.0, 0.006])
+def test_starts_that_the_stage_tells_join_rows_of_cores_however_long_it_rested(
+    late_s: float,
+) -> None:
+    zigzag = ToldZigzag(late_s)
+    told = zigzag.table(tuple(zigzag.told_s.tolist()))
+    guessed = zigzag.table(())
+    assert np.ptp(zigzag.off_px(told)) < 2
+    assert np.ptp(zigzag.off_px(guessed)) > 100
+
+
+def test_a_lane_without_tissue_begins_when_the_stage_tells() -> None:
+    zigzag = ToldZigzag(0.0)
+    zigzag.is_seen[zigzag.film.lanes == 5] = False
+    table = zigzag.table(tuple(zigzag.told_s.tolist()))
+    assert table.start_s == pytest.approx(zigzag.start_s, abs=0.002)
+    assert table.is_seen.tolist() == [True] * 5 + [False]
+
+
+def test_a_lane_that_was_begun_twice_counts_from_its_last_start() -> None:
+    zigzag = ToldZigzag(0.0)
+    starts_s = [float(zigzag.told_s[3]) - 0.5, *zigzag.told_s.tolist()]
+    assert zigzag.table(tuple(starts_s)).start_s == pytest.approx(zigzag.start_s, abs=0.002)

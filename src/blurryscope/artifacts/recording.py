@@ -22,6 +22,9 @@ class Recording:
     lane_pitch_um: float | None = None
     rest_s: float | None = None
     """How long the stage stands between the end of a lane and the next: rests, step and talk."""
+    lane_starts_s: tuple[float, ...] | None = None
+    """When the stage set off on each lane by its own answers, on the film's clock. All may be late
+    by the same few milliseconds, which such answers take."""
     is_mirrored: bool | None = None
     """Whether the camera sees the slide in a mirror."""
     rig: str | None = None
@@ -39,6 +42,7 @@ class _OnDisk(pydantic.BaseModel):
     frame_rate_hz: float | None = pydantic.Field(default=None, gt=0)
     lane_pitch_um: float | None = pydantic.Field(default=None, gt=0)
     rest_s: float | None = pydantic.Field(default=None, gt=0)
+    lane_starts_s: tuple[float, ...] | None = None
     is_mirrored: bool | None = None
     rig: str | None = None
     versions: dict[str, str] = pydantic.Field(default_factory=dict)

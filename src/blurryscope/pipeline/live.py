@@ -53,7 +53,7 @@ class LiveStitch:
     ) -> None:
         self._film, self._out = film, out
         self._recording, self._settings = recording, settings
-        self._queue: queue.Queue[CameraFrame | None] = queue.Queue(live.queue_frames)
+        self._queue: queue.Queue[CameraFrame | float | None] = queue.Queue(live.queue_frames)
         self._patience_s = live.patience_s
         self._first_s: float | None = None
         self._last_s = 0.0
@@ -84,6 +84,11 @@ class LiveStitch:
             self._is_given_up = True
         self._last_s = time.monotonic()
 
+    def set_off(self, time_s: float) -> None:
+        """Take from the stage when it set off on the lane just filmed, on the film's clock."""
+        if not self._is_given_up:
+            self._offer(time_s, self._patience_s)
+
     def finish(self) -> LiveResult:
         """Wait for the mosaic."""
         if self._is_given_up or not self._offer(None, math.inf):
@@ -102,12 +107,12 @@ class LiveStitch:
         error = self._work.exception() if self._work.done() else None
         return "" if error is None else str(error)
 
-    def _offer(self, frame: CameraFrame | None, patience_s: float) -> bool:
-        """Put a frame into the queue; False if nobody will ever take it."""
+    def _offer(self, what: CameraFrame | float | None, patience_s: float) -> bool:
+        """Put a frame or a start into the queue; False if nobody will ever take it."""
         begun_s = time.monotonic()
         while not self._work.done():
             try:
-                self._queue.put(frame, timeout=0.02)
+                self._queue.put(what, timeout=0.02)
             except queue.Full:
                 waited_s = time.monotonic() - begun_s
                 if waited_s > patience_s:
@@ -120,9 +125,12 @@ class LiveStitch:
         # A lane that is filmed again after a pause is no second scan.
         settings = replace(self._settings.stitch, ends_at_second_scan=False)
         with SlideStitcher(self._film, self._out, self._recording, settings) as slide:
-            while (frame := self._queue.get()) is not None:
+            while (what := self._queue.get()) is not None:
                 if self._is_given_up:
                     return
-                slide.push(frame)
+                if isinstance(what, float):
+                    slide.set_off(what)
+                else:
+                    slide.push(what)
             if not self._is_given_up:
                 slide.finish()

@@ -267,7 +267,7 @@ def _scan_and_stitch(session: Session, job: ScanJob, result: Path, settings: Run
     recording = replace(recording_of(job, scope.name), pixel_size_um=settings.pixel_size_um)
     live_settings = settings.for_film(recording)
     with LiveStitch(job.film, result, recording, live_settings, session.live) as stitch:
-        told = Supervision(session.controls, session.on_status, takers=(stitch.take,))
+        told = Supervision(session.controls, session.on_status, (stitch.take,), (stitch.set_off,))
         run_scan(scope, job, told)
         ended = stitch.finish()
     session.live_results.append(ended)

@@ -42,10 +42,13 @@ class RunSettings:
             raise ValueError(f"pixel_size_um must be positive, got {self.pixel_size_um}")
 
     def for_film(self, recording: Recording) -> "RunSettings":
-        """With what the rig told of the film: the stitcher finds the lanes by the rests."""
-        if recording.rest_s is None:
-            return self
-        return replace(self, stitch=replace(self.stitch, rest_s=recording.rest_s))
+        """With what the rig told of the film: how long it rests, and when it set off."""
+        stitch = self.stitch
+        if recording.rest_s is not None:
+            stitch = replace(stitch, rest_s=recording.rest_s)
+        if recording.lane_starts_s is not None:
+            stitch = replace(stitch, lane_starts_s=recording.lane_starts_s)
+        return replace(self, stitch=stitch)
 
     def tma_of_repeat(self, number: int) -> TmaSettings:
         """How cores are looked for in a repeat after the first, whose `number` is 2 or more."""

@@ -20,15 +20,19 @@ def part_name(number: int) -> str:
     return f"part-{number:03d}.mkv"
 
 
-def join_parts(folder: Path, parts: Sequence[FilmPart], frame_rate_hz: float) -> Path:
+def join_parts(folder: Path, parts: Sequence[FilmPart], frame_rate_hz: float) -> dict[str, float]:
     """Join the finished lanes of all parts to `scan.mkv`, whole or not at all; parts then go.
 
-    Pictures are copied as they are. Where one part follows another a frame's time passes.
+    Pictures are copied as they are. Where one part follows another a frame's time passes. Gives
+    when each part begins in the film, in seconds, by its file.
     """
     target = folder / FILM
+    begins_s: dict[str, float] = {}
     with whole_file(target) as partial, av.open(str(partial), "w", format="matroska") as film:
         stream = None
-        for packet, pts in _packets(folder / PARTS, parts, frame_rate_hz):
+        for file, packet, pts in _packets(folder / PARTS, parts, frame_rate_hz):
+            if file not in begins_s and packet.time_base is not None:
+                begins_s[file] = float(pts * packet.time_base)
             if stream is None:
                 stream = film.add_stream_from_template(packet.stream)
             packet.stream = stream
@@ -38,13 +42,13 @@ def join_parts(folder: Path, parts: Sequence[FilmPart], frame_rate_hz: float) ->
             raise InputError(folder, "holds no finished lane", "Scan again into another folder")
     for part in parts:
         (folder / PARTS / part.file).unlink(missing_ok=True)
-    return target
+    return begins_s
 
 
 def _packets(
     folder: Path, parts: Sequence[FilmPart], frame_rate_hz: float
-) -> Iterator["tuple[Packet[VideoStream], int]"]:
-    """All packets that count, with their times in the whole film."""
+) -> Iterator["tuple[str, Packet[VideoStream], int]"]:
+    """All packets that count, with their part's file and their times in the whole film."""
     offset = 0
     for part in parts:
         if part.kept_frames == 0:
@@ -58,5 +62,5 @@ def _packets(
                 if packet.pts is None or number == part.kept_frames:
                     break
                 last = offset + packet.pts
-                yield packet, last
+                yield part.file, packet, last
         offset = last + gap

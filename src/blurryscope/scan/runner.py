@@ -2,8 +2,9 @@
 
 import hashlib
 import json
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,12 +19,13 @@ from blurryscope.devices.jpeg import JpegFilm
 from blurryscope.scan.drive import Microscope, drive
 from blurryscope.scan.film_parts import FILM, PARTS, join_parts, part_name
 from blurryscope.scan.filming import Filming, Taker
-from blurryscope.scan.journal import Journal
+from blurryscope.scan.journal import Entry, Journal, read_journal
 from blurryscope.scan.landmark import check_landmark, take_landmark
 from blurryscope.scan.overview import Overview
-from blurryscope.scan.past import Past, read_past, refuse_other_plan
+from blurryscope.scan.past import Past, past_of, read_past, refuse_other_plan
 from blurryscope.scan.plan import Lane, ScanPlan
 from blurryscope.scan.plan_file import focus_grid
+from blurryscope.scan.set_off import set_off_s
 from blurryscope.scan.states import (
     Controls,
     OnStatus,
@@ -75,6 +77,8 @@ class Supervision:
     on_status: OnStatus
     takers: tuple[Taker, ...] = ()
     """Take every frame that counts; given up when a scan is taken up again half way."""
+    start_takers: tuple[Callable[[float], None], ...] = ()
+    """Take when the stage set off on the lane just filmed, on the film's clock; as `takers`."""
 
 
 def is_done(job: ScanJob) -> bool:
@@ -140,9 +144,11 @@ class _Run:
             self._film()
         self._overview.finish()
         self._enter(ScanState.JOINING)
-        past = read_past(self._job.folder / JOURNAL)
-        join_parts(self._job.folder, past.parts, self._job.plan.field.frame_rate_hz)
-        recording = recording_of(self._job, self._scope.name)
+        entries = read_journal(self._job.folder / JOURNAL)
+        parts, rate_hz = past_of(entries).parts, self._job.plan.field.frame_rate_hz
+        begins_s = join_parts(self._job.folder, parts, rate_hz)
+        starts_s = _lane_starts_s(entries, begins_s)
+        recording = replace(recording_of(self._job, self._scope.name), lane_starts_s=starts_s)
         write_recording(self._job.folder / "recording.json", recording)
         self._enter(ScanState.DONE)
 
@@ -255,19 +261,43 @@ class _Run:
         start = scope.stage.status()
         self._journal.note("lane begins", lane=lane.index, frame=first, **_where(start))
         begun_s = scope.clock.monotonic_s()
-        at_end = drive(scope, lane.end, motion.speed_um_per_s, self._look)
+        answers: list[StageStatus] = []
+
+        def look(status: StageStatus) -> None:
+            answers.append(status)
+            self._look(status)
+
+        at_end = drive(scope, lane.end, motion.speed_um_per_s, look)
         self._due_s = begun_s + motion.travel_s(lane.length_um) + self._job.plan.stand_s
         self._journal.note(
             "lane is at its end", lane=lane.index, film_began_s=recorder.first_s, **_where(at_end)
         )
+        start_s = self._start_in_film(set_off_s(answers, lane, motion), recorder)
         scope.clock.sleep(motion.rest_s)
-        self._end_lane(lane, recorder, lost, first)
+        self._end_lane(lane, recorder, lost, first, start_s)
 
-    def _end_lane(self, lane: Lane, recorder: Recorder, lost: int, first: int) -> None:
+    def _start_in_film(self, start_s: float | None, recorder: Recorder) -> float | None:
+        """On the clock of the part that is filmed; tells those who stitch meanwhile."""
+        if start_s is None or recorder.first_s is None:
+            return None
+        in_film_s = start_s - recorder.first_s
+        if not self._past.has_begun:
+            for taker in self._watched.start_takers:
+                taker(in_film_s)
+        return round(in_film_s, 6)
+
+    def _end_lane(
+        self, lane: Lane, recorder: Recorder, lost: int, first: int, start_s: float | None
+    ) -> None:
         count, lost = recorder.frame_count, recorder.lost_count - lost
         self._lane = lane.index + 1
         self._journal.note(
-            "lane ends", lane=lane.index, file=self._part, frame=count, lost_count=lost
+            "lane ends",
+            lane=lane.index,
+            file=self._part,
+            frame=count,
+            lost_count=lost,
+            set_off_s=start_s,
         )
         found = (self._focus.end_lane(), lost_words(lost, count - first))
         words = "; ".join(each for each in found if each is not None)
@@ -349,6 +379,20 @@ def recording_of(job: ScanJob, rig: str) -> Recording:
         rig=rig,
         versions=current_versions(),
     )
+
+
+def _lane_starts_s(
+    entries: Sequence[Entry], begins_s: Mapping[str, float]
+) -> tuple[float, ...] | None:
+    """When the stage set off on the lanes of the whole film; None if it never told."""
+    starts_s = [
+        begins_s[str(entry.facts["file"])] + float(str(told_s))
+        for entry in entries
+        if entry.event == "lane ends"
+        and (told_s := entry.facts.get("set_off_s")) is not None
+        and entry.facts["file"] in begins_s
+    ]
+    return tuple(round(start_s, 6) for start_s in starts_s) or None
 
 
 def _is_same_boot(status: StageStatus, past: Past) -> bool:

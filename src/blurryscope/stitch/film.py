@@ -114,6 +114,10 @@ class SlideStitcher:
         if lanes:
             self._lay(lanes, margin_steps=_MARGIN_STEPS)
 
+    def set_off(self, time_s: float) -> None:
+        """Take from the stage when it set off on a lane, on the film's clock."""
+        self._stitcher.set_off(time_s)
+
     def finish(self) -> Stitched:
         """Place what is left and write the slide's folder."""
         self._lay(self._stitcher.finish(), margin_steps=0.0)

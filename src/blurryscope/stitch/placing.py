@@ -107,6 +107,7 @@ class Placer:
         self._known_readout_s: float | None = None
         self._pairs = MatchedPairs()
         self._seen_pairs: set[int] = set()
+        self._lane_starts_s: list[float] = []
         self._coarse_links: list[Links] = []
         self._exact_links: list[Links] = []
 
@@ -142,6 +143,10 @@ class Placer:
         self._camera_sigma = solution.camera_sigma
         self._known_readout_s = self.camera.readout_s_per_row
         return True
+
+    def set_off(self, time_s: float) -> None:
+        """Take from the stage when it set off on a lane, on the film's clock."""
+        self._lane_starts_s.append(time_s)
 
     def forget_pairs(self) -> None:
         """Match all frames anew: their pictures have changed, or no try will follow."""
@@ -366,6 +371,7 @@ class Placer:
             rest_s=self._settings.rest_s,
             ramp_s=self._settings.ramp_s,
             lane_s=self._lane_s,
+            starts_s=self._lane_starts_s,
         )
         is_linked = np.array(self.is_linked, np.bool_)
         return timetable(trajectory, self.lanes, is_linked, is_seen, stage, self.fixed_count)

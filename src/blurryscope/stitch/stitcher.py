@@ -48,6 +48,8 @@ class StitchSettings:
     """Standing still between lanes: two rests of 0.5 s as in the paper, and the step across."""
     ramp_s: float = 0.1
     """Time to gain full speed; only matters over blank glass."""
+    lane_starts_s: tuple[float, ...] = ()
+    """When the stage set off on lanes, on the film's clock, as far as it told."""
     coarse_short_side_px: int = 120
     """Frames are shrunk to about this for the first look at the motion."""
     fine_short_side_px: int = 240
@@ -106,6 +108,8 @@ class Stitcher:
                 rest_s=settings.rest_s, ramp_s=settings.ramp_s, search_px=settings.search_px
             )
         )
+        for start_s in settings.lane_starts_s:
+            self._placer.set_off(start_s)
         self._is_started = False
         self._next_try = float(_FIRST_TRY)
         self._settled_count = 0
@@ -147,6 +151,10 @@ class Stitcher:
             return []
         self._next_try *= _LATER_TRY
         return self._tried()
+
+    def set_off(self, time_s: float) -> None:
+        """Take from the stage when it set off on a lane, on the film's clock, before it is over."""
+        self._placer.set_off(time_s)
 
     def finish(self) -> list[PlacedLane]:
         """Hand out the lanes that are left; an `InputError` says why a film cannot be stitched."""

@@ -4,6 +4,9 @@ Lanes mostly begin and end over blank glass, where nothing is seen to move. But 
 their turning points, and the stage rests there for about the same time. Two neighbouring lanes that
 were seen somewhere and linked to each other therefore fix the place between them where it turned;
 the turning points of the slide then give the times of every lane.
+
+How long the stage rested is only known about, and 20 ms of it are 100 µm of way. Where the stage
+told when it set off, the place where it did so takes the turn's place.
 """
 
 from collections.abc import Sequence
@@ -33,6 +36,8 @@ class StageHabits:
     """Time to gain full speed."""
     lane_s: float
     """How long lanes are seen to move by the rhythm of the film; half of each ramp is left out."""
+    starts_s: Sequence[float] = ()
+    """When it told that it set off on lanes, as far as it did."""
 
     @property
     def width_px(self) -> float:
@@ -95,6 +100,9 @@ class _Seen:
     direction: int
     speed_px_per_s: float
     """Of this lane; half a percent on a blank way as long as a field is some pixels."""
+    middle_s: float
+    middle_px: float
+    """Where the lane was on average, and when: single frame times jitter."""
 
 
 def timetable(
@@ -123,14 +131,17 @@ def timetable(
         _seen_part(trajectory, n, lane, is_seen, stage.speed_px_per_s)
         for n, lane in enumerate(lanes)
     ]
+    told_s = _told_starts(stage.starts_s, trajectory, len(lanes))
+    if np.isfinite(told_s).any():
+        stage = replace(stage, speed_px_per_s=_common_speed(seen, stage.speed_px_per_s))
     groups = np.concatenate([[0], np.cumsum(~is_linked)])
-    width_px, turn_sigma_px = _usual_width(seen, is_linked, stage)
+    width_px, turn_sigma_px = _usual_width(seen, is_linked, stage, told_s)
     if width_px is None:
         width_px = stage.width_px
     start_s, end_s = np.full(len(lanes), np.nan), np.full(len(lanes), np.nan)
     fixed_lefts: list[tuple[float, int]] = []
     for group in np.unique(groups):
-        left, turn_count = _left_side(seen, groups == group, width_px, stage)
+        left, turn_count = _left_side(seen, groups == group, width_px, stage, told_s)
         if left is not None and int(np.argmax(groups == group)) < fixed_count:
             fixed_lefts.append((left, turn_count))
         for number in np.flatnonzero(groups == group):
@@ -139,6 +150,8 @@ def timetable(
                 start_s[number], end_s[number] = _begin_and_end(part, left, left + width_px, stage)
     lasts_s = width_px / stage.speed_px_per_s + stage.ramp_s
     is_timed = np.isfinite(start_s)
+    is_told = ~is_timed & np.isfinite(told_s)
+    start_s[is_told], end_s[is_told] = told_s[is_told], told_s[is_told] + lasts_s
     _fill_unseen(start_s, end_s, lasts_s, stage.rest_s, lanes, trajectory)
     return Timetable(
         start_s=start_s,
@@ -164,14 +177,45 @@ def _seen_part(
     rows = np.flatnonzero((trajectory.lanes == number) & is_seen)
     if len(rows) < _LEAST_SEEN:
         return None
+    times_s, along_px = trajectory.times_s[rows], trajectory.positions[rows, 1]
+    middle_s = float(times_s.mean())
+    way_px = lane.direction * usual_speed * (times_s - middle_s)
     return _Seen(
-        first_s=float(trajectory.times_s[rows[0]]),
-        first_px=float(trajectory.positions[rows[0], 1]),
-        last_s=float(trajectory.times_s[rows[-1]]),
-        last_px=float(trajectory.positions[rows[-1], 1]),
+        first_s=float(times_s[0]),
+        first_px=float(along_px[0]),
+        last_s=float(times_s[-1]),
+        last_px=float(along_px[-1]),
         direction=lane.direction,
         speed_px_per_s=_speed_of(trajectory, rows, usual_speed),
+        middle_s=middle_s,
+        middle_px=float(np.median(along_px - way_px)),
     )
+
+
+def _told_starts(
+    lane_starts_s: Sequence[float], trajectory: Trajectory, lane_count: int
+) -> NDArray[np.float64]:
+    """(lanes,) when the stage told that it set off; NaN where it did not.
+
+    A lane that was broken off and begun again counts from its last start.
+    """
+    middles_s = [float(trajectory.times_s[rows].mean()) for rows in lane_rows(trajectory)]
+    told_s = np.full(lane_count, np.nan)
+    for start_s in sorted(lane_starts_s):
+        number = int(np.searchsorted(middles_s, start_s))
+        if number < lane_count:
+            told_s[number] = start_s
+    return told_s
+
+
+def _common_speed(seen: Sequence[_Seen | None], usual_speed: float) -> float:
+    """Speed of a stage that is driven by steps, the same in all lanes: their median."""
+    speeds = [
+        abs(part.last_px - part.first_px) / (part.last_s - part.first_s)
+        for part in seen
+        if part is not None and part.last_s - part.first_s > _LONG_S
+    ]
+    return float(np.median(speeds)) if speeds else usual_speed
 
 
 def _speed_of(trajectory: Trajectory, rows: NDArray[np.int64], usual_speed: float) -> float:
@@ -191,6 +235,8 @@ _LEAST_SEEN = 5
 """Frames of a lane; fewer may be chance, and a wrong turn moves all lanes."""
 _STEADY_FRACTION = 0.05
 _STEADY_COUNT = 8
+_LONG_S = 0.5
+"""Of a lane that tells the speed: single frame times are off by a millisecond or two."""
 
 
 def _turning_point(before: _Seen, after: _Seen, stage: StageHabits) -> float:
@@ -216,6 +262,16 @@ def _turning_point(before: _Seen, after: _Seen, stage: StageHabits) -> float:
     return before.direction * (near + far) / 2
 
 
+def _set_off_px(part: _Seen, start_s: float, stage: StageHabits) -> float:
+    """X from which the stage set off on a lane, from when it did so.
+
+    Where the stage's answers come late by the same time, lanes of both directions seem to have set
+    off too far inside, and by the same way: their middle, and the width seen, put that right.
+    """
+    way_s = part.middle_s - start_s - stage.ramp_s / 2
+    return part.middle_px - part.direction * stage.speed_px_per_s * way_s
+
+
 def _turns(
     seen: Sequence[_Seen | None], in_group: NDArray[np.bool_], stage: StageHabits
 ) -> list[tuple[int, float]]:
@@ -228,6 +284,21 @@ def _turns(
     return turns
 
 
+def _turning_points(
+    seen: Sequence[_Seen | None],
+    in_group: NDArray[np.bool_],
+    stage: StageHabits,
+    told_s: NDArray[np.float64],
+) -> list[tuple[int, float]]:
+    """Side (+1 right, -1 left) and x of the turns of linked lanes: told, or else where seen."""
+    told = [
+        (-part.direction, _set_off_px(part, float(told_s[number]), stage))
+        for number in np.flatnonzero(in_group & np.isfinite(told_s)).tolist()
+        if (part := seen[number]) is not None
+    ]
+    return told or _turns(seen, in_group, stage)
+
+
 def _sides(turns: Sequence[tuple[int, float]]) -> dict[int, float]:
     """Median turning point of either side (-1 left, +1 right) that was seen."""
     return {
@@ -237,7 +308,10 @@ def _sides(turns: Sequence[tuple[int, float]]) -> dict[int, float]:
 
 
 def _usual_width(
-    seen: Sequence[_Seen | None], is_linked: NDArray[np.bool_], stage: StageHabits
+    seen: Sequence[_Seen | None],
+    is_linked: NDArray[np.bool_],
+    stage: StageHabits,
+    told_s: NDArray[np.float64],
 ) -> tuple[float | None, float]:
     """Median distance between turning points, over neighbouring turns of linked lanes.
 
@@ -245,11 +319,13 @@ def _usual_width(
     three are known.
     """
     widths = []
-    for number in range(len(seen) - 2):
-        if is_linked[number] and is_linked[number + 1]:
-            in_three = np.zeros(len(seen), np.bool_)
-            in_three[number : number + 3] = True
-            sides = _sides(_turns(seen, in_three, stage))
+    # A turn lies between two lanes, a start in one.
+    count = 2 if np.isfinite(told_s).any() else 3
+    for number in range(len(seen) - count + 1):
+        if is_linked[number : number + count - 1].all():
+            in_group = np.zeros(len(seen), np.bool_)
+            in_group[number : number + count] = True
+            sides = _sides(_turning_points(seen, in_group, stage, told_s))
             if len(sides) == 2:
                 width = sides[1] - sides[-1]
                 if abs(width / stage.width_px - 1) < _WIDTH_TOLERANCE:
@@ -270,13 +346,14 @@ def _left_side(
     in_group: NDArray[np.bool_],
     width_px: float,
     stage: StageHabits,
+    told_s: NDArray[np.float64],
 ) -> tuple[float | None, int]:
     """Where a group of linked lanes has its left turning points, and how many turns say so.
 
     A rest that lasts longer than usual moves a turning point outward. With turns on both sides
     their middle counts, so that neither the usual rest nor the width matters.
     """
-    turns = _turns(seen, in_group, stage)
+    turns = _turning_points(seen, in_group, stage, told_s)
     sides = _sides(turns)
     if not sides:
         return None, 0
