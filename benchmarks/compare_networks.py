@@ -34,7 +34,7 @@ _STACKS_AT_ONCE = 64
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """One network, by what departs from `corenet-1`."""
+    """One network, by what departs from the make of what is shipped."""
 
     network: dict[str, Any]
     learning_rate: float = 2e-3

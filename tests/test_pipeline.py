@@ -19,6 +19,7 @@ from blurryscope.artifacts.tissue_cores import (
 )
 from blurryscope.basics.core_name import CoreName
 from blurryscope.basics.errors import InputError
+from blurryscope.classify.shipped import SHIPPED
 from blurryscope.pipeline.rescoring import score_inputs
 from blurryscope.pipeline.run import run
 from blurryscope.pipeline.settings import RunSettings
@@ -213,14 +214,14 @@ def test_what_is_corrected_in_the_first_repeat_is_carried_to_the_others(
     before = {core.name: core for core in read_tissue_cores(out / "repeat-2" / "cores.csv")}
     swap_by_hand(out / "repeat-1", "A1", "A3")
     with pytest.raises(InputError, match="named before repeat-1 was corrected"):
-        score_inputs([out], None, "corenet-1", is_bgr=False)
+        score_inputs([out], None, SHIPPED, is_bgr=False)
     run([each.video for each in tiny_scans], out, map_path=tiny_scans[0].map)
     after = {core.name: core for core in read_tissue_cores(out / "repeat-2" / "cores.csv")}
     a1, a3 = CoreName(0, 0), CoreName(0, 2)
     assert after[a1].x_px == pytest.approx(before[a3].x_px, abs=20)
     assert after[a1].label is before[a1].label
     assert {each.repeats_used for each in read_results(out / "results.csv")} == {2}
-    score_inputs([out], None, "corenet-1", is_bgr=False)
+    score_inputs([out], None, SHIPPED, is_bgr=False)
 
 
 def test_a_repeat_left_out_is_missed(

@@ -17,6 +17,7 @@ from blurryscope.classify.gate import objection, stack_quality
 from blurryscope.classify.model_file import ModelSettings, save_model
 from blurryscope.classify.networks import CoreNet
 from blurryscope.classify.predict import Classifier, load_model
+from blurryscope.classify.shipped import SHIPPED
 
 _SAMPLE = sample_of_file(Path("S_1_A1_2.tif"))
 
@@ -130,7 +131,7 @@ def test_a_file_that_is_not_safetensors_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_model_that_is_not_there_is_told_with_those_that_are(tmp_path: Path) -> None:
-    with pytest.raises(MissingInputError, match="corenet-1"):
+    with pytest.raises(MissingInputError, match=SHIPPED):
         load_model("no-such-model")
     with pytest.raises(MissingInputError):
         load_model(tmp_path / "none.safetensors")

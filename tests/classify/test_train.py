@@ -20,6 +20,7 @@ from blurryscope.classify.colour_baseline import ColourBaseline
 from blurryscope.classify.model_file import read_model
 from blurryscope.classify.predict import load_model
 from blurryscope.classify.predict_part import colour_predicted_part, predicted_part
+from blurryscope.classify.shipped import SHIPPED
 from blurryscope.classify.train import train
 from blurryscope.classify.training_config import TrainingConfig
 from tests.classify.stacks_by_score import StacksByScore
@@ -164,7 +165,7 @@ def test_a_run_goes_on_from_a_model(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="another network"):
         train(
             StacksByScore(),
-            _config(_SMALL, network={"start_from": "corenet-1"}),
+            _config(_SMALL, network={"start_from": SHIPPED}),
             tmp_path / "third",
         )
 

@@ -24,7 +24,7 @@ _LATENT_EPSILON = 1e-6
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CoreVariant:
-    """What the network is made of; the defaults are `corenet-1`."""
+    """What the network is made of; the defaults are those of what is shipped."""
 
     view_px: Literal[128, 256] = 128
     """Side of a view as it sees it."""

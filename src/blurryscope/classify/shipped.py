@@ -1,3 +1,3 @@
 """Which network comes with the package, told without loading torch."""
 
-SHIPPED = "corenet-1"
+SHIPPED = "corenet-2"

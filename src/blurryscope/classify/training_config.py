@@ -49,7 +49,7 @@ class NetworkConfig(_Section):
     view_px: int = 512
     """Side of a view: 512 in the paper; `corenet` takes 128 or 256."""
     width: _Count = 7
-    """Channels at the beginning: 7 in the paper; 32 in `corenet-1`."""
+    """Channels at the beginning: 7 in the paper; 32 in what is shipped."""
     variant: Variant = PAPER
     core_variant: CoreVariant = CORENET_1
     """What a `corenet` is made of; its size of view has to be `view_px`."""
