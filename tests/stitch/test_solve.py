@@ -167,6 +167,19 @@ def test_where_nothing_is_linked_the_motion_is_as_expected() -> None:
     assert np.diff(lanes_y) == pytest.approx(np.full(LANES - 1, PITCH_PX), abs=0.5)
 
 
+@pytest.mark.parametrize("too_far_px", [-60.0, 60.0])
+def test_turns_taken_too_far_in_or_out_do_not_change_the_length_of_the_glass(
+    too_far_px: float,
+) -> None:
+    zigzag = _zigzag(STRAIGHT)
+    ends_px = zigzag.truth.positions[:, 1].reshape(LANES, FRAMES)[:, [0, -1]]
+    outward = np.sign(ends_px - ends_px.mean(axis=1, keepdims=True))
+    expected = replace(zigzag.expected, ends_px=ends_px + outward * too_far_px)
+    found = solve(zigzag.truth, zigzag.links, expected, fit_camera=False).trajectory
+    apart_px = (found.positions - zigzag.truth.positions)[:, 1].reshape(LANES, FRAMES)
+    assert np.ptp(apart_px, axis=1) == pytest.approx(np.zeros(LANES), abs=2.0)
+
+
 def test_right_links_leave_hardly_a_residual_at_the_truth() -> None:
     zigzag = _zigzag(TURNED)
     assert np.abs(link_residuals(zigzag.truth, zigzag.links)).mean() < 0.5

@@ -352,9 +352,11 @@ class _PriorSystem:
                 self._add_row(entries, 0.0, expected.turn_sigma_px)
             self._add_row([(0, 1.0)], float(start.positions[0, 1]), 1.0)
         else:
+            # Turns tell where a lane lies, not how long it is: where the stage rests longer than is
+            # known, both ends are expected too far out, and glass between cores would give way.
             for rows, ends in zip(lane_rows(start), expected.ends_px, strict=True):
-                for row, end_px in ((rows[0], ends[0]), (rows[-1], ends[1])):
-                    self._add_row([(int(row), 1.0)], float(end_px), expected.turn_sigma_px)
+                middle_px, sigma_px = float(ends.mean()), expected.turn_sigma_px / np.sqrt(2)
+                self._add_row([(int(rows[0]), 0.5), (int(rows[-1]), 0.5)], middle_px, sigma_px)
 
     def _add_row(
         self,
