@@ -54,7 +54,7 @@ def _seen_in_both(
             noisy = [point + rng.normal(0, 0.2, 2) for point in points]
             first_point, second_point = ((float(p[0]), float(p[1])) for p in noisy)
             frames = int(truth.frames[first]), int(truth.frames[second])
-            links.append((*frames, first_point, second_point, 0.9))
+            links.append((*frames, first_point, second_point, 0.98))
         if len(links) == count:
             break
     return links

@@ -9,8 +9,7 @@ from collections.abc import Sequence
 
 import cv2
 import numpy as np
-import scipy.sparse
-import scipy.sparse.linalg
+import scipy.linalg
 from numpy.typing import NDArray
 
 from blurryscope.basics.image import Rgb
@@ -102,27 +101,23 @@ class _LaneBrightness:
 
     def _one_channel(self, wanted: NDArray[np.float64], channel: int) -> NDArray[np.float64]:
         """Least squares with Cauchy weights; frames that hold tissue have no say in the level."""
-        count = len(wanted)
         rows = np.array([row for row, _ in self._ratios], np.int64)
         ratio = np.array([values[channel] for _, values in self._ratios])
-        number = np.arange(len(rows))
-        steps = scipy.sparse.csr_array(
-            (
-                np.concatenate([np.ones(len(rows)), -np.ones(len(rows))]),
-                (np.concatenate([number, number]), np.concatenate([rows, rows - 1])),
-            ),
-            (len(rows), count),
-        )
+        # Each ratio ties a frame to the one before, so the normal equations are tridiagonal. A
+        # faint pull to no change at all holds frames that nothing else does.
+        ties, pulls = np.ones(len(wanted)), np.zeros(len(wanted))
+        beside = np.zeros(len(wanted))
+        beside[rows] = -1 / _RATIO_SIGMA**2
+        for ends, sign in ((rows, -1), (rows - 1, 1)):
+            ties[ends] += 1 / _RATIO_SIGMA**2
+            pulls[ends] += sign * ratio / _RATIO_SIGMA**2
         weight = self._blankness
-        solved = np.zeros(count)
+        solved = np.zeros(len(wanted))
         for _ in range(_ROUNDS):
-            # A faint pull to no change at all holds frames that nothing else does.
-            normal = (
-                steps.T @ steps / _RATIO_SIGMA**2
-                + scipy.sparse.diags_array(weight / _GLASS_SIGMA**2 + 1.0)
-            ).tocsc()
-            target = steps.T @ -ratio / _RATIO_SIGMA**2 + weight * wanted / _GLASS_SIGMA**2
-            solved = scipy.sparse.linalg.spsolve(normal, target)
+            certainty = weight / _GLASS_SIGMA**2
+            solved = scipy.linalg.solveh_banded(
+                np.stack([beside, ties + certainty]), pulls + certainty * wanted
+            )
             doubt = 1 + ((solved - wanted) / (2 * _GLASS_SIGMA)) ** 2
             weight = self._blankness / doubt
         return np.asarray(solved)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from blurryscope.basics.image import Grey
 from blurryscope.stitch.camera import CameraModel
+from blurryscope.stitch.lane_speed import linked_speeds
 from blurryscope.stitch.lanes import Lane
 from blurryscope.stitch.layout import FirstLayout, lane_beside, lay_out, run_links
 from blurryscope.stitch.links import Link, Links, gathered, joined
@@ -108,6 +109,7 @@ class Placer:
         self._pairs = MatchedPairs()
         self._seen_pairs: set[int] = set()
         self._lane_starts_s: list[float] = []
+        self._linked_speeds: list[float] = []
         self._coarse_links: list[Links] = []
         self._exact_links: list[Links] = []
 
@@ -133,6 +135,9 @@ class Placer:
         exact = self._measured(film, coarse.trajectory, first_lane=0)
         self._exact_links = [exact]
         links = with_coarse(exact, self._coarse_links[0])
+        self.trajectory = coarse.trajectory
+        self._linked_speeds = []
+        self._note_speeds(exact)
         expected = self._expected(coarse.trajectory)
         solution = solve(coarse.trajectory, links, expected, fit_camera=True)
         self.pitch_px = self._seen_pitch_px(solution.trajectory)
@@ -172,6 +177,8 @@ class Placer:
         coarse = self._solved_coarsely(film, anchor)
         exact = self._measured(film, coarse, first_lane=len(self.lanes) - 1)
         self._exact_links.append(exact)
+        self._replace_window(coarse)
+        self._note_speeds(exact)
         links = with_coarse(self._links_within(self._exact_links, coarse), self._pieces(coarse))
         expected = self._expected(coarse)
         solution = solve(coarse, links, expected, fit_camera=False, rounds=_EXACT_ROUNDS)
@@ -186,6 +193,7 @@ class Placer:
         while len(self.lanes) > self.fixed_count and self._middle(-1) >= frame:
             self.lanes.pop()
             self.is_linked.pop()
+            self._linked_speeds.pop()
             if len(self._exact_links) > 1:  # the first lanes have theirs in common
                 self._coarse_links.pop()
                 self._exact_links.pop()
@@ -372,12 +380,20 @@ class Placer:
             ramp_s=self._settings.ramp_s,
             lane_s=self._lane_s,
             starts_s=self._lane_starts_s,
+            linked_speeds_px_per_s=self._linked_speeds,
         )
         is_linked = np.array(self.is_linked, np.bool_)
         return timetable(trajectory, self.lanes, is_linked, is_seen, stage, self.fixed_count)
 
     def _note_seen(self, motion: Motion) -> None:
         self._seen_pairs |= set(seen_steps(motion, self._usual))
+
+    def _note_speeds(self, exact: Links) -> None:
+        """Time the lanes anew, with the speed that exact links tell of the new ones."""
+        usual = self._usual.camera()[1]
+        speeds = linked_speeds(self.trajectory, exact, len(self.lanes), usual)
+        self._linked_speeds += speeds[len(self._linked_speeds) :].tolist()
+        self.table = self._timetable()
 
     def _note_ties(self, solution: Solution, links: Links) -> None:
         tied = tied_lanes(solution, links, len(self.lanes))

@@ -120,6 +120,8 @@ _FIRST_DOUBT_PX = 400.0
 _LAST_DOUBT_PX = 0.2
 """What the first guess may be off by, and what is left to doubt in the last round."""
 _PIN_SIGMA_PX = 0.01
+_PERFECT_CORRELATION = 0.97
+"""Links that correlate better than this are no more exact."""
 _PATCHES_PER_PAIR = 4
 _AXIS_SIGMA_RAD = 1e-6
 """A definition rather than a measurement."""
@@ -271,9 +273,14 @@ def link_residuals(trajectory: Trajectory, links: Links) -> NDArray[np.float64]:
 
 
 def _trust(links: Links) -> NDArray[np.float64]:
-    """Weight of a link by its correlation r: r^2 / (1 - r^2), capped at r = 0.9."""
-    squared = np.minimum(links.correlation, 0.9) ** 2
-    return np.asarray(np.maximum(squared / (1 - squared) / (0.81 / 0.19), 1e-3))
+    """Weight of a link by its correlation r: r^2 / (1 - r^2), of a perfect link 1.
+
+    Links of the rims of cores correlate worse than of their middles, and their steps are too short.
+    """
+    squared = np.minimum(links.correlation, _PERFECT_CORRELATION) ** 2
+    signal_to_noise = squared / (1 - squared)
+    perfect = _PERFECT_CORRELATION**2 / (1 - _PERFECT_CORRELATION**2)
+    return np.asarray(np.maximum(signal_to_noise / perfect, 1e-3))
 
 
 def _cauchy(residuals: NDArray[np.float64], scale: NDArray[np.float64]) -> NDArray[np.float64]:

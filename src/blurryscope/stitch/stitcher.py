@@ -114,6 +114,7 @@ class Stitcher:
         self._next_try = float(_FIRST_TRY)
         self._settled_count = 0
         self._shading = np.ones((1, 1, 3), np.float32)
+        self._glass = np.ones(3)
         self._second_scan_s: float | None = None
 
     @property
@@ -124,7 +125,7 @@ class Stitcher:
     @property
     def glass(self) -> NDArray[np.float64]:
         """What empty glass looks like after the flat field, (3,) grey levels."""
-        return np.asarray(self._shading.mean(axis=(0, 1)), np.float64)
+        return self._glass
 
     @property
     def pitch_px(self) -> float:
@@ -245,6 +246,7 @@ class Stitcher:
     def _settle(self) -> None:
         """Estimate the shading from all frames so far; all pictures of detail change with it."""
         self._shading = self._tracker.settle()
+        self._glass = np.asarray(self._shading.mean(axis=(0, 1)), np.float64)
         self._settled_count = self._tracker.count
         self._placer.forget_pairs()
 

@@ -16,6 +16,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from blurryscope.stitch.lane_speed import seen_speed
 from blurryscope.stitch.lanes import Lane
 from blurryscope.stitch.solve import Expectations
 from blurryscope.stitch.trajectory import Trajectory, lane_rows
@@ -38,6 +39,8 @@ class StageHabits:
     """How long lanes are seen to move by the rhythm of the film; half of each ramp is left out."""
     starts_s: Sequence[float] = ()
     """When it told that it set off on lanes, as far as it did."""
+    linked_speeds_px_per_s: Sequence[float] = ()
+    """Of lanes from the first on, as exact links tell them; NaN where they do not."""
 
     @property
     def width_px(self) -> float:
@@ -127,10 +130,7 @@ def timetable(
         So many first lanes lie where they will stay; they tell where in the mosaic the stage turns.
         Without any, the left turning points get x = 0.
     """
-    seen = [
-        _seen_part(trajectory, n, lane, is_seen, stage.speed_px_per_s)
-        for n, lane in enumerate(lanes)
-    ]
+    seen = [_seen_part(trajectory, n, lane, is_seen, stage) for n, lane in enumerate(lanes)]
     told_s = _told_starts(stage.starts_s, trajectory, len(lanes))
     if np.isfinite(told_s).any():
         stage = replace(stage, speed_px_per_s=_common_speed(seen, stage.speed_px_per_s))
@@ -172,21 +172,24 @@ def _seen_part(
     number: int,
     lane: Lane,
     is_seen: NDArray[np.bool_],
-    usual_speed: float,
+    stage: StageHabits,
 ) -> _Seen | None:
     rows = np.flatnonzero((trajectory.lanes == number) & is_seen)
     if len(rows) < _LEAST_SEEN:
         return None
     times_s, along_px = trajectory.times_s[rows], trajectory.positions[rows, 1]
     middle_s = float(times_s.mean())
-    way_px = lane.direction * usual_speed * (times_s - middle_s)
+    speed = dict(enumerate(stage.linked_speeds_px_per_s)).get(number, np.nan)
+    if np.isnan(speed):
+        speed = seen_speed(trajectory, rows, stage.speed_px_per_s)
+    way_px = lane.direction * speed * (times_s - middle_s)
     return _Seen(
         first_s=float(times_s[0]),
         first_px=float(along_px[0]),
         last_s=float(times_s[-1]),
         last_px=float(along_px[-1]),
         direction=lane.direction,
-        speed_px_per_s=_speed_of(trajectory, rows, usual_speed),
+        speed_px_per_s=speed,
         middle_s=middle_s,
         middle_px=float(np.median(along_px - way_px)),
     )
@@ -218,23 +221,8 @@ def _common_speed(seen: Sequence[_Seen | None], usual_speed: float) -> float:
     return float(np.median(speeds)) if speeds else usual_speed
 
 
-def _speed_of(trajectory: Trajectory, rows: NDArray[np.int64], usual_speed: float) -> float:
-    """Median speed over neighbouring frames of one lane that were seen; else the usual one.
-
-    Jerks and lost frames make steps that no steady stage makes; they are left out.
-    """
-    pairs = rows[:-1][np.diff(rows) == 1]
-    way = np.abs(trajectory.positions[pairs + 1, 1] - trajectory.positions[pairs, 1])
-    lasted = trajectory.times_s[pairs + 1] - trajectory.times_s[pairs]
-    speeds = way[lasted > 0] / lasted[lasted > 0]
-    steady = speeds[np.abs(speeds / usual_speed - 1) < _STEADY_FRACTION]
-    return float(np.median(steady)) if len(steady) >= _STEADY_COUNT else usual_speed
-
-
 _LEAST_SEEN = 5
 """Frames of a lane; fewer may be chance, and a wrong turn moves all lanes."""
-_STEADY_FRACTION = 0.05
-_STEADY_COUNT = 8
 _LONG_S = 0.5
 """Of a lane that tells the speed: single frame times are off by a millisecond or two."""
 
