@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from blurryscope.stitch.camera import CameraModel
 from blurryscope.stitch.links import Link, Links, gathered
 from blurryscope.stitch.solve import Expectations, link_residuals, solve
-from blurryscope.stitch.trajectory import Trajectory
+from blurryscope.stitch.trajectory import Trajectory, lane_rows
 
 ROWS, COLUMNS = 240, 320
 INTERVAL_S = 1 / 30
@@ -205,3 +205,42 @@ def test_a_jerk_over_half_a_lane_does_not_change_the_speed_of_the_other_half() -
     turn = int(np.argmax(is_slow))
     assert speeds[: turn - 1] == pytest.approx(np.full(turn - 1, SPEED))
     assert speeds[turn + 1 :] == pytest.approx(np.full(count - turn - 1, 0.5 * SPEED))
+
+
+def _with_short_steps(zigzag: Zigzag, fraction: float) -> Links:
+    """Links within lanes whose later point lies as if the stage had gone less far."""
+    truth, links = zigzag.truth, zigzag.links
+    lanes = [truth.lanes[truth.rows_of(frames)] for frames in (links.earlier, links.later)]
+    direction = np.where(lanes[0] % 2 == 0, 1, -1) * (lanes[0] == lanes[1])
+    later = links.point_later.copy()
+    later[:, 1] += fraction * SPEED * INTERVAL_S * direction
+    return replace(links, point_later=later)
+
+
+def _shortness(found: Trajectory, truth: Trajectory) -> float:
+    """By which fraction lanes came out too short, in the median lane."""
+    ratios = [
+        np.ptp(found.positions[rows, 1]) / np.ptp(truth.positions[rows, 1])
+        for rows in lane_rows(truth)
+    ]
+    return 1 - float(np.median(ratios))
+
+
+def test_links_that_are_all_a_little_short_do_not_shorten_the_lanes_of_an_even_stage() -> None:
+    zigzag = _zigzag(STRAIGHT)
+    links = _with_short_steps(zigzag, 0.004)
+    start = _blurred_start(zigzag, 2.0)
+    believing = solve(start, links, zigzag.expected, fit_camera=False).trajectory
+    even = replace(zigzag.expected, keeps_speed=True)
+    held = solve(start, links, even, fit_camera=False).trajectory
+    assert _shortness(believing, zigzag.truth) > 0.002
+    assert abs(_shortness(held, zigzag.truth)) < 0.001
+
+
+def test_an_even_stage_that_sticks_for_once_is_followed_all_the_same() -> None:
+    zigzag = _zigzag(STRAIGHT, jerk_px=60.0)
+    even = replace(zigzag.expected, keeps_speed=True)
+    solution = solve(_blurred_start(zigzag), zigzag.links, even, fit_camera=False)
+    shows = np.tile(np.r_[np.arange(6), np.arange(12, FRAMES)], LANES)
+    shows = shows + np.repeat(np.arange(LANES), 12) * FRAMES
+    assert _distances(solution.trajectory, zigzag.truth)[shows].max() < 4.0

@@ -36,6 +36,7 @@ def _table(
         width_px=WIDTH_PX,
         left_px=0.0,
         turn_sigma_px=np.nan,
+        keeps_speed=False,
         is_seen=np.ones(len(start_s), np.bool_),
     )
 
@@ -240,3 +241,16 @@ def test_a_lane_that_was_begun_twice_counts_from_its_last_start() -> None:
     zigzag = ToldZigzag(0.0)
     starts_s = [float(zigzag.told_s[3]) - 0.5, *zigzag.told_s.tolist()]
     assert zigzag.table(tuple(starts_s)).start_s == pytest.approx(zigzag.start_s, abs=0.002)
+
+
+def test_all_lanes_of_a_stage_that_tells_its_starts_go_at_one_speed() -> None:
+    zigzag = ToldZigzag(0.0)
+    speeds = STAGE.speed_px_per_s * np.array([0.99, 1.0, 1.01, 1.0, np.nan, 1.0])
+    stage = replace(STAGE, linked_speeds_px_per_s=tuple(speeds.tolist()))
+    told = replace(stage, starts_s=tuple(zigzag.told_s.tolist()))
+    args = zigzag.film, zigzag.lanes, zigzag.is_linked, zigzag.is_seen
+    of_told, of_silent = timetable(*args, told), timetable(*args, stage)
+    assert of_told.keeps_speed
+    assert not of_silent.keeps_speed
+    assert of_told.speed_px_per_s == pytest.approx(np.full(LANES, STAGE.speed_px_per_s))
+    assert of_silent.speed_px_per_s[:4] == pytest.approx(speeds[:4])

@@ -34,6 +34,9 @@ class Expectations:
     ends_px: NDArray[np.float64] | None = None
     """(lanes, 2) x of the first and last frame of each lane, where the turns are known; else
     neighbouring lanes are only expected to meet."""
+    keeps_speed: bool = False
+    """Whether the stage keeps its speed over a whole lane, so that errors of its steps, which come
+    from the frame times, do not add up."""
     is_pinned: NDArray[np.bool_] | None = None
     """(n,) frames that stay where they are."""
     step_sigma_px: tuple[float, float] = (0.6, 3.0)
@@ -120,6 +123,8 @@ _FIRST_DOUBT_PX = 400.0
 _LAST_DOUBT_PX = 0.2
 """What the first guess may be off by, and what is left to doubt in the last round."""
 _PIN_SIGMA_PX = 0.01
+_LONG_WAYS = (4, 16, 64)
+"""Frames over which a stage that keeps its speed is held to it."""
 _PERFECT_CORRELATION = 0.97
 """Links that correlate better than this are no more exact."""
 _PATCHES_PER_PAIR = 4
@@ -353,6 +358,8 @@ class _PriorSystem:
             sigma = expected.ramp_sigma_px if in_ramp else expected.step_sigma_px[1]
             way = float(expected.along_px[row + 1] - expected.along_px[row])
             self._add_row([(row, -1.0), (row + 1, 1.0)], way, sigma * frames)
+        if expected.keeps_speed:
+            self._add_long_ways(start)
         if expected.ends_px is None:
             for upper, lower in pairwise(lane_rows(start)):
                 entries = [(int(upper[-1]), -1.0), (int(lower[0]), 1.0)]
@@ -364,6 +371,18 @@ class _PriorSystem:
             for rows, ends in zip(lane_rows(start), expected.ends_px, strict=True):
                 middle_px, sigma_px = float(ends.mean()), expected.turn_sigma_px / np.sqrt(2)
                 self._add_row([(int(rows[0]), 0.5), (int(rows[-1]), 0.5)], middle_px, sigma_px)
+
+    def _add_long_ways(self, start: Trajectory) -> None:
+        """Steps expected one by one let short ones add up; ways from frame to frame do not."""
+        along_px, is_ramp = self._expected.along_px, self._expected.is_ramp
+        sigma = self._expected.step_sigma_px[1] * np.sqrt(2)
+        for rows in lane_rows(start):
+            cruising = rows[~is_ramp[rows]]
+            for count in _LONG_WAYS:
+                ends = zip(cruising[:-count].tolist(), cruising[count:].tolist(), strict=True)
+                for first, last in ends:
+                    way = float(along_px[last] - along_px[first])
+                    self._add_row([(first, -1.0), (last, 1.0)], way, sigma)
 
     def _add_row(
         self,

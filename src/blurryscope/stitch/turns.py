@@ -47,6 +47,14 @@ class StageHabits:
         """Way between the turning points by rhythm alone."""
         return self.speed_px_per_s * self.lane_s
 
+    def with_one_speed(self, lane_count: int) -> "StageHabits":
+        """The habits of a stage that is driven by steps: all lanes go at the median known speed."""
+        known = [speed for speed in self.linked_speeds_px_per_s if np.isfinite(speed)]
+        if not known:
+            return replace(self, linked_speeds_px_per_s=())
+        common = float(np.median(known))
+        return replace(self, speed_px_per_s=common, linked_speeds_px_per_s=(common,) * lane_count)
+
     def time_to_stop_s(self, way_px: float, speed_px_per_s: float) -> float:
         """Time from a point at this distance before the turn to the stop; 0 beyond it."""
         braking_px = speed_px_per_s * self.ramp_s / 2
@@ -71,6 +79,8 @@ class Timetable:
     """X of the left turning points in the mosaic."""
     turn_sigma_px: float
     """How much one turn may mislead: the spread of turning points; NaN if too few were seen."""
+    keeps_speed: bool
+    """Whether all lanes go at one speed, as those of a stage that tells when it sets off."""
     is_seen: NDArray[np.bool_]
     """Whether a lane was seen to move; the times of the others are their share of what is left."""
 
@@ -130,9 +140,13 @@ def timetable(
         So many first lanes lie where they will stay; they tell where in the mosaic the stage turns.
         Without any, the left turning points get x = 0.
     """
-    seen = [_seen_part(trajectory, n, lane, is_seen, stage) for n, lane in enumerate(lanes)]
     told_s = _told_starts(stage.starts_s, trajectory, len(lanes))
-    if np.isfinite(told_s).any():
+    is_told = bool(np.isfinite(told_s).any())
+    if is_told:
+        stage = stage.with_one_speed(len(lanes))
+    keeps_speed = is_told and len(stage.linked_speeds_px_per_s) > 0
+    seen = [_seen_part(trajectory, n, lane, is_seen, stage) for n, lane in enumerate(lanes)]
+    if is_told and not keeps_speed:
         stage = replace(stage, speed_px_per_s=_common_speed(seen, stage.speed_px_per_s))
     groups = np.concatenate([[0], np.cumsum(~is_linked)])
     width_px, turn_sigma_px = _usual_width(seen, is_linked, stage, told_s)
@@ -164,6 +178,7 @@ def timetable(
         left_px=_weighted_mean(fixed_lefts),
         turn_sigma_px=turn_sigma_px,
         is_seen=is_timed,
+        keeps_speed=keeps_speed,
     )
 
 
@@ -469,4 +484,5 @@ def expected_motion(
         pitch_px=pitch_px,
         turn_sigma_px=_TURN_SIGMA_PX,
         ends_px=np.array(ends),
+        keeps_speed=table.keeps_speed,
     )
