@@ -24,7 +24,7 @@ def _trajectory(lane_count: int) -> Trajectory:
     return Trajectory(
         frames=np.arange(len(frame)),
         lanes=lanes,
-        times_s=(np.arange(len(frame)) + 20 * lanes) * INTERVAL_S,
+        times_s=np.asarray((np.arange(len(frame)) + 20 * lanes) * INTERVAL_S, np.float64),
         positions=np.stack([lanes * 400.0, way_px], axis=1),
         camera=CAMERA,
     )

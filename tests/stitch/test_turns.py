@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from blurryscope.stitch.camera import CameraModel
 from blurryscope.stitch.lanes import Lane
 from blurryscope.stitch.trajectory import Trajectory
+from blurryscope.stitch.turning_points import StageHabits
 from blurryscope.stitch.turns import (
-    StageHabits,
     Timetable,
     expected_motion,
     never_backwards,

@@ -24,8 +24,8 @@ from blurryscope.stitch.refine import measure_links, with_coarse
 from blurryscope.stitch.solve import Expectations, Solution, judged, solve
 from blurryscope.stitch.steps import Motion, UsualSteps, lanes_apart, seen_steps, step_links
 from blurryscope.stitch.trajectory import Trajectory, lane_rows
+from blurryscope.stitch.turning_points import StageHabits
 from blurryscope.stitch.turns import (
-    StageHabits,
     Timetable,
     expected_motion,
     never_backwards,

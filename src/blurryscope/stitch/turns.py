@@ -1,12 +1,7 @@
 """When each lane began and ended, told from where the stage must have turned.
 
 Lanes mostly begin and end over blank glass, where nothing is seen to move. But all lanes share
-their turning points, and the stage rests there for about the same time. Two neighbouring lanes that
-were seen somewhere and linked to each other therefore fix the place between them where it turned;
-the turning points of the slide then give the times of every lane.
-
-How long the stage rested is only known about, and 20 ms of it are 100 µm of way. Where the stage
-told when it set off, the place where it did so takes the turn's place.
+their turning points, and those that are known give the times of every lane.
 """
 
 from collections.abc import Sequence
@@ -20,47 +15,17 @@ from blurryscope.stitch.lane_speed import seen_speed
 from blurryscope.stitch.lanes import Lane
 from blurryscope.stitch.solve import Expectations
 from blurryscope.stitch.trajectory import Trajectory, lane_rows
+from blurryscope.stitch.turning_points import (
+    Seen,
+    StageHabits,
+    common_speed,
+    left_side,
+    told_starts,
+    usual_width,
+)
 
 _TURN_SIGMA_PX = 20.0
 """How well lanes meet at their turning points: what the model of ramps and rests is worth."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StageHabits:
-    """What the stage does at its turns."""
-
-    speed_px_per_s: float
-    """Usual speed; lanes differ from it by about a percent."""
-    rest_s: float
-    """Standing still between two lanes, the step across included."""
-    ramp_s: float
-    """Time to gain full speed."""
-    lane_s: float
-    """How long lanes are seen to move by the rhythm of the film; half of each ramp is left out."""
-    starts_s: Sequence[float] = ()
-    """When it told that it set off on lanes, as far as it did."""
-    linked_speeds_px_per_s: Sequence[float] = ()
-    """Of lanes from the first on, as exact links tell them; NaN where they do not."""
-
-    @property
-    def width_px(self) -> float:
-        """Way between the turning points by rhythm alone."""
-        return self.speed_px_per_s * self.lane_s
-
-    def with_one_speed(self, lane_count: int) -> "StageHabits":
-        """The habits of a stage that is driven by steps: all lanes go at the median known speed."""
-        known = [speed for speed in self.linked_speeds_px_per_s if np.isfinite(speed)]
-        if not known:
-            return replace(self, linked_speeds_px_per_s=())
-        common = float(np.median(known))
-        return replace(self, speed_px_per_s=common, linked_speeds_px_per_s=(common,) * lane_count)
-
-    def time_to_stop_s(self, way_px: float, speed_px_per_s: float) -> float:
-        """Time from a point at this distance before the turn to the stop; 0 beyond it."""
-        braking_px = speed_px_per_s * self.ramp_s / 2
-        if way_px >= braking_px:
-            return self.ramp_s + (way_px - braking_px) / speed_px_per_s
-        return float(np.sqrt(2 * max(way_px, 0.0) * self.ramp_s / speed_px_per_s))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,22 +67,6 @@ class Timetable:
         return np.asarray(self.width_px / max(lasted - ramp_s, 1e-6) * way_s)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Seen:
-    """First and last frame of a lane that was seen to move."""
-
-    first_s: float
-    first_px: float
-    last_s: float
-    last_px: float
-    direction: int
-    speed_px_per_s: float
-    """Of this lane; half a percent on a blank way as long as a field is some pixels."""
-    middle_s: float
-    middle_px: float
-    """Where the lane was on average, and when: single frame times jitter."""
-
-
 def timetable(
     trajectory: Trajectory,
     lanes: Sequence[Lane],
@@ -140,22 +89,22 @@ def timetable(
         So many first lanes lie where they will stay; they tell where in the mosaic the stage turns.
         Without any, the left turning points get x = 0.
     """
-    told_s = _told_starts(stage.starts_s, trajectory, len(lanes))
+    told_s = told_starts(stage.starts_s, trajectory, len(lanes))
     is_told = bool(np.isfinite(told_s).any())
     if is_told:
         stage = stage.with_one_speed(len(lanes))
     keeps_speed = is_told and len(stage.linked_speeds_px_per_s) > 0
     seen = [_seen_part(trajectory, n, lane, is_seen, stage) for n, lane in enumerate(lanes)]
     if is_told and not keeps_speed:
-        stage = replace(stage, speed_px_per_s=_common_speed(seen, stage.speed_px_per_s))
+        stage = replace(stage, speed_px_per_s=common_speed(seen, stage.speed_px_per_s))
     groups = np.concatenate([[0], np.cumsum(~is_linked)])
-    width_px, turn_sigma_px = _usual_width(seen, is_linked, stage, told_s)
+    width_px, turn_sigma_px = usual_width(seen, is_linked, stage, told_s)
     if width_px is None:
         width_px = stage.width_px
     start_s, end_s = np.full(len(lanes), np.nan), np.full(len(lanes), np.nan)
     fixed_lefts: list[tuple[float, int]] = []
     for group in np.unique(groups):
-        left, turn_count = _left_side(seen, groups == group, width_px, stage, told_s)
+        left, turn_count = left_side(seen, groups == group, width_px, stage, told_s)
         if left is not None and int(np.argmax(groups == group)) < fixed_count:
             fixed_lefts.append((left, turn_count))
         for number in np.flatnonzero(groups == group):
@@ -188,7 +137,7 @@ def _seen_part(
     lane: Lane,
     is_seen: NDArray[np.bool_],
     stage: StageHabits,
-) -> _Seen | None:
+) -> Seen | None:
     rows = np.flatnonzero((trajectory.lanes == number) & is_seen)
     if len(rows) < _LEAST_SEEN:
         return None
@@ -198,7 +147,7 @@ def _seen_part(
     if np.isnan(speed):
         speed = seen_speed(trajectory, rows, stage.speed_px_per_s)
     way_px = lane.direction * speed * (times_s - middle_s)
-    return _Seen(
+    return Seen(
         first_s=float(times_s[0]),
         first_px=float(along_px[0]),
         last_s=float(times_s[-1]),
@@ -210,158 +159,8 @@ def _seen_part(
     )
 
 
-def _told_starts(
-    lane_starts_s: Sequence[float], trajectory: Trajectory, lane_count: int
-) -> NDArray[np.float64]:
-    """(lanes,) when the stage told that it set off; NaN where it did not.
-
-    A lane that was broken off and begun again counts from its last start.
-    """
-    middles_s = [float(trajectory.times_s[rows].mean()) for rows in lane_rows(trajectory)]
-    told_s = np.full(lane_count, np.nan)
-    for start_s in sorted(lane_starts_s):
-        number = int(np.searchsorted(middles_s, start_s))
-        if number < lane_count:
-            told_s[number] = start_s
-    return told_s
-
-
-def _common_speed(seen: Sequence[_Seen | None], usual_speed: float) -> float:
-    """Speed of a stage that is driven by steps, the same in all lanes: their median."""
-    speeds = [
-        abs(part.last_px - part.first_px) / (part.last_s - part.first_s)
-        for part in seen
-        if part is not None and part.last_s - part.first_s > _LONG_S
-    ]
-    return float(np.median(speeds)) if speeds else usual_speed
-
-
 _LEAST_SEEN = 5
 """Frames of a lane; fewer may be chance, and a wrong turn moves all lanes."""
-_LONG_S = 0.5
-"""Of a lane that tells the speed: single frame times are off by a millisecond or two."""
-
-
-def _turning_point(before: _Seen, after: _Seen, stage: StageHabits) -> float:
-    """X at which the stage turned between two lanes, so that it rested for the usual time.
-
-    The farther out the turn, the longer the way there and back and the shorter the rest: bisection.
-    """
-    gap_s = after.first_s - before.last_s
-    outermost = max(before.direction * before.last_px, before.direction * after.first_px)
-    near, far = outermost, outermost + stage.speed_px_per_s * gap_s
-    for _ in range(40):
-        middle = (near + far) / 2
-        way_there = stage.time_to_stop_s(
-            middle - before.direction * before.last_px, before.speed_px_per_s
-        )
-        way_back = stage.time_to_stop_s(
-            middle - before.direction * after.first_px, after.speed_px_per_s
-        )
-        if gap_s - way_there - way_back > stage.rest_s:
-            near = middle
-        else:
-            far = middle
-    return before.direction * (near + far) / 2
-
-
-def _set_off_px(part: _Seen, start_s: float, stage: StageHabits) -> float:
-    """X from which the stage set off on a lane, from when it did so.
-
-    Where the stage's answers come late by the same time, lanes of both directions seem to have set
-    off too far inside, and by the same way: their middle, and the width seen, put that right.
-    """
-    way_s = part.middle_s - start_s - stage.ramp_s / 2
-    return part.middle_px - part.direction * stage.speed_px_per_s * way_s
-
-
-def _turns(
-    seen: Sequence[_Seen | None], in_group: NDArray[np.bool_], stage: StageHabits
-) -> list[tuple[int, float]]:
-    """Side (+1 right, -1 left) and x of every turn between two linked lanes that were seen."""
-    turns = []
-    for number in np.flatnonzero(in_group[:-1] & in_group[1:]).tolist():
-        before, after = seen[number], seen[number + 1]
-        if before is not None and after is not None:
-            turns.append((before.direction, _turning_point(before, after, stage)))
-    return turns
-
-
-def _turning_points(
-    seen: Sequence[_Seen | None],
-    in_group: NDArray[np.bool_],
-    stage: StageHabits,
-    told_s: NDArray[np.float64],
-) -> list[tuple[int, float]]:
-    """Side (+1 right, -1 left) and x of the turns of linked lanes: told, or else where seen."""
-    told = [
-        (-part.direction, _set_off_px(part, float(told_s[number]), stage))
-        for number in np.flatnonzero(in_group & np.isfinite(told_s)).tolist()
-        if (part := seen[number]) is not None
-    ]
-    return told or _turns(seen, in_group, stage)
-
-
-def _sides(turns: Sequence[tuple[int, float]]) -> dict[int, float]:
-    """Median turning point of either side (-1 left, +1 right) that was seen."""
-    return {
-        side: float(np.median([x for s, x in turns if s == side]))
-        for side in {side for side, _ in turns}
-    }
-
-
-def _usual_width(
-    seen: Sequence[_Seen | None],
-    is_linked: NDArray[np.bool_],
-    stage: StageHabits,
-    told_s: NDArray[np.float64],
-) -> tuple[float | None, float]:
-    """Median distance between turning points, over neighbouring turns of linked lanes.
-
-    Also how far one of the two turns strays, by the spread of these distances; NaN if fewer than
-    three are known.
-    """
-    widths = []
-    # A turn lies between two lanes, a start in one.
-    count = 2 if np.isfinite(told_s).any() else 3
-    for number in range(len(seen) - count + 1):
-        if is_linked[number : number + count - 1].all():
-            in_group = np.zeros(len(seen), np.bool_)
-            in_group[number : number + count] = True
-            sides = _sides(_turning_points(seen, in_group, stage, told_s))
-            if len(sides) == 2:
-                width = sides[1] - sides[-1]
-                if abs(width / stage.width_px - 1) < _WIDTH_TOLERANCE:
-                    widths.append(width)
-    if not widths:
-        return None, np.nan
-    spread = np.median(np.abs(np.array(widths) - np.median(widths))) * _MAD_TO_SIGMA
-    return float(np.median(widths)), float(spread / np.sqrt(2)) if len(widths) > 2 else np.nan
-
-
-_MAD_TO_SIGMA = 1.4826
-_WIDTH_TOLERANCE = 0.2
-"""Widths farther than this from what the rhythm says rest on something that is no turn."""
-
-
-def _left_side(
-    seen: Sequence[_Seen | None],
-    in_group: NDArray[np.bool_],
-    width_px: float,
-    stage: StageHabits,
-    told_s: NDArray[np.float64],
-) -> tuple[float | None, int]:
-    """Where a group of linked lanes has its left turning points, and how many turns say so.
-
-    A rest that lasts longer than usual moves a turning point outward. With turns on both sides
-    their middle counts, so that neither the usual rest nor the width matters.
-    """
-    turns = _turning_points(seen, in_group, stage, told_s)
-    sides = _sides(turns)
-    if not sides:
-        return None, 0
-    middles = [x - side * width_px / 2 for side, x in sides.items()]
-    return float(np.mean(middles)) - width_px / 2, len(turns)
 
 
 def _weighted_mean(values: Sequence[tuple[float, int]]) -> float:
@@ -370,7 +169,7 @@ def _weighted_mean(values: Sequence[tuple[float, int]]) -> float:
 
 
 def _begin_and_end(
-    part: _Seen, left_px: float, right_px: float, stage: StageHabits
+    part: Seen, left_px: float, right_px: float, stage: StageHabits
 ) -> tuple[float, float]:
     begin_px, end_px = (left_px, right_px) if part.direction > 0 else (right_px, left_px)
     speed = part.speed_px_per_s

@@ -1,0 +1,221 @@
+"""Where the stage turned: by how long it rested, or by when it told that it set off.
+
+All lanes share their turning points, and the stage rests there for about the same time. Two
+neighbouring lanes that were seen somewhere and linked to each other therefore fix the place between
+them where it turned. How long it rested is only known about, and 20 ms of it are 100 µm of way;
+where the stage told when it set off, the place where it did so takes the turn's place.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from blurryscope.stitch.trajectory import Trajectory, lane_rows
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageHabits:
+    """What the stage does at its turns."""
+
+    speed_px_per_s: float
+    """Usual speed; lanes differ from it by about a percent."""
+    rest_s: float
+    """Standing still between two lanes, the step across included."""
+    ramp_s: float
+    """Time to gain full speed."""
+    lane_s: float
+    """How long lanes are seen to move by the rhythm of the film; half of each ramp is left out."""
+    starts_s: Sequence[float] = ()
+    """When it told that it set off on lanes, as far as it did."""
+    linked_speeds_px_per_s: Sequence[float] = ()
+    """Of lanes from the first on, as exact links tell them; NaN where they do not."""
+
+    @property
+    def width_px(self) -> float:
+        """Way between the turning points by rhythm alone."""
+        return self.speed_px_per_s * self.lane_s
+
+    def with_one_speed(self, lane_count: int) -> "StageHabits":
+        """The habits of a stage that is driven by steps: all lanes go at the median known speed."""
+        known = [speed for speed in self.linked_speeds_px_per_s if np.isfinite(speed)]
+        if not known:
+            return replace(self, linked_speeds_px_per_s=())
+        common = float(np.median(known))
+        return replace(self, speed_px_per_s=common, linked_speeds_px_per_s=(common,) * lane_count)
+
+    def time_to_stop_s(self, way_px: float, speed_px_per_s: float) -> float:
+        """Time from a point at this distance before the turn to the stop; 0 beyond it."""
+        braking_px = speed_px_per_s * self.ramp_s / 2
+        if way_px >= braking_px:
+            return self.ramp_s + (way_px - braking_px) / speed_px_per_s
+        return float(np.sqrt(2 * max(way_px, 0.0) * self.ramp_s / speed_px_per_s))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """First and last frame of a lane that was seen to move."""
+
+    first_s: float
+    first_px: float
+    last_s: float
+    last_px: float
+    direction: int
+    speed_px_per_s: float
+    """Of this lane; half a percent on a blank way as long as a field is some pixels."""
+    middle_s: float
+    middle_px: float
+    """Where the lane was on average, and when: single frame times jitter."""
+
+
+def told_starts(
+    lane_starts_s: Sequence[float], trajectory: Trajectory, lane_count: int
+) -> NDArray[np.float64]:
+    """(lanes,) when the stage told that it set off; NaN where it did not.
+
+    A lane that was broken off and begun again counts from its last start.
+    """
+    middles_s = [float(trajectory.times_s[rows].mean()) for rows in lane_rows(trajectory)]
+    told_s = np.full(lane_count, np.nan)
+    for start_s in sorted(lane_starts_s):
+        number = int(np.searchsorted(middles_s, start_s))
+        if number < lane_count:
+            told_s[number] = start_s
+    return told_s
+
+
+def common_speed(seen: Sequence[Seen | None], usual_speed: float) -> float:
+    """Speed of a stage that is driven by steps, the same in all lanes: their median."""
+    speeds = [
+        abs(part.last_px - part.first_px) / (part.last_s - part.first_s)
+        for part in seen
+        if part is not None and part.last_s - part.first_s > _LONG_S
+    ]
+    return float(np.median(speeds)) if speeds else usual_speed
+
+
+_LONG_S = 0.5
+"""Of a lane that tells the speed: single frame times are off by a millisecond or two."""
+
+
+def _turning_point(before: Seen, after: Seen, stage: StageHabits) -> float:
+    """X at which the stage turned between two lanes, so that it rested for the usual time.
+
+    The farther out the turn, the longer the way there and back and the shorter the rest: bisection.
+    """
+    gap_s = after.first_s - before.last_s
+    outermost = max(before.direction * before.last_px, before.direction * after.first_px)
+    near, far = outermost, outermost + stage.speed_px_per_s * gap_s
+    for _ in range(40):
+        middle = (near + far) / 2
+        way_there = stage.time_to_stop_s(
+            middle - before.direction * before.last_px, before.speed_px_per_s
+        )
+        way_back = stage.time_to_stop_s(
+            middle - before.direction * after.first_px, after.speed_px_per_s
+        )
+        if gap_s - way_there - way_back > stage.rest_s:
+            near = middle
+        else:
+            far = middle
+    return before.direction * (near + far) / 2
+
+
+def _set_off_px(part: Seen, start_s: float, stage: StageHabits) -> float:
+    """X from which the stage set off on a lane, from when it did so.
+
+    Where the stage's answers come late by the same time, lanes of both directions seem to have set
+    off too far inside, and by the same way: their middle, and the width seen, put that right.
+    """
+    way_s = part.middle_s - start_s - stage.ramp_s / 2
+    return part.middle_px - part.direction * stage.speed_px_per_s * way_s
+
+
+def _turns(
+    seen: Sequence[Seen | None], in_group: NDArray[np.bool_], stage: StageHabits
+) -> list[tuple[int, float]]:
+    """Side (+1 right, -1 left) and x of every turn between two linked lanes that were seen."""
+    turns = []
+    for number in np.flatnonzero(in_group[:-1] & in_group[1:]).tolist():
+        before, after = seen[number], seen[number + 1]
+        if before is not None and after is not None:
+            turns.append((before.direction, _turning_point(before, after, stage)))
+    return turns
+
+
+def _turning_points(
+    seen: Sequence[Seen | None],
+    in_group: NDArray[np.bool_],
+    stage: StageHabits,
+    told_s: NDArray[np.float64],
+) -> list[tuple[int, float]]:
+    """Side (+1 right, -1 left) and x of the turns of linked lanes: told, or else where seen."""
+    told = [
+        (-part.direction, _set_off_px(part, float(told_s[number]), stage))
+        for number in np.flatnonzero(in_group & np.isfinite(told_s)).tolist()
+        if (part := seen[number]) is not None
+    ]
+    return told or _turns(seen, in_group, stage)
+
+
+def _sides(turns: Sequence[tuple[int, float]]) -> dict[int, float]:
+    """Median turning point of either side (-1 left, +1 right) that was seen."""
+    return {
+        side: float(np.median([x for s, x in turns if s == side]))
+        for side in {side for side, _ in turns}
+    }
+
+
+def usual_width(
+    seen: Sequence[Seen | None],
+    is_linked: NDArray[np.bool_],
+    stage: StageHabits,
+    told_s: NDArray[np.float64],
+) -> tuple[float | None, float]:
+    """Median distance between turning points, over neighbouring turns of linked lanes.
+
+    Also how far one of the two turns strays, by the spread of these distances; NaN if fewer than
+    three are known.
+    """
+    widths = []
+    # A turn lies between two lanes, a start in one.
+    count = 2 if np.isfinite(told_s).any() else 3
+    for number in range(len(seen) - count + 1):
+        if is_linked[number : number + count - 1].all():
+            in_group = np.zeros(len(seen), np.bool_)
+            in_group[number : number + count] = True
+            sides = _sides(_turning_points(seen, in_group, stage, told_s))
+            if len(sides) == 2:
+                width = sides[1] - sides[-1]
+                if abs(width / stage.width_px - 1) < _WIDTH_TOLERANCE:
+                    widths.append(width)
+    if not widths:
+        return None, np.nan
+    spread = np.median(np.abs(np.array(widths) - np.median(widths))) * _MAD_TO_SIGMA
+    return float(np.median(widths)), float(spread / np.sqrt(2)) if len(widths) > 2 else np.nan
+
+
+_MAD_TO_SIGMA = 1.4826
+_WIDTH_TOLERANCE = 0.2
+"""Widths farther than this from what the rhythm says rest on something that is no turn."""
+
+
+def left_side(
+    seen: Sequence[Seen | None],
+    in_group: NDArray[np.bool_],
+    width_px: float,
+    stage: StageHabits,
+    told_s: NDArray[np.float64],
+) -> tuple[float | None, int]:
+    """Where a group of linked lanes has its left turning points, and how many turns say so.
+
+    A rest that lasts longer than usual moves a turning point outward. With turns on both sides
+    their middle counts, so that neither the usual rest nor the width matters.
+    """
+    turns = _turning_points(seen, in_group, stage, told_s)
+    sides = _sides(turns)
+    if not sides:
+        return None, 0
+    middles = [x - side * width_px / 2 for side, x in sides.items()]
+    return float(np.mean(middles)) - width_px / 2, len(turns)
