@@ -74,6 +74,7 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--cores", type=int, default=220)
     parser.add_argument("--learnt", type=int, default=60)
+    parser.add_argument("--config", type=Path, default=_CONFIG)
     parser.add_argument("--only", nargs="+", choices=list(_LABS), default=list(_LABS))
     given = parser.parse_args()
     print(f"{'':28}{'cores':>7}{'four':>16}{'two':>16}{'mean -log p':>20}{'took':>9}")
@@ -83,7 +84,9 @@ def main() -> None:
         data = _data_of(_LABS[name], folder / "set", given.cores, given.learnt)
         drawn = time.monotonic()
         stacks = DataSetStacks(data, data.split("holdout"))
-        config = read_training_config(_CONFIG).on_data_set(data.folder).going_on_from("shipped")
+        config = (
+            read_training_config(given.config).on_data_set(data.folder).going_on_from("shipped")
+        )
         train(stacks, config, folder / "run", data_sha256=data.fingerprint("holdout"))
         took_s = time.monotonic() - drawn
         test = stacks.part(Part.TEST)

@@ -131,12 +131,12 @@ class Placer:
             np.median([times_s[lane.last] - times_s[lane.first] for lane in lanes])
         )
         self._note_seen(layout.motion)
+        self._linked_speeds = []  # an earlier try may have numbered the lanes otherwise
         coarse = self._timed_layout(film, layout)
         exact = self._measured(film, coarse.trajectory, first_lane=0)
         self._exact_links = [exact]
         links = with_coarse(exact, self._coarse_links[0])
         self.trajectory = coarse.trajectory
-        self._linked_speeds = []
         self._note_speeds(exact)
         expected = self._expected(coarse.trajectory)
         solution = solve(coarse.trajectory, links, expected, fit_camera=True)
