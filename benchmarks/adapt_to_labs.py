@@ -1,6 +1,6 @@
 """What fine-tuning on a lab's own few dozen cores is worth, in labs that look like no other.
 
-    python benchmarks/adapt_to_labs.py OUT [--cores 220] [--learnt 60] [--only LAB …]
+    python benchmarks/adapt_to_labs.py OUT [--cores 160] [--learnt 48] [--only LAB …]
 
 A lab is one stainer and one microscope, both outside what the shipped network has learnt from. Its
 first cores, the ones it labelled itself, are parted by patient: 60 % to learn from, the rest to
@@ -39,7 +39,7 @@ from blurryscope.simulator.core import draw_core
 
 _CONFIG = Path(__file__).parents[1] / "docs" / "how-to" / "fine-tune.toml"
 _CORES_PER_PATIENT = 2
-_DIAMETER_UM = 900.0
+_DIAMETER_UM = 600.0
 _DRAWS = 2000
 
 
@@ -59,9 +59,12 @@ _LABS = {
             "haematoxylin_hue": -1.6, "dab_hue": -1.6,
             "haematoxylin_strength": 0.5, "dab_strength": 0.65,
         },
+        device={"pixel_size_um": 1.2},
     ),
     "brown background": Lab(
-        seed=12, stain={"brown_cytoplasm": 0.09, "dab_background": 0.06, "dab_strength": 1.2}
+        seed=12,
+        stain={"brown_cytoplasm": 0.09, "dab_background": 0.06, "dab_strength": 1.2},
+        device={"pixel_size_um": 1.2},
     ),
     "coarse camera with glare": Lab(
         seed=13, device={"pixel_size_um": 2.2, "contrast": 0.4, "blur_um": 55.0, "focus_um": 3.0}
@@ -72,8 +75,8 @@ _LABS = {
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("out", type=Path)
-    parser.add_argument("--cores", type=int, default=220)
-    parser.add_argument("--learnt", type=int, default=60)
+    parser.add_argument("--cores", type=int, default=160)
+    parser.add_argument("--learnt", type=int, default=48)
     parser.add_argument("--config", type=Path, default=_CONFIG)
     parser.add_argument("--only", nargs="+", choices=list(_LABS), default=list(_LABS))
     given = parser.parse_args()

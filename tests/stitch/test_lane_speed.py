@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from blurryscope.stitch.camera import CameraModel
-from blurryscope.stitch.lane_speed import linked_speeds
+from blurryscope.stitch.lane_speed import linked_speeds, perfect_speed
 from blurryscope.stitch.links import Link, Links, gathered
 from blurryscope.stitch.trajectory import Trajectory
 
@@ -69,3 +69,35 @@ def test_a_lane_of_a_few_links_tells_no_speed() -> None:
     few = links.only((stage.lanes[links.earlier] == 0) | (links.earlier > 2 * FRAMES - 8))
     speeds = linked_speeds(stage, few, 2, SPEED_PX_PER_S)
     assert np.isfinite(speeds).tolist() == [True, False]
+
+
+def _shorter_the_worse(stage: Trajectory, worst: float) -> Links:
+    """Links that correlate by `worst` to 1, their steps short by what is missing to 1."""
+    rng = np.random.default_rng(4)
+    inverse = np.linalg.inv(stage.matrices)
+    links: list[Link] = []
+    for row in np.flatnonzero(np.diff(stage.lanes) == 0).tolist():
+        step = stage.positions[row + 1] - stage.positions[row]
+        for seen in ([30.0, 50.0], [-60.0, -20.0]):
+            correlation = float(rng.uniform(worst, 1.0))
+            spot = stage.matrices[row] @ np.array(seen)
+            later = inverse[row + 1] @ (spot - (1 - 0.1 * (1 - correlation)) * step)
+            ends = ((seen[0], seen[1]), (float(later[0]), float(later[1])))
+            links.append((row, row + 1, *ends, correlation))
+    return gathered(links)
+
+
+def test_the_speed_of_all_lanes_is_what_perfect_links_would_tell() -> None:
+    stage = _trajectory(lane_count=20)
+    links = _shorter_the_worse(stage, worst=0.9)
+    by_sure_ones = float(np.median(linked_speeds(stage, links, 20, SPEED_PX_PER_S)))
+    speed = perfect_speed(stage, links, SPEED_PX_PER_S)
+    assert speed == pytest.approx(SPEED_PX_PER_S, rel=7e-4)
+    assert by_sure_ones < SPEED_PX_PER_S * (1 - 0.0015)
+
+
+def test_links_that_are_all_about_as_weak_leave_the_speed_of_perfect_ones_open() -> None:
+    stage = _trajectory(lane_count=4)
+    links = _shorter_the_worse(stage, worst=0.9)
+    alike = replace(links, correlation=0.9 + 0.1 * (links.correlation - 0.9))
+    assert np.isnan(perfect_speed(stage, alike, SPEED_PX_PER_S))

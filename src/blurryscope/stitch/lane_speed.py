@@ -1,4 +1,4 @@
-"""How fast the stage went on each lane."""
+"""How fast the stage went."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,10 @@ _STEADY_COUNT = 8
 _SURE_CORRELATION = 0.95
 """Weaker links are mostly of the rims of cores, where what is left of dirt and shading, which does
 not move, makes the step too short: by 0.3 % on a simulated slide."""
+_FIT_CORRELATION = 0.9
+_FIT_SIGMA = 0.001
+"""Relative; how uncertain the speed of perfect links may be."""
+_FIT_COUNT = 20
 
 
 def linked_speeds(
@@ -24,23 +28,31 @@ def linked_speeds(
     over all the time, not the usual step: frame times jitter, and what one step has too much the
     next has too little.
     """
-    first, second = trajectory.rows_of(links.earlier), trajectory.rows_of(links.later)
-    is_step = (second == first + 1) & (trajectory.lanes[first] == trajectory.lanes[second])
-    is_step &= links.correlation >= _SURE_CORRELATION
-    first, second = first[is_step], second[is_step]
-    along = trajectory.matrices[:, 1]
-    way_px = (along[first] * links.point_earlier[is_step]).sum(axis=1)
-    way_px -= (along[second] * links.point_later[is_step]).sum(axis=1)
-    pairs, pair_of = np.unique(first, return_inverse=True)
-    step_px = np.abs(np.bincount(pair_of, way_px) / np.bincount(pair_of))
-    lasted_s = trajectory.times_s[pairs + 1] - trajectory.times_s[pairs]
-    steady = np.abs(step_px - usual_px_per_s * lasted_s) < _STEADY_FRACTION * step_px
-    lanes = trajectory.lanes[pairs[steady]]
+    rows, step_px, lasted_s, correlation = _steady_steps(trajectory, links, usual_px_per_s)
+    sure = correlation >= _SURE_CORRELATION
+    pairs, pair_of = np.unique(rows[sure], return_inverse=True)
+    way_px, way_s = (
+        np.bincount(pair_of, each[sure]) / np.bincount(pair_of) for each in (step_px, lasted_s)
+    )
     count, whole_px, whole_s = (
-        np.bincount(lanes, weights, lane_count)
-        for weights in (None, step_px[steady], lasted_s[steady])
+        np.bincount(trajectory.lanes[pairs], each, lane_count) for each in (None, way_px, way_s)
     )
     return np.where(count >= _STEADY_COUNT, whole_px / np.maximum(whole_s, 1e-9), np.nan)
+
+
+def perfect_speed(trajectory: Trajectory, links: Links, usual_px_per_s: float) -> float:
+    """Speed of a stage that goes equally fast on all lanes, px/s; NaN where links leave it open.
+
+    The worse a link correlates the shorter is its step, so it is the speed that links would tell if
+    they correlated perfectly: a straight line through all steps, read at a correlation of 1.
+    """
+    _, step_px, lasted_s, correlation = _steady_steps(trajectory, links, usual_px_per_s)
+    fit = correlation >= _FIT_CORRELATION
+    if fit.sum() < _FIT_COUNT:
+        return float("nan")
+    line, covariance = np.polyfit(1 - correlation[fit], step_px[fit] / lasted_s[fit], 1, cov=True)
+    speed, sigma = float(line[1]), float(np.sqrt(covariance[1, 1]))
+    return speed if sigma < _FIT_SIGMA * speed else float("nan")
 
 
 def seen_speed(trajectory: Trajectory, rows: NDArray[np.int64], usual_px_per_s: float) -> float:
@@ -51,3 +63,19 @@ def seen_speed(trajectory: Trajectory, rows: NDArray[np.int64], usual_px_per_s: 
     speeds = way[lasted > 0] / lasted[lasted > 0]
     steady = speeds[np.abs(speeds / usual_px_per_s - 1) < _STEADY_FRACTION]
     return float(np.median(steady)) if len(steady) >= _STEADY_COUNT else usual_px_per_s
+
+
+def _steady_steps(
+    trajectory: Trajectory, links: Links, usual_px_per_s: float
+) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Row of the earlier frame, way, time and correlation of links from a frame to the next."""
+    first, second = trajectory.rows_of(links.earlier), trajectory.rows_of(links.later)
+    is_step = (second == first + 1) & (trajectory.lanes[first] == trajectory.lanes[second])
+    first, second, links = first[is_step], second[is_step], links.only(is_step)
+    along = trajectory.matrices[:, 1]
+    way_px = (along[first] * links.point_earlier).sum(axis=1)
+    way_px -= (along[second] * links.point_later).sum(axis=1)
+    step_px = np.abs(way_px)
+    lasted_s = trajectory.times_s[second] - trajectory.times_s[first]
+    steady = np.abs(step_px - usual_px_per_s * lasted_s) < _STEADY_FRACTION * step_px
+    return first[steady], step_px[steady], lasted_s[steady], links.correlation[steady]

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from blurryscope.basics.image import Grey
 from blurryscope.stitch.camera import CameraModel
-from blurryscope.stitch.lane_speed import linked_speeds
+from blurryscope.stitch.lane_speed import linked_speeds, perfect_speed
 from blurryscope.stitch.lanes import Lane
 from blurryscope.stitch.layout import FirstLayout, lane_beside, lay_out, run_links
 from blurryscope.stitch.links import Link, Links, gathered, joined
@@ -110,6 +110,7 @@ class Placer:
         self._seen_pairs: set[int] = set()
         self._lane_starts_s: list[float] = []
         self._linked_speeds: list[float] = []
+        self._perfect_speed = np.nan
         self._coarse_links: list[Links] = []
         self._exact_links: list[Links] = []
 
@@ -131,7 +132,8 @@ class Placer:
             np.median([times_s[lane.last] - times_s[lane.first] for lane in lanes])
         )
         self._note_seen(layout.motion)
-        self._linked_speeds = []  # an earlier try may have numbered the lanes otherwise
+        # An earlier try may have numbered the lanes otherwise.
+        self._linked_speeds, self._perfect_speed = [], np.nan
         coarse = self._timed_layout(film, layout)
         exact = self._measured(film, coarse.trajectory, first_lane=0)
         self._exact_links = [exact]
@@ -381,6 +383,7 @@ class Placer:
             lane_s=self._lane_s,
             starts_s=self._lane_starts_s,
             linked_speeds_px_per_s=self._linked_speeds,
+            perfect_speed_px_per_s=self._perfect_speed,
         )
         is_linked = np.array(self.is_linked, np.bool_)
         return timetable(trajectory, self.lanes, is_linked, is_seen, stage, self.fixed_count)
@@ -393,6 +396,8 @@ class Placer:
         usual = self._usual.camera()[1]
         speeds = linked_speeds(self.trajectory, exact, len(self.lanes), usual)
         self._linked_speeds += speeds[len(self._linked_speeds) :].tolist()
+        known = _within(joined(*self._exact_links), self.trajectory)
+        self._perfect_speed = perfect_speed(self.trajectory, known, usual)
         self.table = self._timetable()
 
     def _note_ties(self, solution: Solution, links: Links) -> None:

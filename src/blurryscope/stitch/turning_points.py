@@ -31,6 +31,8 @@ class StageHabits:
     """When it told that it set off on lanes, as far as it did."""
     linked_speeds_px_per_s: Sequence[float] = ()
     """Of lanes from the first on, as exact links tell them; NaN where they do not."""
+    perfect_speed_px_per_s: float = np.nan
+    """Of all lanes, if they go at one speed, as perfect links would tell it."""
 
     @property
     def width_px(self) -> float:
@@ -38,11 +40,12 @@ class StageHabits:
         return self.speed_px_per_s * self.lane_s
 
     def with_one_speed(self, lane_count: int) -> "StageHabits":
-        """The habits of a stage that is driven by steps: all lanes go at the median known speed."""
+        """The habits of a stage that is driven by steps: all lanes go at one speed."""
         known = [speed for speed in self.linked_speeds_px_per_s if np.isfinite(speed)]
         if not known:
             return replace(self, linked_speeds_px_per_s=())
-        common = float(np.median(known))
+        is_certain = np.isfinite(self.perfect_speed_px_per_s)
+        common = self.perfect_speed_px_per_s if is_certain else float(np.median(known))
         return replace(self, speed_px_per_s=common, linked_speeds_px_per_s=(common,) * lane_count)
 
     def time_to_stop_s(self, way_px: float, speed_px_per_s: float) -> float:
