@@ -14,6 +14,7 @@ _SURE_CORRELATION = 0.95
 """Weaker links are mostly of the rims of cores, where what is left of dirt and shading, which does
 not move, makes the step too short: by 0.3 % on a simulated slide."""
 _FIT_CORRELATION = 0.9
+"""Below it steps are shorter still than the line through the better ones says."""
 _FIT_SIGMA = 0.001
 """Relative; how uncertain the speed of perfect links may be."""
 _FIT_COUNT = 20
@@ -48,10 +49,14 @@ def perfect_speed(trajectory: Trajectory, links: Links, usual_px_per_s: float) -
     """
     _, step_px, lasted_s, correlation = _steady_steps(trajectory, links, usual_px_per_s)
     fit = correlation >= _FIT_CORRELATION
-    if fit.sum() < _FIT_COUNT:
+    missing, speeds = 1 - correlation[fit], step_px[fit] / lasted_s[fit]
+    if len(speeds) < _FIT_COUNT or np.ptp(missing) == 0:
         return float("nan")
-    line, covariance = np.polyfit(1 - correlation[fit], step_px[fit] / lasted_s[fit], 1, cov=True)
-    speed, sigma = float(line[1]), float(np.sqrt(covariance[1, 1]))
+    apart, square = missing - missing.mean(), float(((missing - missing.mean()) ** 2).sum())
+    slope = float(apart @ speeds) / square
+    speed = float(speeds.mean()) - slope * float(missing.mean())
+    spread = float(np.std(speeds - speeds.mean() - slope * apart))
+    sigma = spread * np.sqrt(1 / len(speeds) + float(missing.mean()) ** 2 / square)
     return speed if sigma < _FIT_SIGMA * speed else float("nan")
 
 
