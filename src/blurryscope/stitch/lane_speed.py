@@ -18,6 +18,7 @@ _FIT_CORRELATION = 0.9
 _FIT_SIGMA = 0.001
 """Relative; how uncertain the speed of perfect links may be."""
 _FIT_COUNT = 20
+"""Links; of fewer the spread itself is not known."""
 
 
 def linked_speeds(
