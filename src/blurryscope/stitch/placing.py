@@ -173,7 +173,7 @@ class Placer:
         )
         self.lanes.append(lane)
         self.is_linked.append(is_linked)
-        self.trajectory = _followed_by(self.trajectory, beside)
+        self.trajectory = self.trajectory.followed_by(beside)
         self._time(film)
         anchor = max(self.fixed_count - 1, 0)
         coarse = self._solved_coarsely(film, anchor)
@@ -286,7 +286,7 @@ class Placer:
         parts += [self._retimed(film, n) for n in range(self.fixed_count, len(self.lanes))]
         trajectory = parts[0]
         for part in parts[1:]:
-            trajectory = _followed_by(trajectory, part)
+            trajectory = trajectory.followed_by(part)
         self.trajectory = trajectory
 
     def _retimed(self, film: FilmSoFar, number: int) -> Trajectory:
@@ -324,7 +324,7 @@ class Placer:
         solved = window
         for _ in range(_COARSE_LOOKS):
             here = solved.lanes >= last - 1
-            pair = _rows(solved, here)
+            pair = solved.only(here)
             pieces = run_links(
                 replace(pair, lanes=pair.lanes - (last - 1)),
                 motion,
@@ -421,7 +421,7 @@ class Placer:
         chosen = self.trajectory.lanes >= first
         if last is not None:
             chosen &= self.trajectory.lanes <= last
-        return _rows(self.trajectory, chosen)
+        return self.trajectory.only(chosen)
 
     def _replace_window(self, window: Trajectory) -> None:
         """Take over a solved window; lanes that are fixed keep their places to the last digit."""
@@ -461,31 +461,10 @@ def _motion(film: FilmSoFar, lanes: Sequence[Lane]) -> Motion:
     )
 
 
-def _rows(whole: Trajectory, chosen: NDArray[np.bool_]) -> Trajectory:
-    """Some of the frames."""
-    return replace(
-        whole,
-        frames=whole.frames[chosen],
-        lanes=whole.lanes[chosen],
-        times_s=whole.times_s[chosen],
-        positions=whole.positions[chosen],
-    )
-
-
 def _is_in(links: Sequence[Link], trajectory: Trajectory) -> NDArray[np.bool_]:
     """Which frames the links touch, (n,)."""
     ends = [frame for link in links for frame in link[:2]]
     return np.isin(trajectory.frames, ends)
-
-
-def _followed_by(before: Trajectory, after: Trajectory) -> Trajectory:
-    return replace(
-        before,
-        frames=np.concatenate([before.frames, after.frames]),
-        lanes=np.concatenate([before.lanes, after.lanes]),
-        times_s=np.concatenate([before.times_s, after.times_s]),
-        positions=np.concatenate([before.positions, after.positions]),
-    )
 
 
 def _within(links: Links, trajectory: Trajectory) -> Links:

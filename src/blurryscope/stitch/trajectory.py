@@ -1,6 +1,6 @@
 """The stage's way, frame by frame, and what follows from it: how fast it went, how frames lie."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -45,6 +45,26 @@ class Trajectory:
     def rows_of(self, frames: NDArray[np.int64]) -> NDArray[np.int64]:
         """Rows of these frames in the arrays; every frame must be one of `self.frames`."""
         return np.searchsorted(self.frames, frames)
+
+    def only(self, chosen: NDArray[np.bool_]) -> "Trajectory":
+        """The frames where `chosen` is true."""
+        return replace(
+            self,
+            frames=self.frames[chosen],
+            lanes=self.lanes[chosen],
+            times_s=self.times_s[chosen],
+            positions=self.positions[chosen],
+        )
+
+    def followed_by(self, after: "Trajectory") -> "Trajectory":
+        """These frames, then those of lanes filmed later, by the same camera."""
+        return replace(
+            self,
+            frames=np.concatenate([self.frames, after.frames]),
+            lanes=np.concatenate([self.lanes, after.lanes]),
+            times_s=np.concatenate([self.times_s, after.times_s]),
+            positions=np.concatenate([self.positions, after.positions]),
+        )
 
 
 def lane_rows(trajectory: Trajectory) -> list[NDArray[np.int64]]:
