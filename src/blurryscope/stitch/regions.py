@@ -65,9 +65,9 @@ def survey_scan(slide_dir: Path, second_scan_from_s: float | None = None) -> Sca
     field_px = _field_of(tracks, mosaic.size_px)
     white = _white_of(mosaic)
     regions = [
-        _region(mosaic, white, tracks, number, edges, field_px)
+        region
         for number in range(len(tracks))
-        for edges in _stretches(tracks[number], mosaic, field_px[1])
+        for region in _lane_regions(mosaic, white, tracks, number, field_px)
     ]
     return ScanSurvey(
         regions=tuple(regions),
@@ -129,24 +129,51 @@ def _stretches(track: LaneTrack, mosaic: Mosaic, along_px: float) -> list[tuple[
     ]
 
 
-def _region(
+def _lane_regions(
     mosaic: Mosaic,
     white: tuple[float, float, float],
     tracks: Sequence[LaneTrack],
     number: int,
-    edges: tuple[int, int],
     field_px: tuple[float, float],
-) -> Region:
+) -> list[Region]:
     track = tracks[number]
+    around = tracks[number - 1] if number > 0 else None, (*tracks, None)[number + 1]
+    boxes = [
+        (edges, *_rows_of(track, around, edges, field_px[0], mosaic.size_px[0]))
+        for edges in _stretches(track, mosaic, field_px[1])
+    ]
+    if not boxes:
+        return []
+    pixels = _LanePixels(mosaic, white, [rows for _, rows, _ in boxes])
+    return [_region(pixels, track, edges, rows, overlap) for edges, rows, overlap in boxes]
+
+
+def _rows_of(
+    track: LaneTrack,
+    around: tuple[LaneTrack | None, LaneTrack | None],
+    edges: tuple[int, int],
+    across_px: float,
+    row_count: int,
+) -> tuple[tuple[int, int], float | None]:
+    """First and last row of a stretch, halfway to the lanes above and below, and its overlap."""
     middle_px = (edges[0] + edges[1]) / 2
     y_px = _y_at(track, middle_px)
-    above = _y_at(tracks[number - 1], middle_px) if number > 0 else None
-    below = _y_at(tracks[number + 1], middle_px) if number + 1 < len(tracks) else None
-    top = y_px - field_px[0] / 2 if above is None else (above + y_px) / 2
-    bottom = y_px + field_px[0] / 2 if below is None else (below + y_px) / 2
-    rows = (max(int(top), 0), min(int(bottom) + 1, mosaic.size_px[0]))
+    above, below = (None if lane is None else _y_at(lane, middle_px) for lane in around)
+    top = y_px - across_px / 2 if above is None else (above + y_px) / 2
+    bottom = y_px + across_px / 2 if below is None else (below + y_px) / 2
+    overlap = None if above is None else float(1 - (y_px - above) / across_px)
+    return (max(int(top), 0), min(int(bottom) + 1, row_count)), overlap
+
+
+def _region(
+    pixels: "_LanePixels",
+    track: LaneTrack,
+    edges: tuple[int, int],
+    rows: tuple[int, int],
+    overlap_fraction: float | None,
+) -> Region:
     inside = (track.x_px >= edges[0]) & (track.x_px < edges[1])
-    seen = _look(mosaic, white, edges, rows)
+    seen = pixels.seen(edges, rows)
     return Region(
         lane=track.lane,
         x_from_px=edges[0],
@@ -156,7 +183,7 @@ def _region(
         frame_count=int(inside.sum()),
         dropped_frame_count=_dropped(track, edges),
         confidence=_confidence_at(track, seen.tissue_x_px, edges),
-        overlap_fraction=None if above is None else float(1 - (y_px - above) / field_px[0]),
+        overlap_fraction=overlap_fraction,
         tissue_fraction=seen.tissue_fraction,
         unscanned_fraction=seen.unscanned_fraction,
         saturated_fraction=seen.saturated_fraction,
@@ -210,38 +237,47 @@ class _Seen:
     focus: float | None = None
 
 
-def _look(
-    mosaic: Mosaic,
-    white: tuple[float, float, float],
-    columns: tuple[int, int],
-    rows: tuple[int, int],
-) -> _Seen:
-    level = min(_PIXEL_LEVEL, mosaic.level_count - 1)
-    shrink = 2**level
-    height = max((rows[1] - rows[0]) // shrink, 1)
-    width = max((columns[1] - columns[0]) // shrink, 1)
-    rgb = mosaic.read(rows[0] // shrink, columns[0] // shrink, (height, width), level)
-    scanned = ~is_unscanned(rgb)
-    count = int(scanned.sum())
-    if not count:
-        return _Seen()
-    tissue = tissue_of(mean_density(rgb, white), ~scanned)
-    saturated = (rgb.max(axis=2) >= SATURATED_FROM) & scanned
-    seen = _Seen(
-        tissue_fraction=float(tissue.sum() / count),
-        unscanned_fraction=1 - count / scanned.size,
-        saturated_fraction=float(saturated.sum() / count),
-    )
-    if seen.tissue_fraction < LEAST_TISSUE_FRACTION:
-        return seen
-    y_px, x_px = np.median(np.argwhere(tissue), axis=0) * shrink + (rows[0], columns[0])
-    focus = _focus(mosaic, white, (float(y_px), float(x_px)))
-    return replace(seen, tissue_x_px=float(x_px), focus=focus)
+class _LanePixels:
+    """The pixels of one lane, small, read at once: what lies in single stretches of it."""
 
+    def __init__(
+        self,
+        mosaic: Mosaic,
+        white: tuple[float, float, float],
+        rows: Sequence[tuple[int, int]],
+    ) -> None:
+        self._mosaic, self._white = mosaic, white
+        level = min(_PIXEL_LEVEL, mosaic.level_count - 1)
+        self._shrink = 2**level
+        self._top = min(top for top, _ in rows) // self._shrink
+        height = max(bottom for _, bottom in rows) // self._shrink + 1 - self._top
+        width = mosaic.size_px[1] // self._shrink + 1
+        self._rgb = mosaic.read(self._top, 0, (height, width), level)
 
-def _focus(
-    mosaic: Mosaic, white: tuple[float, float, float], middle_px: tuple[float, float]
-) -> float | None:
-    """Focus of a square of full-resolution pixels around the (y, x) of the tissue."""
-    top, left = (round(value) - _FOCUS_SIDE_PX // 2 for value in middle_px)
-    return focus_across(mosaic.read(top, left, (_FOCUS_SIDE_PX, _FOCUS_SIDE_PX)), white)
+    def seen(self, columns: tuple[int, int], rows: tuple[int, int]) -> _Seen:
+        shrink = self._shrink
+        height = max((rows[1] - rows[0]) // shrink, 1)
+        width = max((columns[1] - columns[0]) // shrink, 1)
+        top, left = rows[0] // shrink - self._top, columns[0] // shrink
+        rgb = self._rgb[top : top + height, left : left + width]
+        scanned = ~is_unscanned(rgb)
+        count = int(scanned.sum())
+        if not count:
+            return _Seen()
+        tissue = tissue_of(mean_density(rgb, self._white), ~scanned)
+        saturated = (rgb.max(axis=2) >= SATURATED_FROM) & scanned
+        seen = _Seen(
+            tissue_fraction=float(tissue.sum() / count),
+            unscanned_fraction=1 - count / scanned.size,
+            saturated_fraction=float(saturated.sum() / count),
+        )
+        if seen.tissue_fraction < LEAST_TISSUE_FRACTION:
+            return seen
+        y_px, x_px = np.median(np.argwhere(tissue), axis=0) * shrink + (rows[0], columns[0])
+        return replace(seen, tissue_x_px=float(x_px), focus=self._focus(float(y_px), float(x_px)))
+
+    def _focus(self, y_px: float, x_px: float) -> float | None:
+        """Focus of a square of full-resolution pixels around the middle of the tissue."""
+        top, left = (round(value) - _FOCUS_SIDE_PX // 2 for value in (y_px, x_px))
+        square = self._mosaic.read(top, left, (_FOCUS_SIDE_PX, _FOCUS_SIDE_PX))
+        return focus_across(square, self._white)
