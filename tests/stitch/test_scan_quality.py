@@ -135,6 +135,17 @@ def test_frames_that_the_camera_lost_are_counted_by_time_and_by_step(tmp_path: P
     assert by_step.problem == by_time.problem
 
 
+def test_a_hole_that_a_lost_frame_left_is_its_doing_in_the_next_stretch_too(tmp_path: Path) -> None:
+    slide = good_slide()
+    in_lane = slide.frames_where(lambda place: place.lane == 2 and place.x_px is not None)
+    lost = next(n for n in in_lane if 2380 < (slide.places[n].x_px or 0) < 2500)
+    slide.places = [p for n, p in enumerate(slide.places) if n != lost]
+    slide.picture[800:1200, 2480:2560] = 0
+    (entry,) = judge_scan(slide.write(tmp_path))
+    assert entry.reason is RescanReason.FRAMES
+    assert entry.problem.startswith("lane 2 lost 1 frame between x 2.0 and 3.0 mm")
+
+
 def test_a_lane_that_the_film_breaks_off_is_told(tmp_path: Path) -> None:
     slide = good_slide()
     slide.places = slide.places[:-15]

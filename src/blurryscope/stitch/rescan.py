@@ -54,8 +54,8 @@ _CAUSES: Mapping[RescanReason, tuple[str, str]] = {
         "Close other programs, use another USB port or cable, and scan these lanes again.",
     ),
     RescanReason.GAP: (
-        "lanes lie too far apart, or the stage slipped",
-        "Set a smaller lane pitch, check the stage's coupling, and scan these lanes again.",
+        "lanes lie too far apart, the stage slipped, or a frame was lost",
+        "Check the lane pitch, the stage's coupling and the cable, and scan these lanes again.",
     ),
     RescanReason.CUT: (
         "the film begins or ends there: recording was started late, or the camera was unplugged",
@@ -98,19 +98,35 @@ def _checks(
         RescanReason.FOCUS: lambda r: r.focus is not None and r.focus < least_focus,
         RescanReason.BRIGHT: lambda r: r.saturated_fraction > settings.most_saturated_fraction,
         RescanReason.FRAMES: lambda r: (
-            r.dropped_frame_count > 0
-            and (
-                r.dropped_frame_count > settings.most_dropped_frames
-                or _is_hole(r, survey, settings)
-            )
-            and _is_near_tissue(r, survey)
+            (r.dropped_frame_count > settings.most_dropped_frames and _is_near_tissue(r, survey))
+            or _is_by_lost_frames(r, survey, settings)
         ),
         RescanReason.GAP: lambda r: (
-            not r.dropped_frame_count
-            and _is_hole(r, survey, settings)
-            and _is_near_tissue(r, survey)
+            _is_costly_hole(r, survey, settings) and not _is_by_lost_frames(r, survey, settings)
         ),
     }
+
+
+def _is_by_lost_frames(region: Region, survey: ScanSurvey, settings: RescanSettings) -> bool:
+    """Whether there is a hole that lost frames left; it may begin one stretch and end in the next.
+
+    Both are told then: together they have the hole and the frames.
+    """
+    if _is_costly_hole(region, survey, settings):
+        around = [region, *_touching_in_lane(region, survey)]
+        return any(other.dropped_frame_count for other in around)
+    return region.dropped_frame_count > 0 and any(
+        _is_costly_hole(other, survey, settings) for other in _touching_in_lane(region, survey)
+    )
+
+
+def _touching_in_lane(region: Region, survey: ScanSurvey) -> list[Region]:
+    return [
+        other
+        for other in survey.regions
+        if other.lane == region.lane
+        and (other.x_to_px == region.x_from_px or other.x_from_px == region.x_to_px)
+    ]
 
 
 def _is_hole(region: Region, survey: ScanSurvey, settings: RescanSettings) -> bool:
@@ -126,6 +142,10 @@ def _is_hole(region: Region, survey: ScanSurvey, settings: RescanSettings) -> bo
         and region.lane not in edge_lanes
         and region.unscanned_fraction > settings.most_unscanned_fraction
     )
+
+
+def _is_costly_hole(region: Region, survey: ScanSurvey, settings: RescanSettings) -> bool:
+    return _is_hole(region, survey, settings) and _is_near_tissue(region, survey)
 
 
 def _is_near_tissue(region: Region, survey: ScanSurvey) -> bool:
