@@ -179,8 +179,8 @@ def _patches(rows: int, columns: int, settings: PatchSettings) -> list[tuple[int
 
     Even a narrow overlap of two lanes gets two rows of patches: their difference tells the shear.
     """
-    down = int(np.clip(rows // settings.least_rows_px, 1, settings.most_down))
-    along = int(np.clip(columns // settings.columns_px, 1, settings.most_along))
+    down = min(max(rows // settings.least_rows_px, 1), settings.most_down)
+    along = min(max(columns // settings.columns_px, 1), settings.most_along)
     height, width = min(settings.rows_px, rows // down), min(settings.columns_px, columns)
     return [
         (top, left, height, width)

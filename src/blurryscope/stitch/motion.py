@@ -85,18 +85,14 @@ class OverlapCorrelator:
         if earlier.is_blank or later.is_blank:
             return _NOTHING_SEEN
         for pushed in (earlier, later):
-            pushed.transform(self._padded)
+            pushed.transform(self._padded, self._floor)
         return self._peak(self._correlation(earlier, later))
 
     def _correlation(self, earlier: "Pushed", later: "Pushed") -> NDArray[np.float32]:
         product = scipy.fft.irfft2(later.spectrum * np.conj(earlier.spectrum), self._padded)
-        energy_later = shared_energy(later.summed_area, self._padded, is_later=True)
-        energy_earlier = shared_energy(earlier.summed_area, self._padded, is_later=False)
-        energy_later += self._floor
-        energy_earlier += self._floor
-        energy_later *= energy_earlier
-        np.sqrt(energy_later, out=energy_later)
-        correlation = np.divide(product, energy_later, out=energy_later)
+        energies = later.energy(is_later=True) * earlier.energy(is_later=False)
+        np.sqrt(energies, out=energies)
+        correlation = np.divide(product, energies, out=energies)
         correlation *= self._is_allowed
         return np.asarray(correlation, np.float32)
 
@@ -118,13 +114,23 @@ class Pushed:
         self._detail = detail
         self.is_blank = is_blank
         self.spectrum = np.empty((0, 0), np.complex64)
-        self.summed_area = np.empty((0, 0), np.float32)
+        self._energies: dict[bool, NDArray[np.float32]] = {}
 
-    def transform(self, padded: tuple[int, int]) -> None:
+    def transform(self, padded: tuple[int, int], floor: NDArray[np.float32]) -> None:
+        """Work out what comparing it with any other frame needs, once."""
         if not self.spectrum.size:
             self.spectrum = np.asarray(scipy.fft.rfft2(self._detail, padded))
             squares = cv2.integral(self._detail**2, sdepth=cv2.CV_64F)
-            self.summed_area = np.asarray(squares, np.float32)
+            self._summed_area = np.asarray(squares, np.float32)
+            self._floor = floor
+
+    def energy(self, *, is_later: bool) -> NDArray[np.float32]:
+        """What `shared_energy` gives, and the noise's; a landmark is compared with all frames."""
+        if is_later not in self._energies:
+            energy = shared_energy(self._summed_area, self._floor.shape, is_later=is_later)
+            energy += self._floor
+            self._energies[is_later] = energy
+        return self._energies[is_later]
 
 
 _BLANK = 1.5
@@ -174,9 +180,9 @@ def peak_offset(surface: Grey, row: int, column: int) -> tuple[float, float]:
 
     def vertex(before: float, after: float) -> float:
         curvature = before - 2 * centre + after
-        return (
-            0.0 if curvature >= 0 else float(np.clip((before - after) / (2 * curvature), -0.5, 0.5))
-        )
+        if curvature >= 0:
+            return 0.0
+        return min(max((before - after) / (2 * curvature), -0.5), 0.5)
 
     return (
         vertex(float(surface[row - 1, column]), float(surface[(row + 1) % rows, column])),

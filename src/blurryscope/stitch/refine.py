@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 
+import cv2
 import numpy as np
 
 from blurryscope.basics.image import Grey
@@ -73,7 +74,8 @@ def _links(
             position=trajectory.positions[row] / reduction,
             matrix=matrices[row],
         )
-        now = _Neighbour(placed, bool(detail.std() >= 0.5 * settings.least_detail))
+        spread = cv2.meanStdDev(detail)[1].item()
+        now = _Neighbour(placed, bool(spread >= 0.5 * settings.least_detail))
         if now.has_tissue and lane >= first_lane:
             yield from _links_back(here, placed, match)
             for other in _nearest(above, placed):

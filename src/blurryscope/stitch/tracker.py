@@ -16,6 +16,8 @@ _FIRST_SHADING = 64
 """Frames after which the shading is estimated first, and again when there are thrice as many."""
 _MOST_SHADING_SAMPLES = 200
 _COLOUR_SAMPLES = 120
+_MOST_FINE_BYTES = 64e6
+"""Of detail pictures for exact links: two lanes of a hundred frames."""
 _SIGMA_FRACTION = 1 / 20
 """Of a picture's short side: slower change across it is taken for illumination."""
 
@@ -38,6 +40,7 @@ class Tracker:
         self._frames: dict[int, Frame] = {}
         self._small: dict[int, NDArray[np.uint8]] = {}
         self._coarse: dict[int, Grey] = {}
+        self._fine: dict[int, Grey] = {}
         self._times_s: list[float] = []
         self._changes: list[float] = []
         self._last_luma: NDArray[np.uint8] | None = None
@@ -138,6 +141,7 @@ class Tracker:
         colour = self._colour_shading()
         small = shrunk(luma_of(colour), self.fine_reduction)
         self._log_fine_shading = log_of(small.astype(np.float32))
+        self._fine.clear()
         return colour
 
     def coarse(self, frame: int) -> Grey:
@@ -153,13 +157,19 @@ class Tracker:
     def fine(self, frame: int) -> Grey:
         """Detail picture for exact links; the shading must be settled.
 
-        It is made anew each time: that takes less than holding it would cost in memory.
+        Those of the last lane or so are held, since the next lane is matched with it.
         """
+        if frame in self._fine:
+            return self._fine[frame]
         shading = self._log_fine_shading
         if shading is None:
             raise ValueError("there is no fine detail before the shading is settled")
         small = shrunk(self._frames[frame].luma(), self.fine_reduction)
-        return absorbance_detail(small, shading, self._sides_px[1] * _SIGMA_FRACTION)
+        detail = absorbance_detail(small, shading, self._sides_px[1] * _SIGMA_FRACTION)
+        self._fine[frame] = detail
+        if detail.nbytes * len(self._fine) > _MOST_FINE_BYTES:
+            del self._fine[next(iter(self._fine))]
+        return detail
 
     def frame(self, index: int) -> Frame:
         """A frame that is still held."""
@@ -172,13 +182,13 @@ class Tracker:
         del self._times_s[count:]
         del self._changes[max(count - 1, 0) :]
         del self.shifts[max(count - 1, 0) :]
-        for held in (self._frames, self._small, self._coarse):
+        for held in (self._frames, self._small, self._coarse, self._fine):
             for index in [i for i in held if i >= count]:
                 del held[index]
 
     def forget(self, before: int) -> None:
         """Let go of all frames before an index."""
-        for held in (self._frames, self._small, self._coarse):
+        for held in (self._frames, self._small, self._coarse, self._fine):
             for index in [i for i in held if i < before]:
                 del held[index]
 
