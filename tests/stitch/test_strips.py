@@ -7,6 +7,7 @@ from blurryscope.basics.image import Grey
 from blurryscope.stitch.camera import CameraModel
 from blurryscope.stitch.strips import (
     ALONG_REDUCTION,
+    OffsetSurface,
     Scoring,
     Strip,
     compare_near,
@@ -221,3 +222,18 @@ def test_turned_strips_have_the_turned_surface() -> None:
         compare_strips(*pair, scoring=scoring(2)) for pair in (upright, (turned[0], turned[1]))
     )
     assert found.turned().best(0, 4) == pytest.approx(plain.best(0, 4), abs=1e-3)
+
+
+def test_of_two_like_offsets_the_expected_one_is_best_and_far_better_evidence_still_wins() -> None:
+    score = np.zeros((1, 41), np.float32)
+    score[0, [5, 22]] = 60.0, 50.0
+    surface = OffsetSurface(
+        score=score,
+        correlation=np.full_like(score, 0.5),
+        dy_px=np.array([7]),
+        dx_px=np.arange(-20.0, 21.0),
+    )
+    assert surface.best(7.0, 1.0)[:2] == (7.0, -15.0)
+    assert surface.expecting(0.0, sigma_px=3.0).best(7.0, 1.0)[:2] == (7.0, 2.0)
+    assert surface.expecting(0.0, sigma_px=30.0).best(7.0, 1.0)[:2] == (7.0, -15.0)
+    assert surface.expecting(0.0, sigma_px=3.0).score.min() == 0

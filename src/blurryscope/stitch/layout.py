@@ -49,6 +49,9 @@ _PITCH_TOLERANCE = 0.06
 _LEAST_TOLERANCE_PX = 3.0
 """How far the distance of two lanes may be from the usual one: a fraction of it, or so many pixels
 of the detail pictures."""
+_BEGIN_SIGMA_STEPS = 5.0
+"""How far from where the last lane ended the next may begin, in steps of the stage: over glass the
+ends of lanes are known by their rhythm only. Rows of equal cores look alike a few cores on."""
 _READ_OUT_ROWS = 4.0
 """How far the distance of two lanes may seem to change with the read-out that is assumed, pixels
 of the detail pictures."""
@@ -278,13 +281,18 @@ def _lanes_beside(
     positions = apart.positions.copy()
     offset = np.zeros(2)
     linked = np.zeros(len(surfaces), np.bool_)
+    sigma = _begin_sigma_px(apart) / reduction
     for number, surface in enumerate(surfaces, start=1):
-        found = _offset_near(surface, pitch, pitch)
+        found = _offset_near(surface.expecting(0.0, sigma), pitch, pitch)
         linked[number - 1] = found is not None
         step = np.array([pitch, 0.0]) if found is None else found
         offset = offset + step * reduction
         positions[_lane_rows(apart, number)] += offset
     return replace(apart, positions=positions), linked
+
+
+def _begin_sigma_px(trajectory: Trajectory) -> float:
+    return _BEGIN_SIGMA_STEPS * float(np.median(np.abs(np.diff(trajectory.positions[:, 1]))))
 
 
 def _offset_near(surface: OffsetSurface, dy_px: float, pitch: float) -> NDArray[np.float64] | None:
@@ -302,6 +310,7 @@ def lane_beside(
     not, the lane lies one pitch below and begins at the x where the last one ended.
     """
     last = np.flatnonzero(placed.lanes == placed.lanes[-1])
+    lane = _level(lane)
     upper = _StripLayer(placed, detail_of, reduction).strip(last)
     lower = _StripLayer(lane, detail_of, reduction).strip(np.arange(len(lane.frames)))
     origin = np.array([float(np.median(placed.positions[last, 0])), 0.0])
@@ -310,11 +319,21 @@ def lane_beside(
     reach = _PITCH_TOLERANCE * pitch_px / reduction + _LEAST_TOLERANCE_PX
     upper = rows_between(upper, lower.origin[0] + offset_y - reach, np.inf)
     lower = rows_between(lower, -np.inf, upper.bottom - offset_y + reach)
-    found = _offset_near(_compare(upper, lower), offset_y, pitch_px / reduction)
+    begin = np.array([pitch_px, placed.positions[-1, 1] - lane.positions[0, 1]])
+    surface = _compare(upper, lower)
+    surface = surface.expecting(begin[1] / reduction, _begin_sigma_px(lane) / reduction)
+    found = _offset_near(surface, offset_y, pitch_px / reduction)
     if found is not None:
         return replace(lane, positions=lane.positions + found * reduction), True
-    begin = np.array([pitch_px, placed.positions[-1, 1] - lane.positions[0, 1]])
     return replace(lane, positions=lane.positions + origin + begin), False
+
+
+def _level(lane: Trajectory) -> Trajectory:
+    """A lane along x, around y = 0: short as they are, its steps add up to a slant."""
+    y_px, x_px = lane.positions.T
+    apart_px = x_px - x_px.mean()
+    slope = float(apart_px @ y_px) / max(float(apart_px @ apart_px), 1e-9)
+    return replace(lane, positions=np.stack([y_px - y_px.mean() - slope * apart_px, x_px], axis=1))
 
 
 def _runs(

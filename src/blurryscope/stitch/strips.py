@@ -121,6 +121,11 @@ class OffsetSurface:
         """The same for strips that are both turned by 180 degrees."""
         return replace(self, dy_px=-self.dy_px, dx_px=-self.dx_px)
 
+    def expecting(self, dx_px: float, sigma_px: float) -> "OffsetSurface":
+        """The same where dx is thought to be known: how unlikely an offset is counts against it."""
+        against = 0.5 * ((self.dx_px - dx_px) / sigma_px) ** 2
+        return replace(self, score=np.maximum(self.score - against, 0).astype(np.float32))
+
     def best(self, around_dy_px: float, tolerance_px: float) -> tuple[float, float, float, float]:
         """Best offset near one dy: dy, dx, correlation and score, which is 0 if there is none."""
         if not self.score.size:
