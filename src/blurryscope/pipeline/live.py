@@ -1,6 +1,5 @@
 """Stitching while the scan runs: frames wait in a queue, a second thread takes them."""
 
-import math
 import queue
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -14,13 +13,19 @@ from blurryscope.devices.contracts import CameraFrame
 from blurryscope.pipeline.settings import RunSettings
 from blurryscope.stitch.film import SlideStitcher
 
+_LOOK_S = 0.005
+"""Between looks whether there is room."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LiveSettings:
     """How frames wait for the stitcher."""
 
     queue_frames: int = 900
-    """Half a minute of film."""
+    """Half a minute of film; decoded, that is all the memory there should be."""
+    queue_jpegs: int = 3600
+    """Two minutes of film, of frames that wait as the JPEGs they came as. To work that off takes
+    less time than to stitch the film from its beginning."""
     patience_s: float = 0.05
     """How long a frame waits for room before live stitching is given up: the camera waits too."""
 
@@ -53,8 +58,8 @@ class LiveStitch:
     ) -> None:
         self._film, self._out = film, out
         self._recording, self._settings = recording, settings
-        self._queue: queue.Queue[CameraFrame | float | None] = queue.Queue(live.queue_frames)
-        self._patience_s = live.patience_s
+        self._queue: queue.Queue[CameraFrame | float | None] = queue.Queue()
+        self._live = live
         self._first_s: float | None = None
         self._last_s = 0.0
         self._is_given_up = False
@@ -71,7 +76,7 @@ class LiveStitch:
         trace: TracebackType | None,
     ) -> None:
         self._is_given_up = True
-        self._offer(None, self._patience_s)
+        self._queue.put(None)
         self._helper.shutdown()
 
     def take(self, frame: CameraFrame) -> None:
@@ -80,18 +85,23 @@ class LiveStitch:
             return
         if self._first_s is None:
             self._first_s = frame.time_s
-        if not self._offer(replace(frame, time_s=frame.time_s - self._first_s), self._patience_s):
+        room = self._live.queue_frames if frame.jpeg is None else self._live.queue_jpegs
+        if self._has_room(room):
+            self._queue.put(replace(frame, time_s=frame.time_s - self._first_s))
+        else:
             self._is_given_up = True
         self._last_s = time.monotonic()
 
     def set_off(self, time_s: float) -> None:
         """Take from the stage when it set off on the lane just filmed, on the film's clock."""
         if not self._is_given_up:
-            self._offer(time_s, self._patience_s)
+            self._queue.put(time_s)
 
     def finish(self) -> LiveResult:
         """Wait for the mosaic."""
-        if self._is_given_up or not self._offer(None, math.inf):
+        is_lost = self._is_given_up or self._work.done()
+        self._queue.put(None)
+        if is_lost:
             reason = self._failure() or "the computer could not keep up with the camera"
             return LiveResult(film=self._film, is_whole=False, waited_s=0.0, reason=reason)
         error = self._work.exception()
@@ -107,18 +117,15 @@ class LiveStitch:
         error = self._work.exception() if self._work.done() else None
         return "" if error is None else str(error)
 
-    def _offer(self, what: CameraFrame | float | None, patience_s: float) -> bool:
-        """Put a frame or a start into the queue; False if nobody will ever take it."""
+    def _has_room(self, most: int) -> bool:
+        """Wait a little for room in the queue; False if there is none, or nobody takes any more."""
         begun_s = time.monotonic()
         while not self._work.done():
-            try:
-                self._queue.put(what, timeout=0.02)
-            except queue.Full:
-                waited_s = time.monotonic() - begun_s
-                if waited_s > patience_s:
-                    return False
-            else:
+            if self._queue.qsize() < most:
                 return True
+            if time.monotonic() - begun_s > self._live.patience_s:
+                return False
+            time.sleep(_LOOK_S)
         return False
 
     def _stitch(self) -> None:

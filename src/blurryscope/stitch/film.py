@@ -90,6 +90,7 @@ class SlideStitcher:
         self._recording = recording
         self._stitcher = Stitcher(where, settings)
         self._canvas: Canvas | None = None
+        self._is_finished = False
 
     def __enter__(self) -> Self:
         self._stack = ExitStack().__enter__()
@@ -104,6 +105,9 @@ class SlideStitcher:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        if kind is None and not self._is_finished:
+            # The mosaic that is under way must not be taken for a whole one.
+            kind, error = _UnfinishedError, _UnfinishedError()
         if kind is not None:
             self._helper.shutdown(cancel_futures=True)
         self._stack.__exit__(kind, error, trace)
@@ -135,6 +139,7 @@ class SlideStitcher:
         write_recording(self._out / "recording.json", known)
         facts = measured(stitched, scale.pixel_size_um, scale.source)
         write_text_whole(self._out / "stitch.json", json.dumps(facts, indent=2) + "\n")
+        self._is_finished = True
         return stitched
 
     def _lay(self, lanes: Sequence[PlacedLane], margin_steps: float) -> None:
@@ -169,6 +174,10 @@ class SlideStitcher:
         # The next lane begins a pitch below, give or take what stages wander.
         top = float(lane.corners[0][0])
         self._composer.write_above(top + _SURE_PITCH_FRACTION * self._stitcher.pitch_px)
+
+
+class _UnfinishedError(Exception):
+    """Tells what writes the mosaic that its block did not end well; nobody sees it."""
 
 
 _FRAMES_AHEAD = 64

@@ -1,0 +1,80 @@
+"""A scan is stitched while it is filmed; where that cannot be, nothing of it is in the way."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from blurryscope.artifacts.recording import Recording
+from blurryscope.artifacts.video import Video
+from blurryscope.devices.contracts import CameraFrame
+from blurryscope.devices.jpeg import JpegPicture, to_jpeg
+from blurryscope.pipeline.live import LiveSettings, LiveStitch
+from blurryscope.pipeline.settings import RunSettings
+from blurryscope.simulator.scan import SimulatedScan
+from blurryscope.stitch.film import SlideStitcher
+
+FROM_S = 70.0
+"""What the camera's clock says when the film begins."""
+
+
+def _filmed(video: Path) -> Iterator[CameraFrame]:
+    """The frames of a film as a camera sends them, as JPEGs."""
+    with Video(video) as film:
+        for frame in film:
+            jpeg = to_jpeg(frame.rgb())
+            time_s = FROM_S + frame.time_s
+            picture = JpegPicture(frame.index, time_s, jpeg)
+            yield CameraFrame(index=frame.index, time_s=time_s, picture=picture, jpeg=jpeg)
+
+
+def _live(video: Path, out: Path, live: LiveSettings) -> LiveStitch:
+    return LiveStitch(video, out, Recording(), RunSettings(), live)
+
+
+def _left_in(out: Path) -> list[Path]:
+    return sorted(out.iterdir()) if out.exists() else []
+
+
+def test_frames_that_wait_as_jpegs_are_all_stitched(
+    tiny_scans: list[SimulatedScan], tmp_path: Path
+) -> None:
+    video, out = tiny_scans[0].video, tmp_path / "slide"
+    with _live(video, out, LiveSettings(queue_frames=1, queue_jpegs=10_000)) as stitch:
+        for frame in _filmed(video):
+            stitch.take(frame)
+        result = stitch.finish()
+    assert result.is_whole
+    assert result.waited_s > 0
+    names = {path.name for path in _left_in(out)}
+    assert names == {"frames.csv", "mosaic.ome.zarr", "recording.json", "stitch.json"}
+
+
+def test_a_computer_that_cannot_keep_up_says_so_and_leaves_nothing(
+    tiny_scans: list[SimulatedScan], tmp_path: Path
+) -> None:
+    video, out = tiny_scans[0].video, tmp_path / "slide"
+    with _live(video, out, LiveSettings(queue_jpegs=2, patience_s=0.0)) as stitch:
+        for frame in _filmed(video):
+            stitch.take(frame)
+        result = stitch.finish()
+    assert not result.is_whole
+    assert "keep up" in result.reason
+    assert not _left_in(out)
+
+
+def test_a_mosaic_under_way_is_gone_when_the_stitch_is_left_before_its_end(
+    tiny_scans: list[SimulatedScan], tmp_path: Path
+) -> None:
+    video, out = tiny_scans[0].video, tmp_path / "slide"
+    with Video(video) as film, SlideStitcher(video, out, Recording()) as slide:
+        for frame in film:
+            slide.push(frame)
+        assert _left_in(out)
+    assert not _left_in(out)
+
+
+def test_what_goes_wrong_in_the_stitcher_is_told_at_the_end(tmp_path: Path) -> None:
+    with _live(Path("no.mkv"), tmp_path / "slide", LiveSettings()) as stitch:
+        result = stitch.finish()
+    assert not result.is_whole
+    assert "0 frames, too few" in result.reason
+    assert not _left_in(tmp_path / "slide")
