@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from blurryscope.artifacts.frame_places import read_frame_places
+from blurryscope.artifacts.recording import read_recording
 from blurryscope.basics.errors import BlurryScopeError, InputError
 from blurryscope.cli import app
 from blurryscope.scan.calibration import read_calibration
@@ -92,6 +93,14 @@ def test_the_calibration_of_that_command_is_right(scanned: Path) -> None:
     assert record.pixels.turn_deg == pytest.approx(94.4 - 0.25, abs=0.1)
     assert record.strip.readout_ratio == pytest.approx(5000 * 0.017 / 240 / 1.44, abs=0.02)
     assert record.backlash.backlash_um == pytest.approx(14, abs=2)
+
+
+def test_speed_and_axes_of_the_calibration_come_with_the_film(scanned: Path, toy: Path) -> None:
+    record = read_calibration(scanned / "rig-calibration" / "calibration.json")
+    told = read_recording(toy / "films" / "repeat-1" / "recording.json")
+    assert record.steps.skew_deg == pytest.approx(-0.25, abs=0.1)
+    assert told.skew_deg == pytest.approx(record.steps.skew_deg, abs=1e-4)
+    assert told.pixel_size_um == pytest.approx(record.pixels.pixel_size_um, rel=1e-6)
 
 
 def test_the_mosaic_was_stitched_while_the_slide_was_scanned(toy: Path) -> None:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from blurryscope.stitch.camera import CameraModel
-from blurryscope.stitch.lane_speed import linked_speeds, perfect_speed
+from blurryscope.stitch.lane_speed import Speed, agreed_speed, linked_speeds, perfect_speed
 from blurryscope.stitch.links import Link, Links, gathered
 from blurryscope.stitch.trajectory import Trajectory
 
@@ -92,7 +92,9 @@ def test_the_speed_of_all_lanes_is_what_perfect_links_would_tell() -> None:
     links = _shorter_the_worse(stage, worst=0.9)
     by_sure_ones = float(np.median(linked_speeds(stage, links, 20, SPEED_PX_PER_S)))
     speed = perfect_speed(stage, links, SPEED_PX_PER_S)
-    assert speed == pytest.approx(SPEED_PX_PER_S, rel=7e-4)
+    assert speed is not None
+    assert speed.px_per_s == pytest.approx(SPEED_PX_PER_S, rel=7e-4)
+    assert abs(speed.px_per_s - SPEED_PX_PER_S) < 2 * speed.sigma_px_per_s
     assert by_sure_ones < SPEED_PX_PER_S * (1 - 0.0015)
 
 
@@ -100,4 +102,18 @@ def test_links_that_are_all_about_as_weak_leave_the_speed_of_perfect_ones_open()
     stage = _trajectory(lane_count=4)
     links = _shorter_the_worse(stage, worst=0.9)
     alike = replace(links, correlation=0.9 + 0.1 * (links.correlation - 0.9))
-    assert np.isnan(perfect_speed(stage, alike, SPEED_PX_PER_S))
+    seen = perfect_speed(stage, alike, SPEED_PX_PER_S)
+    assert np.isnan(agreed_speed(seen, None))
+
+
+def test_a_calibration_tells_the_speed_until_the_film_knows_it_better() -> None:
+    assert agreed_speed(None, 3000.0) == 3000.0
+    early = agreed_speed(Speed(3004.0, 6.0), 3000.0)
+    late = agreed_speed(Speed(3004.0, 0.3), 3000.0)
+    assert 3000 < early < 3000.5
+    assert 3003.5 < late < 3004
+
+
+def test_the_calibration_of_another_microscope_is_left_out() -> None:
+    assert agreed_speed(Speed(3000.0, 1.0), 3100.0) == pytest.approx(3000.0)
+    assert np.isnan(agreed_speed(None, None))

@@ -35,6 +35,7 @@ def _table(
         speed_px_per_s=np.full(len(start_s), stage.speed_px_per_s),
         width_px=WIDTH_PX,
         left_px=0.0,
+        lean=0.0,
         turn_sigma_px=np.nan,
         keeps_speed=False,
         is_seen=np.ones(len(start_s), np.bool_),
@@ -205,8 +206,8 @@ class ToldZigzag:
         )
         self.lanes, self.is_seen = even.lanes, even.is_seen
 
-    def table(self, starts_s: tuple[float, ...]) -> Timetable:
-        stage = replace(STAGE, starts_s=starts_s)
+    def table(self, starts_s: tuple[float, ...], lean: float = 0.0) -> Timetable:
+        stage = replace(STAGE, starts_s=starts_s, lean=lean)
         return timetable(self.film, self.lanes, self.is_linked, self.is_seen, stage)
 
     def off_px(self, table: Timetable) -> NDArray[np.float64]:
@@ -227,6 +228,24 @@ def test_starts_that_the_stage_tells_join_rows_of_cores_however_long_it_rested(
     guessed = zigzag.table(())
     assert np.ptp(zigzag.off_px(told)) < 2
     assert np.ptp(zigzag.off_px(guessed)) > 100
+
+
+def test_lanes_of_a_stage_whose_axes_lean_begin_farther_along_the_lower_they_lie() -> None:
+    zigzag = ToldZigzag(0.0)
+    lean, positions = 0.02, zigzag.film.positions.copy()
+    positions[:, 1] += lean * positions[:, 0]
+    zigzag.film = replace(zigzag.film, positions=positions)
+    starts_s = tuple(zigzag.told_s.tolist())
+    told, upright = zigzag.table(starts_s, lean), zigzag.table(starts_s)
+
+    def ends_off_px(table: Timetable) -> NDArray[np.float64]:
+        expected = expected_motion(zigzag.film, zigzag.lanes, table, pitch_px=400.0)
+        assert expected.ends_px is not None
+        first = np.flatnonzero(np.diff(zigzag.film.lanes, prepend=-1))
+        return np.asarray(expected.ends_px[:, 0] + zigzag.moved_px - positions[first, 1])
+
+    assert np.ptp(ends_off_px(told)) < 2
+    assert np.ptp(ends_off_px(upright)) > 20
 
 
 def test_a_lane_without_tissue_begins_when_the_stage_tells() -> None:

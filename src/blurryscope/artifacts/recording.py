@@ -25,6 +25,9 @@ class Recording:
     lane_starts_s: tuple[float, ...] | None = None
     """When the stage set off on each lane by its own answers, on the film's clock. All may be late
     by the same few milliseconds, which such answers take."""
+    skew_deg: float | None = None
+    """How far the stage's axes are from a right angle: the angle from x to y, less 90 degrees, in
+    a picture of the slide that is not mirrored."""
     is_mirrored: bool | None = None
     """Whether the camera sees the slide in a mirror."""
     rig: str | None = None
@@ -43,6 +46,7 @@ class _OnDisk(pydantic.BaseModel):
     lane_pitch_um: float | None = pydantic.Field(default=None, gt=0)
     rest_s: float | None = pydantic.Field(default=None, gt=0)
     lane_starts_s: tuple[float, ...] | None = None
+    skew_deg: float | None = pydantic.Field(default=None, gt=-10, lt=10)
     is_mirrored: bool | None = None
     rig: str | None = None
     versions: dict[str, str] = pydantic.Field(default_factory=dict)

@@ -251,6 +251,7 @@ def _jobs(session: Session, work: _SlideWork) -> list[ScanJob]:
             folder=films / f"repeat-{number}",
             flat=known.luma_flat,
             glass=known.glass,
+            skew_deg=known.record.steps.skew_deg,
             landmark_hints=tuple(plan.place(x_um, y_um) for x_um, y_um, _ in points_um[:1]),
         )
         for number in range(1, slide.repeats + 1)
@@ -264,8 +265,9 @@ def _scan_and_stitch(session: Session, job: ScanJob, result: Path, settings: Run
     if job.folder.exists() or (result / MOSAIC).exists():
         run_scan(scope, job, Supervision(session.controls, session.on_status))
         return
-    recording = replace(recording_of(job, scope.name), pixel_size_um=settings.pixel_size_um)
+    recording = recording_of(job, scope.name)
     live_settings = settings.for_film(recording)
+    recording = replace(recording, pixel_size_um=settings.pixel_size_um)
     with LiveStitch(job.film, result, recording, live_settings, session.live) as stitch:
         told = Supervision(session.controls, session.on_status, (stitch.take,), (stitch.set_off,))
         run_scan(scope, job, told)

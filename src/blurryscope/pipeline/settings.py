@@ -42,12 +42,20 @@ class RunSettings:
             raise ValueError(f"pixel_size_um must be positive, got {self.pixel_size_um}")
 
     def for_film(self, recording: Recording) -> "RunSettings":
-        """With what the rig told of the film: how long it rests, and when it set off."""
+        """With what the rig told of the film: rests, starts, speed, and how its axes lie.
+
+        Its pixel size goes no further than that: the film tells it from the speed.
+        """
         stitch = self.stitch
         if recording.rest_s is not None:
             stitch = replace(stitch, rest_s=recording.rest_s)
         if recording.lane_starts_s is not None:
             stitch = replace(stitch, lane_starts_s=recording.lane_starts_s)
+        if recording.skew_deg is not None:
+            stitch = replace(stitch, skew_deg=recording.skew_deg)
+        if recording.pixel_size_um is not None and recording.speed_um_per_s is not None:
+            speed_px_per_s = recording.speed_um_per_s / recording.pixel_size_um
+            stitch = replace(stitch, told_speed_px_per_s=speed_px_per_s)
         return replace(self, stitch=stitch)
 
     def tma_of_repeat(self, number: int) -> TmaSettings:

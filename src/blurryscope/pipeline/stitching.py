@@ -27,8 +27,7 @@ def stitch_into(video: Path, out: Path, *, settings: RunSettings, progress: Prog
 
 def stitch(video: Path, out: Path, *, settings: RunSettings, progress: Progress = silent) -> None:
     """Stitch one film into its folder, which `prepare` has looked at."""
-    recording = _recording_beside(video, settings)
-    settings = settings.for_film(recording)
+    recording, settings = _told_beside(video, settings)
     fingerprint = _stitch_fingerprint(video, recording, settings)
     if is_done(out, "stitch", fingerprint, STITCH_FILES):
         return
@@ -42,8 +41,7 @@ def stitch(video: Path, out: Path, *, settings: RunSettings, progress: Progress 
 
 def take_over_stitched(video: Path, out: Path, *, settings: RunSettings) -> None:
     """Take what was stitched while the film was made as what `stitch` would have made of it."""
-    recording = _recording_beside(video, settings)
-    settings = settings.for_film(recording)
+    recording, settings = _told_beside(video, settings)
 
     def work() -> None:
         claim(out, video)
@@ -110,12 +108,13 @@ def _stitch_fingerprint(video: Path, recording: Recording, settings: RunSettings
     )
 
 
-def _recording_beside(video: Path, settings: RunSettings) -> Recording:
-    """What is known of a scan; a rig's nominal pixel size is a guess that the film does better."""
+def _told_beside(video: Path, settings: RunSettings) -> tuple[Recording, RunSettings]:
+    """What is known of a scan, and the settings with it; the film tells its pixel size better."""
     beside = video.with_name("recording.json")
     known = read_recording(beside) if beside.is_file() else Recording()
-    return replace(
+    recording = replace(
         known,
         pixel_size_um=settings.pixel_size_um,
         is_mirrored=settings.is_mirrored or known.is_mirrored,
     )
+    return recording, settings.for_film(known)

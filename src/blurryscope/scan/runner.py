@@ -56,6 +56,8 @@ class ScanJob:
     """The field over empty glass, (row, col), mean 1."""
     glass: float = 230.0
     """What empty glass gives, grey levels."""
+    skew_deg: float | None = None
+    """How far the stage's axes are from a right angle, if that was measured."""
     landmark_hints: tuple[StagePoint, ...] = ()
     """Places where tissue is known to be."""
 
@@ -376,6 +378,7 @@ def recording_of(job: ScanJob, rig: str) -> Recording:
         frame_rate_hz=plan.field.frame_rate_hz,
         lane_pitch_um=plan.lane_pitch_um,
         rest_s=round(plan.stand_s, 3),
+        skew_deg=None if job.skew_deg is None else round(job.skew_deg, 4),
         rig=rig,
         versions=current_versions(),
     )

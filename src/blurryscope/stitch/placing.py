@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from blurryscope.basics.image import Grey
 from blurryscope.stitch.camera import CameraModel
-from blurryscope.stitch.lane_speed import linked_speeds, perfect_speed
+from blurryscope.stitch.lane_speed import agreed_speed, linked_speeds, perfect_speed
 from blurryscope.stitch.lanes import Lane
 from blurryscope.stitch.layout import FirstLayout, lane_beside, lay_out, run_links
 from blurryscope.stitch.links import Link, Links, gathered, joined
@@ -85,6 +85,8 @@ class PlacingSettings:
     rest_s: float
     ramp_s: float
     search_px: tuple[int, int]
+    skew_deg: float = 0.0
+    told_speed_px_per_s: float | None = None
 
 
 class Placer:
@@ -110,7 +112,7 @@ class Placer:
         self._seen_pairs: set[int] = set()
         self._lane_starts_s: list[float] = []
         self._linked_speeds: list[float] = []
-        self._perfect_speed = np.nan
+        self._agreed_speed = np.nan
         self._coarse_links: list[Links] = []
         self._exact_links: list[Links] = []
 
@@ -133,7 +135,7 @@ class Placer:
         )
         self._note_seen(layout.motion)
         # An earlier try may have numbered the lanes otherwise.
-        self._linked_speeds, self._perfect_speed = [], np.nan
+        self._linked_speeds, self._agreed_speed = [], np.nan
         coarse = self._timed_layout(film, layout)
         exact = self._measured(film, coarse.trajectory, first_lane=0)
         self._exact_links = [exact]
@@ -383,7 +385,9 @@ class Placer:
             lane_s=self._lane_s,
             starts_s=self._lane_starts_s,
             linked_speeds_px_per_s=self._linked_speeds,
-            perfect_speed_px_per_s=self._perfect_speed,
+            agreed_speed_px_per_s=self._agreed_speed,
+            # With more than a right angle from x to y the way along y leads back along x.
+            lean=-np.tan(np.deg2rad(self._settings.skew_deg)),
         )
         is_linked = np.array(self.is_linked, np.bool_)
         return timetable(trajectory, self.lanes, is_linked, is_seen, stage, self.fixed_count)
@@ -397,7 +401,8 @@ class Placer:
         speeds = linked_speeds(self.trajectory, exact, len(self.lanes), usual)
         self._linked_speeds += speeds[len(self._linked_speeds) :].tolist()
         known = _within(joined(*self._exact_links), self.trajectory)
-        self._perfect_speed = perfect_speed(self.trajectory, known, usual)
+        seen = perfect_speed(self.trajectory, known, usual)
+        self._agreed_speed = agreed_speed(seen, self._settings.told_speed_px_per_s)
         self.table = self._timetable()
 
     def _note_ties(self, solution: Solution, links: Links) -> None:

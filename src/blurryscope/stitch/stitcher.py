@@ -50,6 +50,10 @@ class StitchSettings:
     """Time to gain full speed; only matters over blank glass."""
     lane_starts_s: tuple[float, ...] = ()
     """When the stage set off on lanes, on the film's clock, as far as it told."""
+    skew_deg: float = 0.0
+    """How far the stage's axes are from a right angle: the angle from x to y, less 90 degrees."""
+    told_speed_px_per_s: float | None = None
+    """Full speed by the calibration, pixels of the camera."""
     coarse_short_side_px: int = 120
     """Frames are shrunk to about this for the first look at the motion."""
     fine_short_side_px: int = 240
@@ -105,7 +109,11 @@ class Stitcher:
         self._rest_s = settings.rest_s + settings.ramp_s
         self._placer = Placer(
             PlacingSettings(
-                rest_s=settings.rest_s, ramp_s=settings.ramp_s, search_px=settings.search_px
+                rest_s=settings.rest_s,
+                ramp_s=settings.ramp_s,
+                search_px=settings.search_px,
+                skew_deg=settings.skew_deg,
+                told_speed_px_per_s=settings.told_speed_px_per_s,
             )
         )
         for start_s in settings.lane_starts_s:

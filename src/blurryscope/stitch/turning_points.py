@@ -31,8 +31,11 @@ class StageHabits:
     """When it told that it set off on lanes, as far as it did."""
     linked_speeds_px_per_s: Sequence[float] = ()
     """Of lanes from the first on, as exact links tell them; NaN where they do not."""
-    perfect_speed_px_per_s: float = np.nan
-    """Of all lanes, if they go at one speed, as perfect links would tell it."""
+    agreed_speed_px_per_s: float = np.nan
+    """Of all lanes, if they go at one speed: of perfect links, and by the calibration."""
+    lean: float = 0.0
+    """Way along the lanes that comes with a step across them, as a part of it: the stage's axes are
+    not quite at a right angle, and all lanes begin at one place of its own."""
 
     @property
     def width_px(self) -> float:
@@ -44,8 +47,8 @@ class StageHabits:
         known = [speed for speed in self.linked_speeds_px_per_s if np.isfinite(speed)]
         if not known:
             return replace(self, linked_speeds_px_per_s=())
-        is_certain = np.isfinite(self.perfect_speed_px_per_s)
-        common = self.perfect_speed_px_per_s if is_certain else float(np.median(known))
+        is_certain = np.isfinite(self.agreed_speed_px_per_s)
+        common = self.agreed_speed_px_per_s if is_certain else float(np.median(known))
         return replace(self, speed_px_per_s=common, linked_speeds_px_per_s=(common,) * lane_count)
 
     def time_to_stop_s(self, way_px: float, speed_px_per_s: float) -> float:

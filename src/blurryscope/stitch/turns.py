@@ -41,7 +41,9 @@ class Timetable:
     width_px: float
     """Way between the turning points."""
     left_px: float
-    """X of the left turning points in the mosaic."""
+    """X of the left turning points in the mosaic, at y = 0."""
+    lean: float
+    """By how much that grows with y."""
     turn_sigma_px: float
     """How much one turn may mislead: the spread of turning points; NaN if too few were seen."""
     keeps_speed: bool
@@ -125,6 +127,7 @@ def timetable(
         ),
         width_px=width_px,
         left_px=_weighted_mean(fixed_lefts),
+        lean=stage.lean,
         turn_sigma_px=turn_sigma_px,
         is_seen=is_timed,
         keeps_speed=keeps_speed,
@@ -141,7 +144,8 @@ def _seen_part(
     rows = np.flatnonzero((trajectory.lanes == number) & is_seen)
     if len(rows) < _LEAST_SEEN:
         return None
-    times_s, along_px = trajectory.times_s[rows], trajectory.positions[rows, 1]
+    y_px, x_px = trajectory.positions[rows].T
+    times_s, along_px = trajectory.times_s[rows], x_px - stage.lean * y_px
     middle_s = float(times_s.mean())
     speed = dict(enumerate(stage.linked_speeds_px_per_s)).get(number, np.nan)
     if np.isnan(speed):
@@ -275,7 +279,8 @@ def expected_motion(
             times > table.end_s[number] - margin
         )
         # A film may begin or end in mid-lane: frames are expected where the stage was then.
-        begin_px = table.left_px + (0.0 if direction > 0 else table.width_px)
+        left_px = table.left_px + table.lean * float(trajectory.positions[rows, 0].mean())
+        begin_px = left_px + (0.0 if direction > 0 else table.width_px)
         ends.append(begin_px + along[rows[[0, -1]]])
     return Expectations(
         along_px=along,
