@@ -321,7 +321,7 @@ def lane_beside(
     lower = rows_between(lower, -np.inf, upper.bottom - offset_y + reach)
     begin = np.array([pitch_px, placed.positions[-1, 1] - lane.positions[0, 1]])
     surface = _compare(upper, lower)
-    surface = surface.expecting(begin[1] / reduction, _begin_sigma_px(lane) / reduction)
+    surface = surface.expecting(begin[1] / reduction, _begin_sigma_px(placed) / reduction)
     found = _offset_near(surface, offset_y, pitch_px / reduction)
     if found is not None:
         return replace(lane, positions=lane.positions + found * reduction), True
