@@ -11,14 +11,16 @@ import cv2
 import numpy as np
 import pytest
 
+from blurryscope.artifacts.mosaic import Mosaic
 from blurryscope.artifacts.scan_quality import (
     RescanReason,
     read_regions,
     read_rescans,
 )
 from blurryscope.basics.errors import InputError
-from blurryscope.basics.image import optical_density
+from blurryscope.basics.image import is_unscanned, optical_density
 from blurryscope.stitch.focus import focus_across, mean_density
+from blurryscope.stitch.regions import SATURATED_FROM
 from blurryscope.stitch.scan_quality import judge_scan
 from tests.stitch.slide_by_hand import FIELD_PX, PITCH_PX, SIZE_PX, good_slide
 
@@ -41,6 +43,25 @@ def test_every_lane_is_described_over_its_whole_length(tmp_path: Path) -> None:
         assert all(a.x_to_px == b.x_from_px for a, b in pairwise(own))
         overlaps = {region.overlap_fraction for region in own}
         assert overlaps == ({None} if lane == 0 else {round(1 - PITCH_PX / FIELD_PX[0], 4)})
+
+
+def test_a_stretch_tells_of_its_own_pixels_whatever_was_read_with_them(tmp_path: Path) -> None:
+    slide = good_slide()
+    slide.picture[300:900, 700:900] = 0
+    slide.picture[500:1100, 1900:2100] = 254
+    judge_scan(slide.write(tmp_path))
+    mosaic = Mosaic(tmp_path / "mosaic.ome.zarr")
+    regions = read_regions(tmp_path / "regions.csv")
+    for region in regions:
+        top, left = region.y_from_px // 4, region.x_from_px // 4
+        size = (region.y_to_px - region.y_from_px) // 4, (region.x_to_px - region.x_from_px) // 4
+        rgb = mosaic.read(top, left, size, 2)
+        unscanned = is_unscanned(rgb)
+        assert region.unscanned_fraction == pytest.approx(unscanned.mean(), abs=1e-4)
+        bright = (rgb.max(axis=2) >= SATURATED_FROM).sum() / max((~unscanned).sum(), 1)
+        assert region.saturated_fraction == pytest.approx(bright, abs=1e-4)
+    assert max(region.unscanned_fraction for region in regions) > 0.2
+    assert max(region.saturated_fraction for region in regions) > 0.1
 
 
 def test_lost_registration_is_told_with_its_lanes_and_place(tmp_path: Path) -> None:

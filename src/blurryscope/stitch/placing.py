@@ -86,7 +86,9 @@ class PlacingSettings:
     ramp_s: float
     search_px: tuple[int, int]
     skew_deg: float = 0.0
+    """How far the stage's axes are from a right angle: the angle from x to y, less 90 degrees."""
     told_speed_px_per_s: float | None = None
+    """Full speed by the calibration."""
 
 
 class Placer:
