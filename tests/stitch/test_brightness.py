@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from blurryscope.basics.image import to_uint8
-from blurryscope.stitch.brightness import lane_brightness, quantiles, shrunk_gain
+from blurryscope.stitch.brightness import lane_brightness, shrunk_gain
 from blurryscope.stitch.compose import PlacedLane
 from blurryscope.testing import smooth_picture
 
@@ -37,10 +37,3 @@ def test_a_flat_field_shrinks_as_frames_do() -> None:
     gain = np.random.default_rng(82).uniform(1, 2, (7, 9, 3)).astype(np.float32)
     blocks = gain[:6, :9].reshape(2, 3, 3, 3, 3).mean(axis=(1, 3))
     assert shrunk_gain(gain, 3) == pytest.approx(blocks, abs=1e-5)
-
-
-@pytest.mark.parametrize("count", [1, 2, 7, 4800])
-def test_quantiles_by_sorting_are_the_plain_ones(count: int) -> None:
-    rows = np.random.default_rng(83).normal(size=(3, count)).astype(np.float32)
-    plain = np.percentile(rows.astype(np.float64), [90, 50], axis=1)
-    assert quantiles(rows, (0.9, 0.5)) == pytest.approx(plain, abs=1e-6)

@@ -3,9 +3,19 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from blurryscope.stitch.lanes import Evidence, Lane, evidence_of, find_lanes, scan_axis
+from blurryscope.stitch.lanes import (
+    Evidence,
+    Lane,
+    LaneSearch,
+    Rhythm,
+    evidence_of,
+    find_lanes,
+    scan_axis,
+)
 from blurryscope.stitch.motion import PairShift
 
 MOVING, RESTING = 40, 34
@@ -196,3 +206,21 @@ def test_pairs_are_sorted_by_what_they_show() -> None:
     assert evidence.forward.tolist() == [0.9, 0, 0, 0, 0, 0]
     assert evidence.backward.tolist() == [0, 0.8, 0, 0, 0, 0]
     assert evidence.still.tolist() == [0, 0, 0.7, 0.99, 0, 0]
+
+
+@pytest.mark.parametrize("last_direction", [None, 1, -1])
+@settings(max_examples=25)
+@given(seed=st.integers(0, 10_000), count=st.integers(1, 300))
+def test_looking_at_many_frames_at_once_finds_the_same_lanes(
+    last_direction: int | None, seed: int, count: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    film = _film([SEEN, ALL, None, ALL], rng, jitter=6)
+    told = film.evidence(rng)
+    still = np.where(rng.random(film.count) < 0.1, 0.9, 0.0)
+    evidence = Evidence(
+        forward=told.forward[:count], backward=told.backward[:count], still=still[:count]
+    )
+    rhythm = Rhythm(moving=MOVING * rng.uniform(0.8, 1.2), resting=RESTING * rng.uniform(0.5, 1.2))
+    search = LaneSearch(evidence, rhythm, last_direction=last_direction)
+    assert search.run() == search.run(at_once=1)

@@ -263,9 +263,11 @@ class _Share:
         rows, columns = _needed(inverse, offset, size, rgb.shape[:2])
         factor = gain[rows, columns]
         if np.abs(brightness - 1).max() > _SEEN_CHANGE:
-            factor = factor * brightness
+            # Whole rows at once: by threes it takes ten times as long.
+            by_pixel = np.tile(brightness, factor.shape[1])
+            factor = (factor.reshape(len(factor), -1) * by_pixel).reshape(factor.shape)
         even = cv2.multiply(rgb[rows, columns], factor, dtype=cv2.CV_8U)
-        even = np.maximum(np.asarray(even, np.uint8), 1)  # 0 means unscanned
+        even = cv2.max(even, np.ones_like(even))  # 0 means unscanned
         offset = offset - (rows.start, columns.start)
         # OpenCV's matrix is in (x, y) order.
         affine = np.array(
@@ -326,7 +328,7 @@ def _needed(
     return slice(int(low[0]), int(high[0])), slice(int(low[1]), int(high[1]))
 
 
-_BAND_ROWS = 256
+_BAND_ROWS = 512
 _FADE_FRACTION = 0.25
 """Of the way between two frames' centres, over which one fades into the other."""
 _LEAST_WEIGHT = 1e-3

@@ -10,8 +10,16 @@ from blurryscope.basics.image import Grey
 def shrunk(luma: NDArray[np.uint8], factor: int) -> NDArray[np.uint8]:
     """Average blocks of `factor` x `factor` pixels; a remainder at the far edges is cut off."""
     rows, columns = luma.shape[0] // factor, luma.shape[1] // factor
-    whole = luma[: rows * factor, : columns * factor]
-    return np.asarray(cv2.resize(whole, (columns, rows), interpolation=cv2.INTER_AREA), np.uint8)
+    if factor == 1:
+        return luma.copy()
+    smaller = luma[: rows * factor, : columns * factor]
+    while factor > 1:
+        # Halving twice takes a fifth of the time of quartering, and rounds once more.
+        step = 2 if factor % 2 == 0 else factor
+        factor //= step
+        size = (columns * factor, rows * factor)
+        smaller = np.asarray(cv2.resize(smaller, size, interpolation=cv2.INTER_AREA), np.uint8)
+    return smaller
 
 
 def log_of(shading: Grey) -> Grey:
@@ -49,11 +57,14 @@ def _widely_blurred(picture: Grey, sigma_px: float) -> Grey:
     rows, columns = picture.shape
     size = (max(columns // factor, 1), max(rows // factor, 1))
     small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
-    blurred = cv2.GaussianBlur(small, (0, 0), sigma_px / factor)
+    window_px = 2 * round(_WINDOW_SIGMAS * sigma_px / factor) + 1
+    blurred = cv2.GaussianBlur(small, (window_px, window_px), sigma_px / factor)
     return np.asarray(cv2.resize(blurred, (columns, rows), interpolation=cv2.INTER_LINEAR))
 
 
 _LEAST_SIGMA_PX = 6.0
 """A blur this wide, in pixels of the smaller picture, is smooth enough to be enlarged again:
 what is left of its grid, which stays where it is in the frame, is 0.3 % of the detail."""
+_WINDOW_SIGMAS = 3.0
+"""Beyond, 0.3 % of the weight is left."""
 _LOG_OF_LUMA = np.log(np.arange(256, dtype=np.float32) + 1.0)

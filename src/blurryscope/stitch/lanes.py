@@ -6,7 +6,7 @@ likely sequence under that model is found by dynamic programming over whole lane
 semi-Markov model), after a first guess of the period by folding the film onto itself.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -113,9 +113,9 @@ def find_lanes(evidence: Evidence, usual_rest: float) -> tuple[list[Lane], Rhyth
     if not (evidence.forward.any() and evidence.backward.any()):
         return [], Rhythm(moving=1.0, resting=1.0)
     rhythm = _folded_rhythm(evidence, usual_rest)
-    lanes = _LaneSearch(evidence, rhythm).run()
+    lanes = LaneSearch(evidence, rhythm).run()
     rhythm = measured_rhythm(evidence, lanes, rhythm, usual_rest)
-    return _LaneSearch(evidence, rhythm).run(), rhythm
+    return LaneSearch(evidence, rhythm).run(), rhythm
 
 
 def next_lanes(evidence: Evidence, rhythm: Rhythm, last_direction: int) -> list[Lane]:
@@ -124,7 +124,7 @@ def next_lanes(evidence: Evidence, rhythm: Rhythm, last_direction: int) -> list[
     `evidence` begins with the pair in which the last lane found, of direction `last_direction`,
     ended; frame numbers count from there.
     """
-    return _LaneSearch(evidence, rhythm, last_direction=last_direction).run()
+    return LaneSearch(evidence, rhythm, last_direction=last_direction).run()
 
 
 def measured_rhythm(
@@ -181,8 +181,11 @@ def _best_window(gain: NDArray[np.float64], longest: int, wanted: float) -> tupl
     return float(sums.flat[best]), best % sums.shape[1] + 1
 
 
-class _LaneSearch:
-    """Best score of a film that has just ended a lane (`ended`) or a rest (`begun`) at frame t."""
+class LaneSearch:
+    """Best score of a film that has just ended a lane (`ended`) or a rest (`begun`) at frame t.
+
+    `last_direction` is that of the lane which ended where the evidence begins, if one did.
+    """
 
     def __init__(
         self, evidence: Evidence, rhythm: Rhythm, *, last_direction: int | None = None
@@ -206,7 +209,8 @@ class _LaneSearch:
         self._cut_off_lengths = np.arange(1, int(self._lane_lengths[-1]) + 1)
         self._rest_lengths = _durations(rhythm.resting, 0.4, 1.8)
 
-    def run(self) -> list[Lane]:
+    def run(self, at_once: int | None = None) -> list[Lane]:
+        """The most likely lanes; at most so many frames at once, which changes only the time."""
         begun = {s: np.full(self._count, -np.inf) for s in (1, -1)}
         ended = {s: np.full(self._count, -np.inf) for s in (1, -1)}
         came_begun: dict[int, NDArray[np.int64]] = {
@@ -217,58 +221,59 @@ class _LaneSearch:
         }
         if self._last_direction is not None:
             ended[self._last_direction][0] = 0.0
-        for t in range(0 if self._last_direction is None else 1, self._count):
+        for t in self._steps(at_once):
             for sign in (1, -1):
-                begun[sign][t], came_begun[sign][t] = self._best_begin(ended[-sign], t)
-                ended[sign][t], came_ended[sign][t] = self._best_end(begun[sign], t, sign)
+                begun[sign][t], came_begun[sign][t] = self._best_begins(ended[-sign], t)
+                ended[sign][t], came_ended[sign][t] = self._best_ends(begun[sign], t, sign)
         return self._traced(ended, came_begun, came_ended)
 
-    def _best_begin(self, ended_before: NDArray[np.float64], t: int) -> tuple[float, int]:
-        """A lane begins at t: after a rest since another lane, or after the start of the film."""
-        best, came = -np.inf, -1
+    def _steps(self, at_once: int | None) -> Iterator[NDArray[np.int64]]:
+        """The film in runs of frames none of which depends on another of its run.
+
+        Lanes of any length may lead to the last frame, which stands by itself.
+        """
+        free = int(min(self._lane_lengths[0], self._rest_lengths[0]))
+        run = free if at_once is None else min(at_once, free)
+        begin, last = 0 if self._last_direction is None else 1, self._count - 1
+        for first in range(begin, last, run):
+            yield np.arange(first, min(first + run, last))
+        if last >= begin:
+            yield np.array([last])
+
+    def _best_begins(self, ended_before: NDArray[np.float64], t: NDArray[np.int64]) -> "_Best":
+        """Lanes begin at t: after a rest since another lane, or after the start of the film."""
+        earlier, is_inside = _back(t, self._rest_lengths)
+        scores = (
+            ended_before[earlier]
+            + self._rested[t, None]
+            - self._rested[earlier]
+            - _DURATION_COST * (self._rest_lengths - self._rhythm.resting) ** 2
+        )
+        since_start = np.full(len(t), -np.inf)
         if self._last_direction is None:
-            best = self._rested[t] + self._unproven_cost(t)
-        earlier = t - self._rest_lengths
-        inside = earlier >= 0
-        earlier = earlier[inside]
-        if len(earlier):
-            scores = (
-                ended_before[earlier]
-                + self._rested[t]
-                - self._rested[earlier]
-                - _DURATION_COST * (self._rest_lengths[inside] - self._rhythm.resting) ** 2
-            )
-            index = int(np.argmax(scores))
-            if scores[index] > best:
-                best, came = float(scores[index]), int(earlier[index])
-        return float(best), came
+            since_start = self._rested[t] + self._unproven_cost(t)
+        return _best_of(scores, earlier, is_inside, since_start, np.full(len(t), -1))
 
-    def _best_end(self, begun: NDArray[np.float64], t: int, sign: int) -> tuple[float, int]:
-        """A lane ends at t: it began a usual duration earlier, or before the film did."""
-        best, came = -np.inf, -2
-        moved = self._moved[sign]
-        is_start = self._last_direction is None and 0 < t < self._rhythm.moving
-        if is_start and self._seen[sign][t] > 0:
-            best, came = moved[t], -1  # the film starts in mid-lane, and shows it
-        lengths = self._lane_lengths if t < self._count - 1 else self._cut_off_lengths
-        earlier = t - lengths
-        inside = earlier >= 0
-        earlier, lengths = earlier[inside], lengths[inside]
-        if len(earlier):
-            gained = moved[t] - moved[earlier]
-            unusual = lengths - self._rhythm.moving
-            if t == self._count - 1:
-                # A lane that the film cuts off may be short, if it shows anything of it.
-                unusual = np.where(gained > _RUNNING_EVIDENCE, np.maximum(unusual, 0), unusual)
-            scores = begun[earlier] + gained + _LANE_BONUS - _DURATION_COST * unusual**2
-            index = int(np.argmax(scores))
-            if scores[index] > best:
-                best, came = float(scores[index]), int(earlier[index])
-        return float(best), came
+    def _best_ends(self, begun: NDArray[np.float64], t: NDArray[np.int64], sign: int) -> "_Best":
+        """Lanes end at t: they began a usual duration earlier, or before the film did."""
+        moved, is_last = self._moved[sign], int(t[-1]) == self._count - 1
+        lengths = self._cut_off_lengths if is_last else self._lane_lengths
+        earlier, is_inside = _back(t, lengths)
+        gained = moved[t, None] - moved[earlier]
+        unusual = np.broadcast_to(lengths - self._rhythm.moving, gained.shape)
+        if is_last:
+            # A lane that the film cuts off may be short, if it shows anything of it.
+            unusual = np.where(gained > _RUNNING_EVIDENCE, np.maximum(unusual, 0), unusual)
+        scores = begun[earlier] + gained + _LANE_BONUS - _DURATION_COST * unusual**2
+        # The film may start in mid-lane, if it shows it.
+        is_start = (t > 0) & (t < self._rhythm.moving) & (self._seen[sign][t] > 0)
+        is_start &= self._last_direction is None
+        before_film = np.where(is_start, moved[t], -np.inf)
+        return _best_of(scores, earlier, is_inside, before_film, np.where(is_start, -1, -2))
 
-    def _unproven_cost(self, rest: int) -> float:
-        short = max(_LEAST_REST_FRACTION * self._rhythm.resting - rest, 0.0)
-        return -_DURATION_COST * short**2
+    def _unproven_cost(self, rest: NDArray[np.int64]) -> NDArray[np.float64]:
+        short = np.maximum(_LEAST_REST_FRACTION * self._rhythm.resting - rest, 0.0)
+        return np.asarray(-_DURATION_COST * short**2)
 
     def _traced(
         self,
@@ -297,6 +302,35 @@ class _LaneSearch:
     def _lane(self, begin: int, end: int, sign: int) -> Lane:
         evidence = float(self._seen[sign][end] - self._seen[sign][begin])
         return Lane(first=begin, last=end, direction=sign, evidence=evidence)
+
+
+_Best = tuple[NDArray[np.float64], NDArray[np.int64]]
+"""Of each of several frames: the best score, and where it came from."""
+
+
+def _back(
+    t: NDArray[np.int64], lengths: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """(t, length): so many frames earlier, and whether that lies inside the film."""
+    earlier = t[:, None] - lengths
+    return np.maximum(earlier, 0), earlier >= 0
+
+
+def _best_of(
+    scores: NDArray[np.float64],
+    earlier: NDArray[np.int64],
+    is_inside: NDArray[np.bool_],
+    other: NDArray[np.float64],
+    other_came: NDArray[np.int64],
+) -> _Best:
+    """The best of each row, unless another way there is as good."""
+    scores = np.where(is_inside, scores, -np.inf)
+    rows, index = np.arange(len(scores)), np.argmax(scores, axis=1)
+    is_better = scores[rows, index] > other
+    return (
+        np.where(is_better, scores[rows, index], other),
+        np.where(is_better, earlier[rows, index], other_came),
+    )
 
 
 def _durations(usual: float, shortest: float, longest: float) -> NDArray[np.int64]:

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -12,6 +13,8 @@ from blurryscope.stitch.motion import OverlapCorrelator, PairShift
 from blurryscope.stitch.second_scan import SecondScanWatch
 from blurryscope.stitch.shading import glass_shading, lasting_shading, luma_of
 
+_THINNED = 8
+"""One row in so many tells whether a frame only repeats the one before."""
 _FIRST_SHADING = 64
 """Frames after which the shading is estimated first, and again when there are thrice as many."""
 _MOST_SHADING_SAMPLES = 200
@@ -43,7 +46,7 @@ class Tracker:
         self._fine: dict[int, Grey] = {}
         self._times_s: list[float] = []
         self._changes: list[float] = []
-        self._last_luma: NDArray[np.uint8] | None = None
+        self._last_thinned: NDArray[np.uint8] | None = None
         self._shading: Grey | None = None
         self._log_shading: Grey | None = None
         self._log_fine_shading: Grey | None = None
@@ -103,12 +106,12 @@ class Tracker:
             self._later_times_s.append(frame.time_s)
             return
         luma = frame.luma()
-        if self._last_luma is None:
+        thinned = luma[::_THINNED].copy()
+        if self._last_thinned is None:
             self.frame_shape = (luma.shape[0], luma.shape[1])
         else:
-            thinned = luma[::8].astype(np.int16) - self._last_luma[::8]
-            self._changes.append(float(np.abs(thinned).mean()))
-        self._last_luma = luma.copy()
+            self._changes.append(cv2.norm(thinned, self._last_thinned, cv2.NORM_L1) / thinned.size)
+        self._last_thinned = thinned
         index = self.count
         self._times_s.append(frame.time_s)
         self._frames[index] = frame

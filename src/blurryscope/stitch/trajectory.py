@@ -6,6 +6,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from blurryscope.basics.quantiles import quantiles
 from blurryscope.stitch.camera import CameraModel
 
 
@@ -75,8 +76,9 @@ def lane_rows(trajectory: Trajectory) -> list[NDArray[np.int64]]:
 def _usual_velocity(rates: NDArray[np.float64]) -> NDArray[np.float64]:
     """(2,) of the frames at full speed; ramps and jerks may be half of a short lane."""
     speeds = np.abs(rates[:, 1])
-    at_full_speed = rates[speeds >= _FULL_SPEED_FRACTION * np.percentile(speeds, 75)]
-    return np.asarray(np.median(at_full_speed, axis=0))
+    at_full_speed = rates[speeds >= _FULL_SPEED_FRACTION * quantiles(speeds[None], (0.75,))[0]]
+    usual: NDArray[np.float64] = quantiles(at_full_speed.T, (0.5,))[0]
+    return usual
 
 
 _FULL_SPEED_FRACTION = 0.8
