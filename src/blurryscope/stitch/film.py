@@ -88,13 +88,14 @@ class SlideStitcher:
     ) -> None:
         self._out = out
         self._recording = recording
-        self._stitcher = Stitcher(where, settings)
+        self._unopened = Stitcher(where, settings)
         self._canvas: Canvas | None = None
         self._is_finished = False
 
     def __enter__(self) -> Self:
         self._stack = ExitStack().__enter__()
-        # One lane is laid while the next is placed; more waiting would only cost memory.
+        self._stitcher = self._stack.enter_context(self._unopened)
+        # One lane is laid while others are placed; more waiting than a few would cost memory.
         self._helper = self._stack.enter_context(ThreadPoolExecutor(1, "compose"))
         self._under_way: deque[Future[None]] = deque()
         return self
@@ -184,7 +185,7 @@ _FRAMES_AHEAD = 64
 """Decoded while lanes are placed; some 30 MB."""
 _MARGIN_STEPS = 1.0
 """Room on both sides of the first lanes, in steps of the stage, for later ones that reach out."""
-_LANES_UNDER_WAY = 2
+_LANES_UNDER_WAY = 4
 _BRIGHTNESS_REDUCTION = 8
 _SURE_PITCH_FRACTION = 0.8
 

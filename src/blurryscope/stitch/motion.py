@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-import scipy.fft
 from numpy.typing import NDArray
 
 from blurryscope.basics.image import Grey
@@ -53,10 +52,7 @@ class OverlapCorrelator:
     ) -> None:
         self.shape = shape
         rows, columns = shape
-        self._padded = (
-            scipy.fft.next_fast_len(2 * rows, real=True),
-            scipy.fft.next_fast_len(2 * columns, real=True),
-        )
+        self._padded = (cv2.getOptimalDFTSize(2 * rows), cv2.getOptimalDFTSize(2 * columns))
         self._row_shifts = np.fft.fftfreq(self._padded[0], 1 / self._padded[0]).astype(int)
         self._column_shifts = np.fft.fftfreq(self._padded[1], 1 / self._padded[1]).astype(int)
         common = np.outer(
@@ -64,8 +60,10 @@ class OverlapCorrelator:
             np.clip(columns - np.abs(self._column_shifts), 0, None),
         )
         self._noise_sigma = noise_sigma
-        self._floor = (noise_sigma**2 * common + 1e-9).astype(np.float32)
-        self._is_allowed = common >= least_overlap_fraction * rows * columns
+        # An energy without end where shifts are not allowed: nothing correlates there.
+        is_allowed = common >= least_overlap_fraction * rows * columns
+        floor = np.where(is_allowed, noise_sigma**2 * common + 1e-9, np.inf)
+        self._floor = floor.astype(np.float32)
         self._earlier: Pushed | None = None
 
     def push(self, detail: Grey) -> PairShift | None:
@@ -89,12 +87,11 @@ class OverlapCorrelator:
         return self._peak(self._correlation(earlier, later))
 
     def _correlation(self, earlier: "Pushed", later: "Pushed") -> NDArray[np.float32]:
-        product = scipy.fft.irfft2(later.spectrum * np.conj(earlier.spectrum), self._padded)
+        cross = cv2.mulSpectrums(later.spectrum, earlier.spectrum, 0, conjB=True)
+        product = cv2.idft(cross, flags=cv2.DFT_SCALE)
         energies = later.energy(is_later=True) * earlier.energy(is_later=False)
         np.sqrt(energies, out=energies)
-        correlation = np.divide(product, energies, out=energies)
-        correlation *= self._is_allowed
-        return np.asarray(correlation, np.float32)
+        return np.asarray(np.divide(product, energies, out=energies), np.float32)
 
     def _peak(self, correlation: NDArray[np.float32]) -> PairShift:
         row, column = np.unravel_index(np.argmax(correlation), correlation.shape)
@@ -113,13 +110,17 @@ class Pushed:
     def __init__(self, detail: Grey, *, is_blank: bool) -> None:
         self._detail = detail
         self.is_blank = is_blank
-        self.spectrum = np.empty((0, 0), np.complex64)
+        self.spectrum = np.empty((0, 0), np.float32)
+        """As OpenCV packs the transform of a real picture."""
         self._energies: dict[bool, NDArray[np.float32]] = {}
 
     def transform(self, padded: tuple[int, int], floor: NDArray[np.float32]) -> None:
         """Work out what comparing it with any other frame needs, once."""
         if not self.spectrum.size:
-            self.spectrum = np.asarray(scipy.fft.rfft2(self._detail, padded))
+            rows, columns = self._detail.shape
+            whole = np.zeros(padded, np.float32)
+            whole[:rows, :columns] = self._detail
+            self.spectrum = np.asarray(cv2.dft(whole, nonzeroRows=rows), np.float32)
             squares = cv2.integral(self._detail**2, sdepth=cv2.CV_64F)
             self._summed_area = np.asarray(squares, np.float32)
             self._floor = floor
@@ -153,24 +154,27 @@ def shared_energy(
         Whether the frame is the later one: at a positive shift its far end is shared, and the
         near end of the earlier one.
     """
-    of_rows = _window_sums(summed_area, padded[0], is_later)
-    return np.maximum(_window_sums(of_rows.T, padded[1], is_later).T, 0)
+    of_rows = np.zeros((padded[0], summed_area.shape[1]), np.float32)
+    _sum_windows(summed_area, of_rows, is_later)
+    energy = np.zeros(padded, np.float32)
+    _sum_windows(of_rows.T, energy.T, is_later)
+    return np.maximum(energy, 0, out=energy)
 
 
-def _window_sums(summed: NDArray[np.float32], length: int, is_later: bool) -> NDArray[np.float32]:
-    """Differences of a running sum over its first axis between the ends of the shared window."""
-    count = summed.shape[0] - 1
-    sums = np.zeros((length, summed.shape[1]), np.float32)
+def _sum_windows(summed: NDArray[np.float32], sums: NDArray[np.float32], is_later: bool) -> None:
+    """Fill `sums` with differences of a running sum, between the ends of the shared window.
+
+    Both along the first axis. Filled in place, so that it lies in memory as other pictures do.
+    """
+    count, length = summed.shape[0] - 1, sums.shape[0]
     whole = summed[count]
-    positive = np.arange(min(count, (length + 1) // 2))
-    negative = np.arange(-min(count, length // 2), 0)
+    positive, negative = min(count, (length + 1) // 2), min(count, length // 2)
     if is_later:
-        sums[: len(positive)] = whole - summed[: len(positive)]
-        sums[length - len(negative) :] = summed[count - len(negative) : count]
+        np.subtract(whole, summed[:positive], out=sums[:positive])
+        sums[length - negative :] = summed[count - negative : count]
     else:
-        sums[: len(positive)] = summed[count : count - len(positive) : -1]
-        sums[length - len(negative) :] = whole - summed[len(negative) : 0 : -1]
-    return sums
+        sums[:positive] = summed[count : count - positive : -1]
+        np.subtract(whole, summed[negative:0:-1], out=sums[length - negative :])
 
 
 def peak_offset(surface: Grey, row: int, column: int) -> tuple[float, float]:

@@ -399,12 +399,15 @@ class Placer:
 
     def _note_speeds(self, exact: Links) -> None:
         """Time the lanes anew, with the speed that exact links tell of the new ones."""
-        usual = self._usual.camera()[1]
-        speeds = linked_speeds(self.trajectory, exact, len(self.lanes), usual)
-        self._linked_speeds += speeds[len(self._linked_speeds) :].tolist()
-        known = _within(joined(*self._exact_links), self.trajectory)
-        seen = perfect_speed(self.trajectory, known, usual)
-        self._agreed_speed = agreed_speed(seen, self._settings.told_speed_px_per_s)
+        usual, known_count = self._usual.camera()[1], len(self._linked_speeds)
+        # Exact links reach one lane farther back than those that are new.
+        new = self._window(max(known_count - 1, 0))
+        speeds = linked_speeds(new, exact, len(self.lanes), usual)
+        self._linked_speeds += speeds[known_count:].tolist()
+        if self._lane_starts_s:  # else lanes keep their own speeds
+            known = _within(joined(*self._exact_links), self.trajectory)
+            seen = perfect_speed(self.trajectory, known, usual)
+            self._agreed_speed = agreed_speed(seen, self._settings.told_speed_px_per_s)
         self.table = self._timetable()
 
     def _note_ties(self, solution: Solution, links: Links) -> None:

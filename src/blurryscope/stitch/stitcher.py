@@ -1,6 +1,9 @@
 """The stitcher: takes a film frame by frame, and hands out lane after lane, placed for good."""
 
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +19,7 @@ from blurryscope.stitch.links import Links
 from blurryscope.stitch.placing import Placer, PlacingSettings
 from blurryscope.stitch.shading import gain_of
 from blurryscope.stitch.solve import Solution
-from blurryscope.stitch.tracker import Tracker
+from blurryscope.stitch.tracker import FilmUntilNow, Tracker
 from blurryscope.stitch.turns import Timetable
 
 _LEAST_FRAMES = 10
@@ -87,8 +90,9 @@ class Stitched:
 class Stitcher:
     """Push the frames of a scan in order, then `finish`; both hand out lanes placed for good.
 
-    Holds the frames of the lanes that are not placed yet: two or three once the camera has been
-    measured from the first few lanes.
+    Opens in `with`. Holds the frames of the lanes that are not placed yet: two or three once the
+    camera has been measured from the first few lanes. Later lanes are placed by a second thread
+    while the next one is looked at; what comes out does not depend on which is faster.
 
     Parameters
     ----------
@@ -116,14 +120,27 @@ class Stitcher:
                 told_speed_px_per_s=settings.told_speed_px_per_s,
             )
         )
-        for start_s in settings.lane_starts_s:
-            self._placer.set_off(start_s)
+        self._starts_s = list(settings.lane_starts_s)
+        """Told of, and not handed on to who places lanes."""
         self._is_started = False
         self._next_try = float(_FIRST_TRY)
         self._settled_count = 0
         self._shading = np.ones((1, 1, 3), np.float32)
         self._glass = np.ones(3)
         self._second_scan_s: float | None = None
+
+    def __enter__(self) -> Self:
+        self._helper = ThreadPoolExecutor(1, "place")
+        self._under_way: Future[None] | None = None
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._helper.shutdown(cancel_futures=True)
 
     @property
     def gain(self) -> NDArray[np.float32]:
@@ -151,19 +168,25 @@ class Stitcher:
         tracker.push(frame)
         if self._second_scan_s is not None:
             return []
+        placed: list[PlacedLane] = []
         if tracker.second_scan_lag is not None:
+            placed = self._added()
             self._end_before_second_scan(tracker.second_scan_lag)
         if self._is_started:
             new = self._finder.closed(tracker.shifts, tracker.count)
-            return self._added(new) if new else []
+            if new or (self._under_way is not None and self._under_way.done()):
+                placed += self._added()
+            if new:
+                self._begin_to_add(new)
+            return placed
         if tracker.count < self._next_try:
-            return []
+            return placed
         self._next_try *= _LATER_TRY
         return self._tried()
 
     def set_off(self, time_s: float) -> None:
         """Take from the stage when it set off on a lane, on the film's clock, before it is over."""
-        self._placer.set_off(time_s)
+        self._starts_s.append(time_s)
 
     def finish(self) -> list[PlacedLane]:
         """Hand out the lanes that are left; an `InputError` says why a film cannot be stitched."""
@@ -174,11 +197,15 @@ class Stitcher:
                 f"holds {tracker.count} frames, too few for a scan",
                 "Give the film of a whole scan",
             )
+        placed: list[PlacedLane] = []
         if self._is_started:
-            self._add_all(self._finder.rest(tracker.shifts))
+            placed = self._added()
+            self._begin_to_add(self._finder.rest(tracker.shifts))
+            self._wait()
         else:
             self._start(self._all_lanes())
-        return self._handed_out(range(self._placer.fixed_count, len(self._placer.lanes)))
+        left = range(self._placer.fixed_count, len(self._placer.lanes))
+        return placed + self._handed_out(left)
 
     def result(self) -> Stitched:
         """What was found, after `finish`."""
@@ -210,6 +237,7 @@ class Stitcher:
             lanes = self._first_lanes()
         if not self._has_enough(lanes):
             return []
+        self._tell_starts()
         if not self._placer.start(tracker, lanes[:-1], least_links=_EARLY_LINKS):
             return []
         doubt = self._placer.rim_sigma_px(tracker.frame_shape) / _RIM_SIGMA_PX
@@ -287,6 +315,7 @@ class Stitcher:
         return lanes
 
     def _start(self, lanes: list[Lane]) -> None:
+        self._tell_starts()
         if not self._placer.start(self._tracker, lanes, least_links=1):
             raise InputError(
                 self._where,
@@ -295,15 +324,33 @@ class Stitcher:
             )
         self._is_started = True
 
-    def _added(self, lanes: list[Lane]) -> list[PlacedLane]:
-        self._add_all(lanes)
+    def _begin_to_add(self, lanes: list[Lane]) -> None:
+        self._tell_starts()
+        self._under_way = self._helper.submit(self._add_all, self._tracker.until_now(), lanes)
+
+    def _added(self) -> list[PlacedLane]:
+        """Wait for the lanes that are being placed; hands out what has become certain by them."""
+        if self._under_way is None:
+            return []
+        self._wait()
         return self._handed_out(self._placer.fixable())
 
-    def _add_all(self, lanes: list[Lane]) -> None:
+    def _wait(self) -> None:
+        if self._under_way is not None:
+            self._under_way.result()
+        self._under_way = None
+
+    def _add_all(self, film: FilmUntilNow, lanes: list[Lane]) -> None:
         for lane in lanes:
             # Nothing is left of a lane where the film was ended before a second scan.
             if lane.last > self._placer.lanes[-1].last:
-                self._placer.add(self._tracker, lane)
+                self._placer.add(film, lane)
+
+    def _tell_starts(self) -> None:
+        """Hand on what the stage told, while no lane is being placed."""
+        for start_s in self._starts_s:
+            self._placer.set_off(start_s)
+        self._starts_s.clear()
 
     def _handed_out(self, numbers: range) -> list[PlacedLane]:
         placed = [self._placed(number) for number in numbers]

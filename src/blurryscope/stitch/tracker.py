@@ -1,6 +1,7 @@
 """What one look at each frame tells: how far the picture moved, and when it was only repeated."""
 
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -23,6 +24,21 @@ _MOST_FINE_BYTES = 64e6
 """Of detail pictures for exact links: two lanes of a hundred frames."""
 _SIGMA_FRACTION = 1 / 20
 """Of a picture's short side: slower change across it is taken for illumination."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FilmUntilNow:
+    """What a film had shown at one moment, for a thread that works while more of it is shown."""
+
+    times_s: NDArray[np.float64]
+    shifts: Sequence[PairShift]
+    frame_shape: tuple[int, int]
+    coarse_reduction: int
+    fine_reduction: int
+    coarse: Callable[[int], Grey]
+    """Detail picture for the first look, by frame."""
+    fine: Callable[[int], Grey]
+    """Detail picture for exact links, by frame."""
 
 
 class Tracker:
@@ -136,6 +152,18 @@ class Tracker:
         del self.shifts[first:]
         for later in range(first, self.count):
             self._correlate(later)
+
+    def until_now(self) -> FilmUntilNow:
+        """What is known now. Frames must not be forgotten while it is in use."""
+        return FilmUntilNow(
+            times_s=self.times_s,
+            shifts=tuple(self.shifts),
+            frame_shape=self.frame_shape,
+            coarse_reduction=self.coarse_reduction,
+            fine_reduction=self.fine_reduction,
+            coarse=self.coarse,
+            fine=self.fine,
+        )
 
     def settle(self) -> NDArray[np.float32]:
         """Fix the shading for the rest of the film; gives it in colour, (row, col, rgb)."""

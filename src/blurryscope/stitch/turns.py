@@ -96,7 +96,8 @@ def timetable(
     if is_told:
         stage = stage.with_one_speed(len(lanes))
     keeps_speed = is_told and len(stage.linked_speeds_px_per_s) > 0
-    seen = [_seen_part(trajectory, n, lane, is_seen, stage) for n, lane in enumerate(lanes)]
+    rows = _seen_rows(trajectory, is_seen, len(lanes))
+    seen = [_seen_part(trajectory, rows[n], n, lane, stage) for n, lane in enumerate(lanes)]
     if is_told and not keeps_speed:
         stage = replace(stage, speed_px_per_s=common_speed(seen, stage.speed_px_per_s))
     groups = np.concatenate([[0], np.cumsum(~is_linked)])
@@ -134,14 +135,22 @@ def timetable(
     )
 
 
+def _seen_rows(
+    trajectory: Trajectory, is_seen: NDArray[np.bool_], lane_count: int
+) -> list[NDArray[np.int64]]:
+    """Rows of the frames of each lane that were seen to move."""
+    rows = np.flatnonzero(is_seen)
+    return np.split(rows, np.searchsorted(trajectory.lanes[rows], np.arange(1, lane_count)))
+
+
 def _seen_part(
     trajectory: Trajectory,
+    rows: NDArray[np.int64],
     number: int,
     lane: Lane,
-    is_seen: NDArray[np.bool_],
     stage: StageHabits,
 ) -> Seen | None:
-    rows = np.flatnonzero((trajectory.lanes == number) & is_seen)
+    """What frames in these rows of the trajectory show of their lane."""
     if len(rows) < _LEAST_SEEN:
         return None
     y_px, x_px = trajectory.positions[rows].T
