@@ -48,7 +48,7 @@ from blurryscope.classify.learning import average, begin_learning, model_setting
 from blurryscope.classify.losses import LOSSES
 from blurryscope.classify.memory import most_memory_gib
 from blurryscope.classify.model_file import read_model, save_model
-from blurryscope.classify.processes import Processes, joined_processes
+from blurryscope.classify.processes import Processes, has_bfloat16, joined_processes
 from blurryscope.classify.run_folder import (
     BEST,
     LAST,
@@ -134,6 +134,9 @@ class _Run:
             self._lessons, self._batches, config.data.loading_processes, self._kept
         )
         self._place = RunPlace(config_sha256=config_fingerprint(config), data_sha256=data_sha256)
+        wants_half = config.run.precision == "bfloat16"
+        self._is_half = wants_half and has_bfloat16(processes.device)
+        self._is_full_instead = wants_half and not self._is_half
         self._log: TensorBoardLog | None = None
         self._refuse_too_little()
 
@@ -158,6 +161,8 @@ class _Run:
 
     def learn(self, progress: Progress, tell: Tell) -> None:
         """All epochs that are left."""
+        if self._is_full_instead and self._processes.is_first:
+            tell("this processor has no bfloat16, so float32 is used")
         epochs = self._config.run.epochs
         for epoch in range(self._place.epoch, epochs):
             figures = self._epoch(epoch, progress)
@@ -268,9 +273,7 @@ class _Run:
         stacks = batch.stacks
         if self._learner.leaves_views_out:
             stacks = some_views(stacks, generator)
-        with torch.autocast(
-            device.type, torch.bfloat16, enabled=self._config.run.precision == "bfloat16"
-        ):
+        with torch.autocast(device.type, torch.bfloat16, enabled=self._is_half):
             raw = self._learner.raw(self._learning.network, stacks.to(device))
         losses = self._loss(
             self._learner.log_probabilities(raw),

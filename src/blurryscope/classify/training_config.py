@@ -91,7 +91,8 @@ class RunConfig(_Section):
     epochs: _Count = 50_000
     seed: int = 42
     precision: Literal["float32", "tf32", "bfloat16"] = "float32"
-    """Of convolutions; transforms and filters are computed in float32 always."""
+    """Of convolutions; transforms and filters are computed in float32 always, and all is where a
+    processor would have to emulate bfloat16."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     threads: _Count | None = None
     """Of a processor; None leaves it to torch."""
