@@ -18,20 +18,16 @@ from tempfile import TemporaryDirectory
 import cv2
 import numpy as np
 
+from blurryscope.artifacts.array_layout import Layout
+from blurryscope.artifacts.layout_file import read_layout
 from blurryscope.artifacts.slide_map import SlideMap, read_slide_map
 from blurryscope.artifacts.tissue_cores import CoreStatus
 from blurryscope.basics.core_name import CoreName
 from blurryscope.basics.errors import InputError
 from blurryscope.basics.image import to_uint8
-from blurryscope.tma import (
-    Dearrayed,
-    Layout,
-    PlainPicture,
-    TmaSettings,
-    find_cores,
-    open_slide,
-    read_layout,
-)
+from blurryscope.tma.find import Dearrayed, find_cores
+from blurryscope.tma.picture import PlainPicture, open_slide
+from blurryscope.tma.settings import TmaSettings
 from blurryscope.tma.toy_slides import ToySlide, map_of
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"

@@ -19,8 +19,11 @@ from numpy.typing import NDArray
 
 from blurryscope.basics.core_name import CoreName
 from blurryscope.basics.image import Rgb, to_uint8
-from blurryscope.tma import PlainPicture, TmaSettings, find_cores, find_white_balance, open_slide
+from blurryscope.tma.find import find_cores
+from blurryscope.tma.picture import PlainPicture, open_slide
+from blurryscope.tma.settings import TmaSettings
 from blurryscope.tma.toy_slides import map_of
+from blurryscope.tma.white_balance import find_white_balance
 
 Floats = NDArray[np.float64]
 FOLDER = SHARED / "tma-overviews"

@@ -12,7 +12,7 @@ import time
 import numpy as np
 
 from blurryscope.basics.errors import InputError
-from blurryscope.tma import find_cores
+from blurryscope.tma.find import find_cores
 from blurryscope.tma.toy_trials import Verdict, judged, random_trial
 
 

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from blurryscope.basics.image import Rgb, to_uint8
-from blurryscope.tma import find_white_balance
+from blurryscope.tma.white_balance import find_white_balance
 
 SCANS = Path(__file__).parents[2] / "shared" / "data" / "scans"
 LAMPS = {"neutral": (1.0, 1.0, 1.0), "warm": (1.0, 0.9, 0.72), "bluish": (0.85, 0.93, 1.0)}

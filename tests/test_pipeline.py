@@ -24,7 +24,7 @@ from blurryscope.pipeline.rescoring import score_inputs
 from blurryscope.pipeline.run import run
 from blurryscope.pipeline.settings import RunSettings
 from blurryscope.simulator.scan import SimulatedScan
-from blurryscope.tma import Orientation
+from blurryscope.tma.orientation import Orientation
 
 Contents = Callable[..., dict[str, str]]
 Until = Callable[[Path, float], bool]

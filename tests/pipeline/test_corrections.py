@@ -19,8 +19,8 @@ from blurryscope.artifacts.tissue_cores import (
 from blurryscope.basics.core_name import CoreName
 from blurryscope.basics.errors import InputError
 from blurryscope.pipeline.corrections import MakeEdits, correct, take_in_hand_edits
-from blurryscope.tma import open_slide
 from blurryscope.tma.edits import lock, move, relabel, remove, set_status, swap, unlock
+from blurryscope.tma.picture import open_slide
 from blurryscope.tma.qupath import edits_of_grid, grid_of_cores
 
 Rename = Callable[..., Path]

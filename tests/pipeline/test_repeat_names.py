@@ -9,8 +9,9 @@ from blurryscope.artifacts.mosaic import Mosaic, MosaicWriter
 from blurryscope.artifacts.tissue_cores import CoreStatus
 from blurryscope.basics.image import Rgb
 from blurryscope.pipeline.naming import name_repeat
-from blurryscope.tma import TmaSettings, find_cores
+from blurryscope.tma.find import find_cores
 from blurryscope.tma.recognise import NamedScan
+from blurryscope.tma.settings import TmaSettings
 from blurryscope.tma.toy_slides import ToySlide
 
 SLIDE = ToySlide(rows=3, columns=4, missing=frozenset({"A1", "A2", "A3", "A4"}))

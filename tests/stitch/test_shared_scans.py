@@ -17,7 +17,9 @@ from blurryscope.evaluate.placement import (
     slide_fit,
 )
 from blurryscope.stitch.film import stitch_film
-from blurryscope.tma import TmaSettings, find_cores, write_cores
+from blurryscope.tma.find import find_cores
+from blurryscope.tma.settings import TmaSettings
+from blurryscope.tma.write import write_cores
 
 SCANS = Path(__file__).parents[3] / "shared" / "data" / "scans"
 

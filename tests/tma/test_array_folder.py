@@ -15,9 +15,11 @@ from blurryscope.artifacts.tissue_cores import read_core_grid, write_core_grid
 from blurryscope.basics.core_name import CoreName
 from blurryscope.basics.errors import InputError
 from blurryscope.basics.her2 import Score
-from blurryscope.tma import TmaSettings, find_cores, write_cores
 from blurryscope.tma.array_folder import confirmed_layout, write_array
+from blurryscope.tma.find import find_cores
+from blurryscope.tma.settings import TmaSettings
 from blurryscope.tma.toy_slides import ToySlide, map_of
+from blurryscope.tma.write import write_cores
 
 FREE = {"A1", "C4"}
 SLIDE = ToySlide(rows=3, columns=4, missing=frozenset({*FREE, "B2", "B3"}))

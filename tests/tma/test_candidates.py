@@ -6,17 +6,13 @@ import numpy as np
 import pytest
 
 from blurryscope.artifacts.tissue_cores import CoreStatus
-from blurryscope.tma import (
-    Dearrayed,
-    Orientation,
-    PlainPicture,
-    TmaSettings,
-    find_cores,
-    write_cores,
-)
 from blurryscope.tma.candidates import draw_candidates
-from blurryscope.tma.picture import working_picture
+from blurryscope.tma.find import Dearrayed, find_cores
+from blurryscope.tma.orientation import Orientation
+from blurryscope.tma.picture import PlainPicture, working_picture
+from blurryscope.tma.settings import TmaSettings
 from blurryscope.tma.toy_slides import ToySlide, map_of
+from blurryscope.tma.write import write_cores
 
 ROW_LOST = ToySlide(rows=3, columns=4, missing=frozenset(f"A{n}" for n in range(1, 5)))
 

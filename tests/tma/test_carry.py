@@ -5,9 +5,12 @@ import pytest
 
 from blurryscope.artifacts.tissue_cores import CoreStatus, PlaceSource
 from blurryscope.basics.core_name import CoreName
-from blurryscope.tma import Orientation, PlainPicture, TmaSettings, find_cores
 from blurryscope.tma.carry import carry_names
+from blurryscope.tma.find import find_cores
+from blurryscope.tma.orientation import Orientation
+from blurryscope.tma.picture import PlainPicture
 from blurryscope.tma.recognise import NamedScan, recognise
+from blurryscope.tma.settings import TmaSettings
 from blurryscope.tma.toy_slides import ToySlide
 
 SLIDE = ToySlide(rows=3, columns=4, missing=frozenset({"A1", "A2", "A3", "A4", "C2"}), tilt_deg=2)

@@ -4,9 +4,12 @@ import pytest
 from blurryscope.artifacts.array_layout import Layout, LayoutBlock
 from blurryscope.artifacts.core_labels import read_axis
 from blurryscope.basics.core_name import CoreName
-from blurryscope.tma import Orientation, PlainPicture, TmaSettings, find_cores
 from blurryscope.tma.array_folder import used_layout
 from blurryscope.tma.contact_sheet import draw_contact_sheet, places_on_sheet
+from blurryscope.tma.find import find_cores
+from blurryscope.tma.orientation import Orientation
+from blurryscope.tma.picture import PlainPicture
+from blurryscope.tma.settings import TmaSettings
 from blurryscope.tma.toy_slides import ToySlide
 
 SLIDE = ToySlide(rows=2, columns=4, missing=frozenset({"B3"}), brown=frozenset({"A1", "A2"}))

@@ -15,14 +15,10 @@ from blurryscope.basics.core_name import CoreName
 from blurryscope.basics.errors import InputError
 from blurryscope.basics.her2 import Score
 from blurryscope.basics.image import Rgb, to_uint8
-from blurryscope.tma import (
-    Dearrayed,
-    Orientation,
-    PlainPicture,
-    TmaSettings,
-    find_cores,
-    open_slide,
-)
+from blurryscope.tma.find import Dearrayed, find_cores
+from blurryscope.tma.orientation import Orientation
+from blurryscope.tma.picture import PlainPicture, open_slide
+from blurryscope.tma.settings import TmaSettings
 from blurryscope.tma.toy_slides import ToySlide, map_of
 
 

@@ -5,12 +5,16 @@ import numpy as np
 import pytest
 
 from blurryscope.artifacts.array_layout import PlaceKind
+from blurryscope.artifacts.layout_file import read_layout
 from blurryscope.artifacts.tissue_cores import CoreStatus
 from blurryscope.basics.core_name import CoreName
 from blurryscope.basics.errors import InputError
 from blurryscope.basics.her2 import Score
-from blurryscope.tma import Orientation, PlainPicture, TmaSettings, find_cores, read_layout
+from blurryscope.tma.find import find_cores
 from blurryscope.tma.layout import inferred_layout, whole_map
+from blurryscope.tma.orientation import Orientation
+from blurryscope.tma.picture import PlainPicture
+from blurryscope.tma.settings import TmaSettings
 from blurryscope.tma.toy_slides import ToySlide, map_of
 
 TWO_BLOCKS = """

@@ -15,7 +15,9 @@ from blurryscope.artifacts.slide_map import SlideMap
 from blurryscope.artifacts.tissue_cores import CoreStatus
 from blurryscope.basics.core_name import CoreName
 from blurryscope.basics.image import Rgb
-from blurryscope.tma import Dearrayed, PlainPicture, TmaSettings, find_cores
+from blurryscope.tma.find import Dearrayed, find_cores
+from blurryscope.tma.picture import PlainPicture
+from blurryscope.tma.settings import TmaSettings
 from blurryscope.tma.toy_slides import ToySlide, map_of
 from blurryscope.tma.toy_trials import judged, random_trial
 

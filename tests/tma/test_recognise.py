@@ -2,8 +2,11 @@ import numpy as np
 import pytest
 
 from blurryscope.artifacts.slide_map import SlideMap
-from blurryscope.tma import Orientation, PlainPicture, TmaSettings, find_cores
+from blurryscope.tma.find import find_cores
+from blurryscope.tma.orientation import Orientation
+from blurryscope.tma.picture import PlainPicture
 from blurryscope.tma.recognise import NamedScan, recognise
+from blurryscope.tma.settings import TmaSettings
 from blurryscope.tma.toy_slides import ToySlide
 
 SLIDE = ToySlide(rows=3, columns=4, missing=frozenset({"B2"}), tilt_deg=1.0)

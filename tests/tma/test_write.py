@@ -5,9 +5,11 @@ import numpy as np
 import pytest
 
 from blurryscope.artifacts.tissue_cores import read_core_grid, read_tissue_cores
-from blurryscope.tma import TmaSettings, find_cores, write_cores
+from blurryscope.tma.find import find_cores
+from blurryscope.tma.settings import TmaSettings
 from blurryscope.tma.toy_slides import ToySlide
 from blurryscope.tma.white_balance import GLASS_LEVEL
+from blurryscope.tma.write import write_cores
 
 
 @pytest.fixture(scope="module")

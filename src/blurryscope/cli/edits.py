@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from blurryscope.artifacts.edit_log import Answer, Author, EditEntry
     from blurryscope.basics.core_name import CoreName
     from blurryscope.pipeline.corrections import MakeEdits
-    from blurryscope.tma import SlidePicture
+    from blurryscope.tma.picture import SlidePicture
 
 edit_app = typer.Typer(
     no_args_is_help=True,
@@ -252,7 +252,7 @@ def _words_of_answer(answer: "Answer") -> str:
 
 
 def _picture(folder: Path, picture: Path | None) -> "SlidePicture":
-    from blurryscope.tma import open_slide
+    from blurryscope.tma.picture import open_slide
 
     if picture is None and not (folder / "mosaic.ome.zarr").is_dir():
         raise InputError(

@@ -12,7 +12,7 @@ from blurryscope.basics.errors import InputError
 
 if TYPE_CHECKING:
     from blurryscope.pipeline.settings import RunSettings
-    from blurryscope.tma import Orientation
+    from blurryscope.tma.orientation import Orientation
 
 Quiet = Annotated[bool, typer.Option("--quiet", help="Show no progress.")]
 Map = Annotated[Path | None, typer.Option("--map", help="The lab's map of the slide, CSV or XLSX.")]
@@ -69,8 +69,9 @@ def run_settings(
     place: str | None = None,
     consensus: str | None = None,
 ) -> "RunSettings":
+    from blurryscope.artifacts.layout_file import read_layout
     from blurryscope.pipeline.settings import RunSettings
-    from blurryscope.tma import TmaSettings, read_layout
+    from blurryscope.tma.settings import TmaSettings
 
     if pixel_size_um is not None and not 0 < pixel_size_um < math.inf:
         raise InputError(
@@ -105,7 +106,7 @@ def _place(text: str) -> tuple[int, int]:
 
 
 def _orientation(text: str) -> "Orientation | None":
-    from blurryscope.tma import Orientation
+    from blurryscope.tma.orientation import Orientation
 
     if text == "any":
         return None

@@ -26,7 +26,9 @@ from blurryscope.basics.core_name import CoreName
 from blurryscope.basics.errors import InputError
 from blurryscope.pipeline.settings import RunSettings
 from blurryscope.pipeline.steps import plain, stamp
-from blurryscope.tma import Dearrayed, Orientation, TmaSettings
+from blurryscope.tma.find import Dearrayed
+from blurryscope.tma.orientation import Orientation
+from blurryscope.tma.settings import TmaSettings
 
 _ANCHOR_COUNT = 5
 _ANCHOR_PITCHES = 0.5

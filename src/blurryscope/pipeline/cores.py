@@ -33,15 +33,12 @@ from blurryscope.pipeline.steps import (
     scanned_folders,
     stamp,
 )
-from blurryscope.tma import (
-    Dearrayed,
-    SlidePicture,
-    TmaSettings,
-    open_slide,
-    write_cores,
-)
 from blurryscope.tma.array_folder import write_array
+from blurryscope.tma.find import Dearrayed
+from blurryscope.tma.picture import SlidePicture, open_slide
 from blurryscope.tma.recognise import NamedScan
+from blurryscope.tma.settings import TmaSettings
+from blurryscope.tma.write import write_cores
 
 
 def find_and_write_cores(

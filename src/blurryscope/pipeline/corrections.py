@@ -25,10 +25,13 @@ from blurryscope.artifacts.tissue_cores import TissueCore, read_core_grid, read_
 from blurryscope.basics.clock import SystemClock
 from blurryscope.basics.errors import InputError
 from blurryscope.pipeline.steps import fingerprint_of, stamp
-from blurryscope.tma import Dearrayed, SlidePicture, WhiteBalance, write_cores
 from blurryscope.tma.array_folder import FOLDER, LAYOUT, TABLE, write_array_again
 from blurryscope.tma.edits import Table, with_edits
+from blurryscope.tma.find import Dearrayed
 from blurryscope.tma.hand_edited import edits_in_table
+from blurryscope.tma.picture import SlidePicture
+from blurryscope.tma.white_balance import WhiteBalance
+from blurryscope.tma.write import write_cores
 
 MakeEdits = Callable[[Table], Sequence[EditEntry]]
 

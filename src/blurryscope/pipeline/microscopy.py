@@ -12,6 +12,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from blurryscope.artifacts.layout_file import read_layout
 from blurryscope.artifacts.whole import write_text_whole
 from blurryscope.basics.errors import InputError
 from blurryscope.basics.progress import Progress, silent
@@ -39,7 +40,6 @@ from blurryscope.scan.refusals import refuse
 from blurryscope.scan.runner import ScanJob, Supervision, is_done, recording_of, run_scan
 from blurryscope.scan.states import Controls, OnStatus
 from blurryscope.scan.survey import survey, survey_lanes
-from blurryscope.tma import read_layout
 
 logger = logging.getLogger(__name__)
 

@@ -15,10 +15,13 @@ from blurryscope.artifacts.mosaic import Mosaic
 from blurryscope.artifacts.slide_map import MapEntry, Presence, SlideMap, layout_or_none
 from blurryscope.artifacts.tissue_cores import PlaceSource, read_core_grid, read_tissue_cores
 from blurryscope.basics.errors import InputError
-from blurryscope.tma import Dearrayed, Orientation, SlidePicture, TmaSettings, find_cores
 from blurryscope.tma.array_size import doubts_about_size
 from blurryscope.tma.carry import carry_names
+from blurryscope.tma.find import Dearrayed, find_cores
+from blurryscope.tma.orientation import Orientation
+from blurryscope.tma.picture import SlidePicture
 from blurryscope.tma.recognise import NamedScan, Recognition, recognise
+from blurryscope.tma.settings import TmaSettings
 
 
 def name_scan(

@@ -6,7 +6,8 @@ from blurryscope.artifacts.recording import Recording
 from blurryscope.classify.shipped import SHIPPED
 from blurryscope.evaluate.repeats import FusionRule
 from blurryscope.stitch.stitcher import StitchSettings
-from blurryscope.tma import Orientation, TmaSettings
+from blurryscope.tma.orientation import Orientation
+from blurryscope.tma.settings import TmaSettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -26,8 +26,8 @@ from blurryscope.basics.errors import InputError
 from blurryscope.tma.contact_sheet import draw_contact_sheet
 from blurryscope.tma.find import Dearrayed
 from blurryscope.tma.layout import inferred_layout, whole_map
+from blurryscope.tma.orientation import Orientation
 from blurryscope.tma.picture import SlidePicture
-from blurryscope.tma.placement import Orientation
 from blurryscope.tma.qupath import grid_of_cores
 
 FOLDER = "array"

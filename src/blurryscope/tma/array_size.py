@@ -2,7 +2,7 @@
 
 from blurryscope.artifacts.array_layout import Layout
 from blurryscope.artifacts.tissue_cores import CoreGrid
-from blurryscope.tma.placement import Orientation
+from blurryscope.tma.orientation import Orientation
 
 _MOST_OFF_FRACTION = 0.08
 """Sections stretch by a few percent on the water bath; another array differs by more."""

@@ -17,8 +17,8 @@ from blurryscope.basics.image import Grey
 from blurryscope.tma.find import Dearrayed
 from blurryscope.tma.measure import NamedNode, measured_cores
 from blurryscope.tma.nodes import core_against_none, highest_near
+from blurryscope.tma.orientation import Orientation
 from blurryscope.tma.picture import SlidePicture
-from blurryscope.tma.placement import Orientation
 from blurryscope.tma.recognise import NamedScan, likeness, small_picture
 from blurryscope.tma.settings import TmaSettings
 from blurryscope.tma.sight import SlideSight, look_at_slide

@@ -11,8 +11,8 @@ from blurryscope.basics.core_name import CoreName
 from blurryscope.basics.her2 import RESEARCH_USE_ONLY
 from blurryscope.basics.image import Rgb, to_uint8
 from blurryscope.tma.find import Dearrayed
+from blurryscope.tma.orientation import Orientation
 from blurryscope.tma.picture import SlidePicture
-from blurryscope.tma.placement import Orientation
 
 _LONG_SIDE_PX = 3000
 _CELL_PX = (72, 220)

@@ -18,7 +18,7 @@ from blurryscope.tma.layout import own_map, whole_map
 from blurryscope.tma.measure import NamedNode
 from blurryscope.tma.naming import Naming, named_by_grid, named_by_map
 from blurryscope.tma.nodes import NodeTable, look_at_nodes, with_brown_stain
-from blurryscope.tma.placement import Orientation
+from blurryscope.tma.orientation import Orientation
 from blurryscope.tma.settings import TmaSettings
 from blurryscope.tma.sight import SlideSight
 from blurryscope.tma.tissue import Spots

@@ -11,7 +11,8 @@ from blurryscope.artifacts.tissue_cores import Candidate
 from blurryscope.basics.core_name import CoreName
 from blurryscope.basics.errors import InputError
 from blurryscope.tma.nodes import NodeTable
-from blurryscope.tma.placement import Orientation, Placement, all_placements, names_of_nodes
+from blurryscope.tma.orientation import Orientation
+from blurryscope.tma.placement import Placement, all_placements, names_of_nodes
 from blurryscope.tma.reasons import (
     better_turns,
     reasons_of_map,

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from blurryscope.artifacts.tissue_cores import CoreGrid, TissueCore
+from blurryscope.tma.orientation import Orientation
 from blurryscope.tma.picture import SlidePicture
-from blurryscope.tma.placement import Orientation
 
 Floats = NDArray[np.float64]
 

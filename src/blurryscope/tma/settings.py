@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from blurryscope.artifacts.array_layout import Layout
-from blurryscope.tma.placement import Orientation
+from blurryscope.tma.orientation import Orientation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

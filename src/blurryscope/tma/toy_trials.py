@@ -12,8 +12,8 @@ from blurryscope.artifacts.slide_map import SlideMap
 from blurryscope.artifacts.tissue_cores import CoreStatus
 from blurryscope.basics.core_name import CoreName
 from blurryscope.tma.find import Dearrayed
+from blurryscope.tma.orientation import Orientation
 from blurryscope.tma.picture import PlainPicture
-from blurryscope.tma.placement import Orientation
 from blurryscope.tma.settings import TmaSettings
 from blurryscope.tma.toy_slides import ToySlide, map_of
 
