@@ -1,6 +1,7 @@
 """What went wrong with the scan itself, on the page and on the technician's picture."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -10,7 +11,7 @@ import pytest
 from blurryscope.artifacts.scan_quality import Rescan, RescanReason, write_rescans
 from blurryscope.basics.errors import InputError
 from blurryscope.report import write_report
-from blurryscope.report.scan_quality_picture import draw_scan_quality
+from blurryscope.report.scan_quality_picture import advice, draw_scan_quality
 from blurryscope.stitch.scan_quality import judge_scan
 from tests.stitch.slide_by_hand import good_slide
 
@@ -43,6 +44,26 @@ def test_places_of_several_repeats_say_which_repeat(make_slide: MakeSlide) -> No
     root = make_slide({"A1": ["0", "0"]})
     write_rescans(root / "repeat-2" / "rescan.csv", [BUBBLE])
     assert f"Repeat 2: {BUBBLE.action}" in write_report(root).read_text("utf-8")
+
+
+def test_places_with_the_same_fault_share_one_entry_of_the_picture() -> None:
+    lost = [
+        replace(BUBBLE, problem=f"lane {n} lost 1 frame: a slow cable", action="Use another cable.")
+        for n in range(5)
+    ]
+    first, second = advice([lost[0], BUBBLE, *lost[1:]], most_places=3)
+    assert first.splitlines() == [
+        "1  Lane 0 lost 1 frame",
+        "3  Lane 1 lost 1 frame",
+        "4  Lane 2 lost 1 frame",
+        "… and 2 more such places, in rescan.csv",
+        "     A slow cable.",
+        "     Use another cable.",
+    ]
+    assert second.startswith("2  Lanes 14–16 lost registration between x 3.1 and 4.0 mm\n")
+    assert advice([], most_places=3) == [
+        "Nothing. All tissue is in focus, placed, and fully scanned."
+    ]
 
 
 def test_the_picture_is_one_page_and_marks_what_is_wrong(tmp_path: Path) -> None:

@@ -24,7 +24,9 @@ from blurryscope.report.slide_folder import PICTURE
 _PAGE_INCH, _DPI = (11.7, 8.27), 150
 _OVERVIEW_PX = 1400
 _WARN, _INK, _SOFT, _NOT_JUDGED = "#b3261e", "#1b2126", "#55606a", "#e4e7ea"
-_MOST_LISTED = 8
+_MOST_LISTED = (8, 4, 2, 1)
+"""Places told one by one of each fault: as many as the page has room for."""
+_MOST_LINES = 24
 _LEAST_TISSUE = 0.1
 
 
@@ -184,21 +186,52 @@ def _corners_px(region: Region) -> NDArray[np.float64]:
 
 def _draw_words(part: SubFigure, rescans: Sequence[Rescan]) -> None:
     part.text(0.03, 0.95, "What to do", size=10.5, weight="bold", color=_INK, va="top")
-    lines = [
-        f"{number}  {_capital(entry.problem)}.\n     {entry.action}"
-        for number, entry in enumerate(rescans[:_MOST_LISTED], start=1)
-    ]
-    if len(rescans) > _MOST_LISTED:
-        lines.append(f"… and {len(rescans) - _MOST_LISTED} more in rescan.csv")
-    columns = [lines[: _MOST_LISTED // 2], lines[_MOST_LISTED // 2 :]]
-    if not rescans:
-        columns = [["Nothing. All tissue is in focus, placed, and fully scanned."], []]
+    columns = _columns(_fitting(rescans))
     for number, column in enumerate(columns):
-        for row, line in enumerate(column):
-            part.text(0.03 + 0.49 * number, 0.82 - 0.18 * row, _wrapped(line), size=6.5,
-                      color=_INK, va="top", linespacing=1.35)  # fmt: skip
+        part.text(0.03 + 0.49 * number, 0.82, "\n\n".join(column), size=6.5, color=_INK,
+                  va="top", linespacing=1.35)  # fmt: skip
     part.text(0.97, 0.02, "Lanes are counted from 0, x from the left edge. Grey: not judged.",
               size=7, color=_SOFT, ha="right", va="bottom")  # fmt: skip
+
+
+def _fitting(rescans: Sequence[Rescan]) -> list[str]:
+    """The advice, with as many places as fit the page."""
+    texts: list[str] = []
+    for most in _MOST_LISTED:
+        texts = [_wrapped(text) for text in advice(rescans, most)]
+        if sum(text.count("\n") + 2 for text in texts) <= _MOST_LINES:
+            break
+    return texts
+
+
+def advice(rescans: Sequence[Rescan], most_places: int) -> list[str]:
+    """What to do, in words: places with the same fault share one entry, in the order of the list.
+
+    Places have the numbers that the picture marks them with; of each fault the first `most_places`
+    are told.
+    """
+    if not rescans:
+        return ["Nothing. All tissue is in focus, placed, and fully scanned."]
+    same: dict[tuple[str, str], list[tuple[int, str]]] = {}
+    for number, entry in enumerate(rescans, start=1):
+        what, _, cause = entry.problem.partition(": ")
+        same.setdefault((cause, entry.action), []).append((number, what))
+    return [_entry(places, cause, action, most_places) for (cause, action), places in same.items()]
+
+
+def _entry(places: Sequence[tuple[int, str]], cause: str, action: str, most_places: int) -> str:
+    told = [f"{number}  {_capital(what)}" for number, what in places[:most_places]]
+    more = len(places) - most_places
+    if more > 0:
+        told.append(f"… and {more} more such place{'s' if more > 1 else ''}, in rescan.csv")
+    return "\n".join([*told, f"     {_capital(cause)}.", f"     {action}"])
+
+
+def _columns(texts: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Texts side by side, about equally many lines on either side, in their order."""
+    heights = np.array([text.count("\n") + 2 for text in texts])
+    left = int(np.argmin(np.abs(2 * np.cumsum(heights) - heights.sum()))) + 1
+    return list(texts[:left]), list(texts[left:])
 
 
 def _capital(text: str) -> str:
