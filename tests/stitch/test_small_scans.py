@@ -3,7 +3,9 @@
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +15,19 @@ import pytest
 from blurryscope.artifacts.frame_places import StageState, read_frame_places
 from blurryscope.artifacts.mosaic import Mosaic
 from blurryscope.artifacts.recording import Recording, read_recording
+from blurryscope.artifacts.video import Video
 from blurryscope.evaluate.placement import (
     broken_limits,
     measure_placement,
     read_truth,
     slide_fit,
 )
-from blurryscope.stitch.film import PAPER_SPEED_UM_PER_S, scale_of
+from blurryscope.simulator.scan import simulate_scan
+from blurryscope.stitch.film import PAPER_SPEED_UM_PER_S, SlideStitcher, scale_of
+from blurryscope.stitch.lanes import Lane
+from blurryscope.stitch.placing import FilmSoFar, Placer
+from blurryscope.stitch.stitcher import StitchSettings
+from tests.stitch.conftest import DESIGN, REST_S, SCANS
 
 Get = Callable[[str], Any]
 NAMES = ["plain", "authentic", "sheared"]
@@ -141,3 +149,35 @@ def test_the_command_prints_the_figures_and_ends_well_within_the_limits(
     figures = json.loads(ended.stdout)
     assert figures["broken_limits"] == []
     assert figures["placement"]["within_cores"]["median_px"] < 2
+
+
+def test_the_slide_is_the_same_however_slowly_its_frames_come(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Lanes are placed by a thread that frames may outrun, or wait for."""
+    design = replace(DESIGN, rows=4)
+    scan = simulate_scan(tmp_path, design=design, settings=SCANS["plain"], seed=2)
+    settings = StitchSettings(rest_s=2 * REST_S + 0.1)
+    added: list[int] = []
+    add = Placer.add
+
+    def counted(placer: Placer, film: FilmSoFar, lane: Lane) -> None:
+        added.append(lane.first)
+        add(placer, film, lane)
+
+    monkeypatch.setattr(Placer, "add", counted)
+    for name, pause_s in (("fast", 0.0), ("slow", 0.003)):
+        with (
+            Video(scan.video) as film,
+            SlideStitcher(scan.video, tmp_path / name, Recording(), settings) as slide,
+        ):
+            for frame in film:
+                slide.push(frame)
+                time.sleep(pause_s)
+            slide.finish()
+    fast, slow = added[: len(added) // 2], added[len(added) // 2 :]
+    assert fast == slow
+    assert len(fast) >= 3
+    for name in ("frames.csv", "stitch.json"):
+        told = (tmp_path / "slow" / name).read_bytes()
+        assert told == (tmp_path / "fast" / name).read_bytes()
