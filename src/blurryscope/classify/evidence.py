@@ -2,7 +2,8 @@
 
 The last maps that a part of the network makes before it pools them say what it found where; the
 gradient of its scale of staining says how much each kind of find counts (Selvaraju et al. 2017).
-What clear glass alone gives is taken off, so that glass is evidence of nothing.
+What the same core gives without its brown is taken off, and gradients are those met on the way from
+there to here (Sundararajan et al. 2017): left is what brown, where it lies, does to the score.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -18,9 +19,10 @@ from torch.nn import functional
 
 from blurryscope.artifacts.view_places import ViewPlace
 from blurryscope.basics.image import Grey
+from blurryscope.classify.unstained import without_brown
 
-_GLASS = 245.0
-"""What clear glass is shown as to learn what it gives; the network judges against glass anyway."""
+_STEPS = 2
+"""Gradients on the way from the core without brown to the core; more change nothing to speak of."""
 _SMOOTHING = 1 / 64
 """Standard deviation of the map's blur against the width of the core's square: some 18 µm, about
 half of what the motion smears."""
@@ -36,8 +38,9 @@ class ViewEvidence(NamedTuple):
     """What each place of the views adds to the score."""
 
     maps: NDArray[np.float32]
-    """(core, view, row, col), log-odds: what each place adds to the mean of the log-odds of at
-    least 1+, 2+ and 3+. Positive speaks for a higher score; clear glass is 0."""
+    """(core, view, row, col), log-odds: what the brown of each place adds to the mean of the
+    log-odds of at least 1+, 2+ and 3+. Positive speaks for a higher score; without brown it is 0.
+    """
     attention: NDArray[np.float32]
     """(core, view): how much each view counted; rows sum to 1."""
 
@@ -48,28 +51,38 @@ def view_evidence(network: nn.Module, views: Tensor) -> ViewEvidence:
     `views` is (core, view, rgb, row, col) float32 in 0..255; `network` gives a `CoreOutput` and
     pools maps of its views in one or more of its parts, as every form of `CoreNet` does.
     """
+    unstained = without_brown(views)
     with _last_maps(network) as kept:
         with torch.no_grad():
-            network(torch.full_like(views[:1, :1], _GLASS))
-        of_glass = {part: maps.mean(dim=(0, 2, 3), keepdim=True) for part, maps in kept.items()}
-        with torch.enable_grad():
-            output = network(views.detach().requires_grad_())
+            network(unstained)
+            of_unstained = dict(kept)
+            output = network(views)
             found = dict(kept)
-            gradients = torch.autograd.grad(
-                output.cumulative_logits.mean(dim=1).sum(), list(found.values())
-            )
+        counts = [torch.zeros(())] * len(found)
+        for step in range(_STEPS):
+            share = (step + 0.5) / _STEPS
+            gradients = _gradients(network, torch.lerp(unstained, views, share), kept)
+            # What a channel counts is the same everywhere: a maximum would else show one place.
+            here = [gradient.sum(dim=(2, 3), keepdim=True) / _STEPS for gradient in gradients]
+            counts = [so_far + more for so_far, more in zip(counts, here, strict=True)]
     size_px = (views.shape[3], views.shape[4])
     total = torch.zeros(views.shape[0] * views.shape[1], 1, *size_px)
-    for (part, maps), gradient in zip(found.items(), gradients, strict=True):
-        # What a channel counts is the same everywhere: a maximum would else show one place alone.
-        counts = gradient.sum(dim=(2, 3), keepdim=True)
-        added = (counts * (maps.detach() - of_glass[part])).sum(dim=1, keepdim=True)
+    for (part, maps), counted in zip(found.items(), counts, strict=True):
+        added = (counted * (maps - of_unstained[part])).sum(dim=1, keepdim=True)
         fine = functional.interpolate(added, size_px, mode="bilinear", align_corners=False)
         total += fine / (size_px[0] * size_px[1])
     return ViewEvidence(
         total.reshape(*views.shape[:2], *size_px).numpy(),
-        output.attention.detach().float().numpy(),
+        output.attention.float().numpy(),
     )
+
+
+def _gradients(network: nn.Module, views: Tensor, kept: _Maps) -> tuple[Tensor, ...]:
+    """Of the mean log-odds by each of the kept maps."""
+    with torch.enable_grad():
+        output = network(views.detach().requires_grad_())
+        log_odds = output.cumulative_logits.mean(dim=1).sum()
+        return torch.autograd.grad(log_odds, list(kept.values()))
 
 
 @contextmanager

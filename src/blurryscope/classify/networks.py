@@ -114,7 +114,7 @@ class StainPlanes(nn.Module):
     def forward(self, views: Tensor) -> Tensor:
         """(core, view, rgb, row, col) in 0..255 to (core * view, plane, row, col)."""
         cores, count, _, rows, columns = views.shape
-        density = torch.log10(self._glass(views) / views.clamp_min(1.0))
+        density = torch.log10(self.glass(views) / views.clamp_min(1.0))
         density = density.reshape(cores * count, 3, rows, columns)
         # Not under autocast: pale stain is a small difference of channels.
         with torch.autocast(views.device.type, enabled=False):
@@ -127,8 +127,8 @@ class StainPlanes(nn.Module):
         )
 
     @staticmethod
-    def _glass(views: Tensor) -> Tensor:
-        """Per core and colour, what clear glass gives: nearly the brightest that is there."""
+    def glass(views: Tensor) -> Tensor:
+        """What clear glass gives, nearly the brightest there is: (core, 1, rgb, 1, 1)."""
         cores = views.shape[0]
         sparse = views[..., ::4, ::4].transpose(1, 2).reshape(cores, 3, -1)
         rank = max(1, round(_GLASS_QUANTILE * sparse.shape[2]))
