@@ -15,7 +15,8 @@ def _stained(blue: Tensor, brown: Tensor) -> Tensor:
     """A core of one view with these amounts of stain, by Beer-Lambert."""
     directions = torch.linalg.inv(StainPlanes().unmix)
     density = directions[:, 0, None, None] * blue + directions[:, 1, None, None] * brown
-    return (_GLASS * 10**-density)[None, None]
+    core: Tensor = (_GLASS * 10**-density)[None, None]
+    return core
 
 
 def test_what_is_left_is_the_core_as_it_would_look_without_its_dab() -> None:
