@@ -59,6 +59,7 @@ name = "half the authors' resolution"
 
 [simulated]
 shrink = 2
+speed = 1  # of real time: frames come as a camera sends them, not as fast as they are drawn
 """
 PLAN = """
 repeats = 1
