@@ -22,7 +22,7 @@ _LEAST_EVIDENCE = 4.0
 """Pairs seen moving that make a lane one that was seen."""
 _PATIENCE = 0.3
 """Part of a lane that must have passed before it is worth looking whether the last one is over."""
-_LOOK_EVERY = 8
+_LOOK_EVERY = 16
 """Frames between looks after that."""
 
 
