@@ -148,3 +148,13 @@ def test_the_peak_of_a_parabola_is_found_between_its_samples() -> None:
     assert peak == pytest.approx(3.7)
     with pytest.raises(ValueError, match="end of the search"):
         peak_of(places, places)
+
+
+def test_frames_that_are_taken_late_do_not_change_the_rate() -> None:
+    times_s = np.arange(90) / 30 + np.random.default_rng(9).normal(0, 0.0005, 90)
+    times_s[[70, 84, 86, 88, 89]] += [0.02, 0.03, 0.03, 0.04, 0.05]
+    plain = 1 / np.polyfit(np.arange(90), times_s, 1)[0]
+    assert abs(plain / 30 - 1) > 0.001
+    clock = fit_frame_clock(times_s.tolist())
+    assert clock.frame_rate_hz == pytest.approx(30.0, rel=0.0003)
+    assert clock.jitter_s > 0.002  # they are told all the same

@@ -93,16 +93,32 @@ class FrameClock:
     lost_count: int
 
 
+_LATE_ROUNDS = 3
+_LATE_SIGMAS = 3.0
+_LEAST_LATE_S = 1e-4
+"""However regular the others are."""
+
+
 def fit_frame_clock(times_s: Sequence[float]) -> FrameClock:
-    """Find the true frame rate from the times of frames, of which some may be missing."""
+    """Find the true frame rate from the times of frames, of which some may be missing, or late.
+
+    A frame that a busy computer took late tells nothing of the beat, and is left out of the fit.
+    """
     times = np.asarray(times_s, np.float64)
     if len(times) < 10:
         raise ValueError(f"ten frames at least tell a frame rate, got {len(times)}")
     period_s = float(np.median(np.diff(times)))
     for _ in range(2):
-        gone = np.maximum(np.rint(np.diff(times) / period_s), 1)
+        # A late frame is followed by one that comes too soon, so that both together are two.
+        gone = np.rint(np.diff(times) / period_s)
         beat = np.concatenate([[0.0], np.cumsum(gone)])
         period_s, start_s = (float(value) for value in np.polyfit(beat, times, 1))
+    for _ in range(_LATE_ROUNDS):
+        off_s = times - (start_s + beat * period_s)
+        off_s -= np.median(off_s)
+        is_late = np.abs(off_s) > _LATE_SIGMAS * 1.4826 * np.median(np.abs(off_s)) + _LEAST_LATE_S
+        fit = np.polyfit(beat[~is_late], times[~is_late], 1)
+        period_s, start_s = (float(value) for value in fit)
     off_s = times - (start_s + beat * period_s)
     return FrameClock(
         frame_rate_hz=1 / period_s,
