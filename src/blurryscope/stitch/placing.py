@@ -19,6 +19,7 @@ from blurryscope.stitch.lanes import Lane
 from blurryscope.stitch.layout import FirstLayout, lane_beside, lay_out, run_links
 from blurryscope.stitch.links import Link, Links, gathered, joined
 from blurryscope.stitch.matching import MatchedPairs, PatchSettings
+from blurryscope.stitch.miscounts import Miscounts, miscounts
 from blurryscope.stitch.motion import PairShift
 from blurryscope.stitch.refine import measure_links, with_coarse
 from blurryscope.stitch.solve import Expectations, Solution, judged, solve
@@ -117,6 +118,10 @@ class Placer:
         self._agreed_speed = np.nan
         self._coarse_links: list[Links] = []
         self._exact_links: list[Links] = []
+        self._lost: dict[int, int] = {}
+        """How many frames were lost over glass before which frame; negative if held twice."""
+        self._is_open = False
+        """Whether the last two lanes disagree on that, which the next one may settle."""
 
     def start(self, film: FilmSoFar, lanes: Sequence[Lane], least_links: int) -> bool:
         """Lay the first lanes out; False if fewer pairs of them are seen to overlap than wanted."""
@@ -186,8 +191,7 @@ class Placer:
         self._replace_window(coarse)
         self._note_speeds(exact)
         links = with_coarse(self._links_within(self._exact_links, coarse), self._pieces(coarse))
-        expected = self._expected(coarse)
-        solution = solve(coarse, links, expected, fit_camera=False, rounds=_EXACT_ROUNDS)
+        solution = self._solved_exactly(coarse, links)
         self._note_ties(solution, links)
         self._replace_window(self._held(solution.trajectory, links))
 
@@ -251,6 +255,8 @@ class Placer:
 
     def _is_settled(self, number: int) -> bool:
         """Whether a lane's group is tied to lanes before, or has turns enough, or has ended."""
+        if self._is_open and number >= len(self.lanes) - 2:
+            return False
         first = last = number
         while first > 0 and self.is_linked[first - 1]:
             first -= 1
@@ -345,6 +351,22 @@ class Placer:
                 break
         return solved
 
+    def _solved_exactly(self, coarse: Trajectory, links: Links) -> Solution:
+        """Solve, and once more where lanes tell that frames over glass were lost or held twice."""
+        expected = self._expected(coarse)
+        solution = solve(coarse, links, expected, fit_camera=False, rounds=_EXACT_ROUNDS)
+        found = self._miscounts(solution, links, expected)
+        self._is_open = found.is_open
+        if not found.lost:
+            return solution
+        self._lost |= found.lost
+        expected = self._expected(coarse)
+        return solve(coarse, links, expected, fit_camera=False, rounds=_EXACT_ROUNDS)
+
+    def _miscounts(self, solution: Solution, links: Links, expected: Expectations) -> Miscounts:
+        along_px, step_px = expected.along_px, self._usual_step_px
+        return miscounts(solution, links, along_px, step_px, self.fixed_count)
+
     def _measured(self, film: FilmSoFar, coarse: Trajectory, first_lane: int) -> Links:
         """Exact links of the lanes from `first_lane` on, among themselves and to the one before."""
         needed = coarse.frames[coarse.lanes >= first_lane - 1]
@@ -360,9 +382,23 @@ class Placer:
 
     def _expected(self, trajectory: Trajectory) -> Expectations:
         expected = expected_motion(trajectory, self.lanes, self.table, self.pitch_px)
+        if self._lost:
+            along_px = expected.along_px + self._lost_way_px(trajectory)
+            expected = replace(expected, along_px=along_px)
         if not self.fixed_count:
             return expected
         return replace(expected, is_pinned=trajectory.lanes < self.fixed_count)
+
+    def _lost_way_px(self, trajectory: Trajectory) -> NDArray[np.float64]:
+        """What frames that were lost over glass add to the way of those behind them, (n,)."""
+        way_px = np.zeros(len(trajectory.frames))
+        for rows in lane_rows(trajectory):
+            frames = trajectory.frames[rows]
+            step_px = self.lanes[int(trajectory.lanes[rows[0]])].direction * self._usual_step_px
+            for frame, count in self._lost.items():
+                if frames[0] < frame <= frames[-1]:
+                    way_px[rows[frames >= frame]] += count * step_px
+        return way_px
 
     def _loosely(self, film: FilmSoFar, expected: Expectations) -> Expectations:
         sigma_y, sigma_x = (film.coarse_reduction * part for part in _COARSE_LINK_SIGMA)

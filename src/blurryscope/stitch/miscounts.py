@@ -1,0 +1,157 @@
+"""Frames lost or held twice over glass, told by neighbouring lanes that disagree by whole steps.
+
+A frame that the camera lost without a gap in the film's times makes the way of the stage a step
+longer than it is expected to be, one that the film holds twice a step shorter. Over glass nothing
+shows it but the lanes beside, which expect the way between the same cores as it is. Least squares
+would share the step among all of them, and tear the core behind the gap. Two lanes cannot tell
+which of them is wrong; three can.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain, pairwise, product
+
+import numpy as np
+from numpy.typing import NDArray
+
+from blurryscope.stitch.links import Links
+from blurryscope.stitch.solve import Solution
+from blurryscope.stitch.trajectory import lane_rows
+
+_AGREES = 0.5
+"""Weight of a link that was not rejected."""
+_SURE_EXCESS = 0.2
+"""Steps by which lanes must have been bent: else there is nothing to be put right."""
+_WHOLE = 0.2
+"""Steps by which what lanes disagree by may differ from a whole number."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Miscounts:
+    """What neighbouring lanes tell of frames over glass."""
+
+    lost: Mapping[int, int]
+    """How many frames were lost before which frame; negative where the film holds some twice."""
+    is_open: bool
+    """Whether the last lane and the one before disagree, and the next lane may tell who is right.
+    """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Gap:
+    """A stretch of a lane that no link leads across."""
+
+    lane: int
+    low_px: float
+    high_px: float
+    frame: int
+    """The first one behind it."""
+    excess: float
+    """Steps by which the stage's way across it is longer than expected."""
+
+
+def miscounts(
+    solution: Solution,
+    links: Links,
+    along_px: NDArray[np.float64],
+    step_px: float,
+    fixed_count: int,
+) -> Miscounts:
+    """Find where the frames of a lane are not as many as the stage's way says.
+
+    Parameters
+    ----------
+    solution
+        Of some neighbouring lanes, the last one of which is the last that there is so far.
+    along_px
+        (n,) x that even motion would give each frame, up to a constant per lane.
+    step_px
+        The stage's way from one frame to the next.
+    fixed_count
+        Lanes before this one stay where they are; they have a say all the same.
+    """
+    gaps = list(_gaps(solution, links, along_px, step_px))
+    lost: dict[int, int] = {}
+    is_open = False
+    for number, (upper, lower) in enumerate(pairwise(gaps)):
+        for above, below in product(upper, lower):
+            if not _disagree(above, below):
+                continue
+            beside = chain(gaps[number - 1] if number else [], *gaps[number + 2 : number + 3])
+            voters = [above, below, *(gap for gap in beside if _is_same(gap, above))]
+            right = _majority(voters)
+            if right is None:
+                is_open |= number + 2 == len(gaps)
+            elif abs(right) >= _SURE_EXCESS:
+                lost |= {
+                    gap.frame: round(gap.excess - right)
+                    for gap in (above, below)
+                    if gap.lane >= fixed_count and _apart(gap.excess, right)
+                }
+    return Miscounts(lost=lost, is_open=is_open)
+
+
+def _is_same(one: _Gap, other: _Gap) -> bool:
+    """Whether two lanes show it between the same cores."""
+    return one.low_px < other.high_px and other.low_px < one.high_px
+
+
+def _disagree(above: _Gap, below: _Gap) -> bool:
+    return _is_same(above, below) and _apart(above.excess, below.excess) > 0
+
+
+def _apart(one: float, other: float) -> int:
+    """Whole steps between two excesses; 0 too where what is between them is no whole number."""
+    apart = abs(one - other)
+    return round(apart) if abs(apart - round(apart)) < _WHOLE else 0
+
+
+def _majority(voters: Sequence[_Gap]) -> float | None:
+    """The excess that most lanes have; None where no two agree, or as many on each side."""
+    support = [
+        sum(abs(voter.excess - other.excess) < _WHOLE for other in voters) for voter in voters
+    ]
+    best = max(support)
+    winners = [voter.excess for voter, count in zip(voters, support, strict=True) if count == best]
+    if best < 2 or max(winners) - min(winners) >= _WHOLE:
+        return None
+    return float(np.mean(winners))
+
+
+def _gaps(
+    solution: Solution, links: Links, along_px: NDArray[np.float64], step_px: float
+) -> Iterator[list[_Gap]]:
+    """Of each lane, those with frames that hang together on either side."""
+    trajectory = solution.trajectory
+    is_tied = _tied_to_next(solution, links)
+    for rows in lane_rows(trajectory):
+        tied = np.flatnonzero(is_tied[rows[:-1]])
+        gaps = []
+        for before, after in pairwise(tied.tolist()):
+            if after == before + 1:
+                continue
+            first, last = rows[before + 1], rows[after]
+            ends_px = trajectory.positions[[first, last], 1]
+            expected_px = float(along_px[last] - along_px[first])
+            way_px = float(ends_px[1] - ends_px[0]) * np.sign(expected_px)
+            gaps.append(
+                _Gap(
+                    lane=int(trajectory.lanes[first]),
+                    low_px=float(ends_px.min()),
+                    high_px=float(ends_px.max()),
+                    frame=int(trajectory.frames[last]),
+                    excess=(way_px - abs(expected_px)) / step_px,
+                )
+            )
+        yield gaps
+
+
+def _tied_to_next(solution: Solution, links: Links) -> NDArray[np.bool_]:
+    """Whether a link of the same lane leads across from each frame to the next one, (n,)."""
+    trajectory = solution.trajectory
+    first, second = trajectory.rows_of(links.earlier), trajectory.rows_of(links.later)
+    within = (trajectory.lanes[first] == trajectory.lanes[second]) & (solution.weights > _AGREES)
+    ends = np.zeros(len(trajectory.frames) + 1, np.int64)
+    np.add.at(ends, first[within], 1)
+    np.add.at(ends, second[within], -1)
+    return np.asarray(np.cumsum(ends)[:-1] > 0)
