@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from blurryscope.stitch.camera import CameraModel
+from blurryscope.stitch.lanes import Lane
 from blurryscope.stitch.links import gathered
-from blurryscope.stitch.miscounts import Miscounts, miscounts
+from blurryscope.stitch.miscounts import Miscounts, lost_way_px, miscounts
 from blurryscope.stitch.solve import Solution
 from blurryscope.stitch.trajectory import Trajectory
 
@@ -80,3 +81,21 @@ def test_a_lane_that_is_fixed_has_a_say_but_stays() -> None:
 def test_lanes_that_differ_by_part_of_a_step_did_not_lose_frames() -> None:
     told = _told([0, 0, 0], bent=0.4)
     assert told == Miscounts(lost={}, is_open=False)
+
+
+def test_frames_behind_a_lost_one_are_expected_a_step_farther_on() -> None:
+    frames = np.arange(2 * FRAMES)
+    trajectory = Trajectory(
+        frames=frames,
+        lanes=frames // FRAMES,
+        times_s=frames / 30,
+        positions=np.zeros((2 * FRAMES, 2)),
+        camera=STILL,
+    )
+    lanes = [
+        Lane(first=0, last=FRAMES - 1, direction=1, evidence=9.0),
+        Lane(first=FRAMES, last=2 * FRAMES - 1, direction=-1, evidence=9.0),
+    ]
+    way_px = lost_way_px(trajectory, lanes, {FRAMES + 4: 2, 500: 1}, STEP_PX)
+    assert not way_px[: FRAMES + 4].any()
+    assert (way_px[FRAMES + 4 :] == -2 * STEP_PX).all()

@@ -14,9 +14,10 @@ from itertools import chain, pairwise, product
 import numpy as np
 from numpy.typing import NDArray
 
+from blurryscope.stitch.lanes import Lane
 from blurryscope.stitch.links import Links
 from blurryscope.stitch.solve import Solution
-from blurryscope.stitch.trajectory import lane_rows
+from blurryscope.stitch.trajectory import Trajectory, lane_rows
 
 _AGREES = 0.5
 """Weight of a link that was not rejected."""
@@ -89,6 +90,22 @@ def miscounts(
                     if gap.lane >= fixed_count and _apart(gap.excess, right)
                 }
     return Miscounts(lost=lost, is_open=is_open)
+
+
+def lost_way_px(
+    trajectory: Trajectory, lanes: Sequence[Lane], lost: Mapping[int, int], step_px: float
+) -> NDArray[np.float64]:
+    """What frames lost over glass add to the way of those behind them, (n,), along x.
+
+    `lost` as in `Miscounts`; the trajectory may show only some of the lanes.
+    """
+    way_px = np.zeros(len(trajectory.frames))
+    for rows in lane_rows(trajectory):
+        frames, direction = trajectory.frames[rows], lanes[int(trajectory.lanes[rows[0]])].direction
+        for frame, count in lost.items():
+            if frames[0] < frame <= frames[-1]:
+                way_px[rows[frames >= frame]] += direction * count * step_px
+    return way_px
 
 
 def _is_same(one: _Gap, other: _Gap) -> bool:

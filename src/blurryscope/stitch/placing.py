@@ -19,7 +19,7 @@ from blurryscope.stitch.lanes import Lane
 from blurryscope.stitch.layout import FirstLayout, lane_beside, lay_out, run_links
 from blurryscope.stitch.links import Link, Links, gathered, joined
 from blurryscope.stitch.matching import MatchedPairs, PatchSettings
-from blurryscope.stitch.miscounts import Miscounts, miscounts
+from blurryscope.stitch.miscounts import lost_way_px, miscounts
 from blurryscope.stitch.motion import PairShift
 from blurryscope.stitch.refine import measure_links, with_coarse
 from blurryscope.stitch.solve import Expectations, Solution, judged, solve
@@ -256,7 +256,7 @@ class Placer:
     def _is_settled(self, number: int) -> bool:
         """Whether a lane's group is tied to lanes before, or has turns enough, or has ended."""
         if self._is_open and number >= len(self.lanes) - 2:
-            return False
+            return False  # the next lane may move both
         first = last = number
         while first > 0 and self.is_linked[first - 1]:
             first -= 1
@@ -355,17 +355,13 @@ class Placer:
         """Solve, and once more where lanes tell that frames over glass were lost or held twice."""
         expected = self._expected(coarse)
         solution = solve(coarse, links, expected, fit_camera=False, rounds=_EXACT_ROUNDS)
-        found = self._miscounts(solution, links, expected)
+        found = miscounts(solution, links, expected.along_px, self._usual_step_px, self.fixed_count)
         self._is_open = found.is_open
         if not found.lost:
             return solution
         self._lost |= found.lost
         expected = self._expected(coarse)
         return solve(coarse, links, expected, fit_camera=False, rounds=_EXACT_ROUNDS)
-
-    def _miscounts(self, solution: Solution, links: Links, expected: Expectations) -> Miscounts:
-        along_px, step_px = expected.along_px, self._usual_step_px
-        return miscounts(solution, links, along_px, step_px, self.fixed_count)
 
     def _measured(self, film: FilmSoFar, coarse: Trajectory, first_lane: int) -> Links:
         """Exact links of the lanes from `first_lane` on, among themselves and to the one before."""
@@ -383,22 +379,11 @@ class Placer:
     def _expected(self, trajectory: Trajectory) -> Expectations:
         expected = expected_motion(trajectory, self.lanes, self.table, self.pitch_px)
         if self._lost:
-            along_px = expected.along_px + self._lost_way_px(trajectory)
-            expected = replace(expected, along_px=along_px)
+            lost_px = lost_way_px(trajectory, self.lanes, self._lost, self._usual_step_px)
+            expected = replace(expected, along_px=expected.along_px + lost_px)
         if not self.fixed_count:
             return expected
         return replace(expected, is_pinned=trajectory.lanes < self.fixed_count)
-
-    def _lost_way_px(self, trajectory: Trajectory) -> NDArray[np.float64]:
-        """What frames that were lost over glass add to the way of those behind them, (n,)."""
-        way_px = np.zeros(len(trajectory.frames))
-        for rows in lane_rows(trajectory):
-            frames = trajectory.frames[rows]
-            step_px = self.lanes[int(trajectory.lanes[rows[0]])].direction * self._usual_step_px
-            for frame, count in self._lost.items():
-                if frames[0] < frame <= frames[-1]:
-                    way_px[rows[frames >= frame]] += count * step_px
-        return way_px
 
     def _loosely(self, film: FilmSoFar, expected: Expectations) -> Expectations:
         sigma_y, sigma_x = (film.coarse_reduction * part for part in _COARSE_LINK_SIGMA)
