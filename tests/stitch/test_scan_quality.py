@@ -219,3 +219,17 @@ def test_a_simulated_scan_without_faults_is_found_in_focus_and_held(
     reasons = {entry.reason for entry in judge_scan(stitched_scan(name).folder)}
     unexpected = {RescanReason.FOCUS, RescanReason.REGISTRATION, RescanReason.BRIGHT}
     assert not reasons & unexpected
+
+
+def test_ramps_that_are_half_of_a_lane_are_no_lost_frames(tmp_path: Path) -> None:
+    slide = good_slide()
+    in_lane = slide.frames_where(lambda place: place.lane == 2 and place.x_px is not None)
+    ends_px = [slide.places[in_lane[n]].x_px or 0.0 for n in (0, -1)]
+    slow = len(in_lane) * 6 // 10
+    steps = [0.0] + [0.4] * slow + [1.0] * (len(in_lane) - slow - 1)
+    way = np.cumsum(steps)
+    for n, share in zip(in_lane, way / way[-1], strict=True):
+        x_px = ends_px[0] + float(share) * (ends_px[1] - ends_px[0])
+        slide.places[n] = replace(slide.places[n], x_px=x_px)
+    entries = judge_scan(slide.write(tmp_path))
+    assert not [entry for entry in entries if entry.reason is RescanReason.FRAMES]
