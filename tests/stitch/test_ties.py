@@ -5,8 +5,8 @@ import pytest
 
 from blurryscope.stitch.camera import CameraModel
 from blurryscope.stitch.links import Links, gathered
-from blurryscope.stitch.placing import tied_lanes
 from blurryscope.stitch.solve import Solution
+from blurryscope.stitch.ties import tied_lanes
 from blurryscope.stitch.trajectory import Trajectory
 
 LANES, FRAMES = 3, 10

@@ -17,10 +17,9 @@ from numpy.typing import NDArray
 from blurryscope.stitch.lanes import Lane
 from blurryscope.stitch.links import Links
 from blurryscope.stitch.solve import Solution
+from blurryscope.stitch.ties import tied_to_next
 from blurryscope.stitch.trajectory import Trajectory, lane_rows
 
-_AGREES = 0.5
-"""Weight of a link that was not rejected."""
 _SURE_EXCESS = 0.2
 """Steps by which lanes must have been bent: else there is nothing to be put right."""
 _WHOLE = 0.2
@@ -140,7 +139,7 @@ def _gaps(
 ) -> Iterator[list[_Gap]]:
     """Of each lane, those with frames that hang together on either side."""
     trajectory = solution.trajectory
-    is_tied = _tied_to_next(solution, links)
+    is_tied = tied_to_next(solution, links)
     for rows in lane_rows(trajectory):
         tied = np.flatnonzero(is_tied[rows[:-1]])
         gaps = []
@@ -161,14 +160,3 @@ def _gaps(
                 )
             )
         yield gaps
-
-
-def _tied_to_next(solution: Solution, links: Links) -> NDArray[np.bool_]:
-    """Whether a link of the same lane leads across from each frame to the next one, (n,)."""
-    trajectory = solution.trajectory
-    first, second = trajectory.rows_of(links.earlier), trajectory.rows_of(links.later)
-    within = (trajectory.lanes[first] == trajectory.lanes[second]) & (solution.weights > _AGREES)
-    ends = np.zeros(len(trajectory.frames) + 1, np.int64)
-    np.add.at(ends, first[within], 1)
-    np.add.at(ends, second[within], -1)
-    return np.asarray(np.cumsum(ends)[:-1] > 0)

@@ -24,6 +24,7 @@ from blurryscope.stitch.motion import PairShift
 from blurryscope.stitch.refine import measure_links, with_coarse
 from blurryscope.stitch.solve import Expectations, Solution, judged, solve
 from blurryscope.stitch.steps import Motion, UsualSteps, lanes_apart, seen_steps, step_links
+from blurryscope.stitch.ties import tied_lanes
 from blurryscope.stitch.trajectory import Trajectory, lane_rows
 from blurryscope.stitch.turning_points import StageHabits
 from blurryscope.stitch.turns import (
@@ -39,10 +40,6 @@ _YOUNG_GROUP = 3
 _COARSE_LINK_SIGMA = (0.3, 0.5)
 """(y, x) of a link of the first look, in pixels of its pictures."""
 _COARSE_ROUNDS = 5
-_AGREES = 0.5
-"""Weight of a link that was not rejected."""
-_LEAST_TIES = 3
-"""Pairs of frames that join two lanes; fewer may be chance."""
 _COARSE_LOOKS = 3
 _EXACT_ROUNDS = 8
 """Fewer than for the first lanes: the camera is known, and so is about where the lane lies."""
@@ -469,21 +466,6 @@ class Placer:
         """Links of lanes that reach into the window; parts come a lane each after the first."""
         lanes_shown = int(window.lanes[-1] - window.lanes[0]) + 1
         return _within(joined(parts[0], *parts[1:][-lanes_shown:]), window)
-
-
-def tied_lanes(solution: Solution, links: Links, lane_count: int) -> NDArray[np.bool_]:
-    """Whether frames join each pair of neighbouring lanes, (lanes - 1,).
-
-    Lanes that show little of the same tissue may not be told to overlap by their strips as wholes,
-    while single frames of them are found again beyond doubt.
-    """
-    trajectory = solution.trajectory
-    ends = np.stack([links.earlier, links.later])[:, solution.weights > _AGREES]
-    upper, lower = (
-        trajectory.lanes[trajectory.rows_of(frames)] for frames in np.unique(ends, axis=1)
-    )
-    pairs = np.bincount(upper[lower == upper + 1], minlength=lane_count)
-    return np.asarray(pairs[: lane_count - 1] >= _LEAST_TIES)
 
 
 def _motion(film: FilmSoFar, lanes: Sequence[Lane]) -> Motion:

@@ -12,6 +12,7 @@ from blurryscope.artifacts.mosaic import Mosaic
 from blurryscope.artifacts.scan_quality import Region
 from blurryscope.basics.image import is_unscanned
 from blurryscope.stitch.focus import focus_across, mean_density, tissue_of
+from blurryscope.stitch.trajectory import is_at_full_speed
 
 REGION_UM = 500.0
 """Length of a stretch: three frames of the authors' device."""
@@ -25,7 +26,6 @@ _FOCUS_SIDE_PX = 384
 _GLASS_PERCENTILE = 90
 _NEAREST = 3
 """Frames that tell what holds at a place of their lane."""
-_FULL_SPEED_FRACTION = 0.8
 _LONG_STEP = 1.6
 """In usual steps; from here on a frame is missing between two that were seen."""
 _SEEN_CONFIDENCE = 0.5
@@ -222,8 +222,7 @@ def _dropped(track: LaneTrack, edges: tuple[int, int]) -> int:
     by_time = np.rint(lasted / np.median(lasted)) - 1
     seen = np.minimum(track.confidence[1:], track.confidence[:-1]) > _SEEN_CONFIDENCE
     # Ramps may be half of a short lane: its usual step is that of full speed.
-    at_speed = steps[steps >= _FULL_SPEED_FRACTION * np.quantile(steps, 0.75)]
-    usual_px = max(float(np.median(at_speed)), 1e-6)
+    usual_px = max(float(np.median(steps[is_at_full_speed(steps)])), 1e-6)
     by_step = np.where(seen & (steps > _LONG_STEP * usual_px), np.rint(steps / usual_px) - 1, 0)
     return int(np.maximum(np.maximum(by_time, by_step), 0)[here].sum())
 

@@ -10,7 +10,7 @@ from blurryscope.stitch.camera import CameraModel, camera_from_steps
 from blurryscope.stitch.lanes import Lane
 from blurryscope.stitch.links import Link
 from blurryscope.stitch.motion import PairShift
-from blurryscope.stitch.trajectory import Trajectory
+from blurryscope.stitch.trajectory import Trajectory, is_at_full_speed
 
 _LEAST_STEP_CORRELATION = 0.4
 _SURE_STEP_CORRELATION = 0.6
@@ -73,7 +73,7 @@ def _usual_step(motion: Motion, direction: int) -> NDArray[np.float64]:
     ).reshape(-1, 2)
     # Slow frames (ramps, jerks, rests) do not tell the usual speed; double steps are rare.
     length = np.hypot(moves[:, 0], moves[:, 1])
-    return np.asarray(np.median(moves[length > 0.8 * np.percentile(length, 75)], axis=0))
+    return np.asarray(np.median(moves[is_at_full_speed(length)], axis=0))
 
 
 def seen_steps(motion: Motion, usual: UsualSteps) -> dict[int, NDArray[np.float64]]:

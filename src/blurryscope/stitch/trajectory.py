@@ -73,11 +73,15 @@ def lane_rows(trajectory: Trajectory) -> list[NDArray[np.int64]]:
     return np.split(np.arange(len(trajectory.lanes)), edges)
 
 
+def is_at_full_speed(speeds: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Which of a lane's speeds, or steps, (n,) and none below 0, are those of a running stage."""
+    return np.asarray(speeds >= _FULL_SPEED_FRACTION * quantiles(speeds[None], (0.75,))[0])
+
+
 def _usual_velocity(rates: NDArray[np.float64]) -> NDArray[np.float64]:
     """(2,) of the frames at full speed; ramps and jerks may be half of a short lane."""
     speeds = np.abs(rates[:, 1])
-    at_full_speed = rates[speeds >= _FULL_SPEED_FRACTION * quantiles(speeds[None], (0.75,))[0]]
-    usual: NDArray[np.float64] = quantiles(at_full_speed.T, (0.5,))[0]
+    usual: NDArray[np.float64] = quantiles(rates[is_at_full_speed(speeds)].T, (0.5,))[0]
     return usual
 
 
