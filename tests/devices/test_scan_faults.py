@@ -1,4 +1,4 @@
-"""Scans whose camera or disk fails: the stage rests, the film is kept, the user is told."""
+"""Scans whose camera, disk or stage fails: the stage rests, the film is kept, the user is told."""
 
 import sys
 from collections import Counter
@@ -14,9 +14,16 @@ import pytest
 from blurryscope.artifacts.video import Video
 from blurryscope.basics.errors import BlurryScopeError, OutputError
 from blurryscope.devices.contracts import CameraFrame
-from blurryscope.devices.errors import CameraFrozenError, DeviceError, DeviceGoneError
+from blurryscope.devices.errors import (
+    CameraFrozenError,
+    DeviceError,
+    DeviceGoneError,
+    StageStalledError,
+)
 from blurryscope.scan.journal import read_journal
 from blurryscope.scan.runner import run_scan
+from blurryscope.simulator.machine import MachineState
+from blurryscope.simulator.rig import SimulatedRig
 from blurryscope.simulator.rig_camera import SimulatedCamera
 from tests.scan.desk import Watcher, job_in, opened, rig_of
 
@@ -31,25 +38,29 @@ class Fault(StrEnum):
     FROZEN = "camera frozen"
     GONE = "camera gone"
     FULL = "disk full"
+    STALLED = "axis stalled"
 
 
 ERRORS: dict[Fault, type[BlurryScopeError]] = {
     Fault.FROZEN: CameraFrozenError,
     Fault.GONE: DeviceGoneError,
     Fault.FULL: OutputError,
+    Fault.STALLED: StageStalledError,
 }
 
 
 @dataclass
 class StrikeAt:
-    """Takes frames, and lets the fault happen at one of them."""
+    """Takes frames, and lets the fault happen at one of them, or as soon after as it can."""
 
     frame: int
-    strike: Callable[[], None]
+    strike: Callable[[], bool | None]
+    """False where it could not happen yet."""
+    is_struck: bool = False
 
     def __call__(self, frame: CameraFrame) -> None:
-        if frame.index == self.frame:
-            self.strike()
+        if frame.index >= self.frame and not self.is_struck:
+            self.is_struck = self.strike() is not False
 
 
 @contextmanager
@@ -59,6 +70,18 @@ def _files_of_any_size() -> Iterator[None]:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+def _stall(rig: SimulatedRig) -> Callable[[], bool | None]:
+    """The pulses stop in mid-move, and the controller goes on saying that it runs."""
+
+    def stall() -> bool:
+        machine = rig.controller.machine
+        with machine.lock:
+            machine.stall(rig.clock.monotonic_s())
+            return machine.state is MachineState.RUN
+
+    return stall
 
 
 def _fill_disk(film: Path) -> Callable[[], None]:
@@ -78,10 +101,11 @@ def _ends_well(folder: Path, fault: Fault, seed: int) -> str:
     with rig_of() as rig, _files_of_any_size(), opened(rig) as scope:
         camera = scope.camera
         assert isinstance(camera, SimulatedCamera)
-        strikes: dict[Fault, Callable[[], None]] = {
+        strikes: dict[Fault, Callable[[], bool | None]] = {
             Fault.FROZEN: lambda: setattr(camera.faults, "is_frozen", True),
             Fault.GONE: lambda: setattr(camera.faults, "is_gone", True),
             Fault.FULL: _fill_disk(part),
+            Fault.STALLED: _stall(rig),
         }
         watcher = Watcher()
         supervision = watcher.supervision()
@@ -107,7 +131,7 @@ def _ends_well(folder: Path, fault: Fault, seed: int) -> str:
 
 
 @pytest.mark.parametrize("fault", list(Fault))
-def test_a_scan_whose_camera_or_disk_fails_is_interrupted_and_kept(
+def test_a_scan_whose_camera_disk_or_stage_fails_is_interrupted_and_kept(
     tmp_path: Path, fault: Fault
 ) -> None:
     _ends_well(tmp_path, fault, seed=0)
@@ -121,5 +145,5 @@ def test_so_are_scans_that_fail_at_any_moment(tmp_path: Path) -> None:
         for seed in range(1, 9)
         for fault in Fault
     )
-    assert sum(told.values()) == 24
-    assert len(told) == 3
+    assert sum(told.values()) == 8 * len(Fault)
+    assert len(told) == len(Fault)

@@ -21,6 +21,8 @@ _LAST_POLL_S = 0.03
 SETTLE_S = 0.15
 """After a move: what carriage and table take to stop ringing."""
 _POLLED_AS_UM_PER_S = 5000.0
+_STANDS_S = 1.5
+"""Without a micrometre of way, in mid-move: longer than any ramp."""
 RUN_UP_UM, FOCUS_RUN_UP_UM = 150.0, 20.0
 """More than the play of any stage worth using."""
 
@@ -50,14 +52,19 @@ def drive(
 ) -> StageStatus:
     """Go to a place and wait until the stage rests there; `watch` sees where it is on the way.
 
-    What `watch` raises ends the wait; the stage is then left to the caller.
+    What `watch` raises ends the wait; the stage is then left to the caller. What
+    `Stage.wait_until_rest` raises is raised here too.
     """
     scope.stage.move_to(target, speed_um_per_s)
+    last_place, since_s = None, 0.0
     while True:
         status = scope.stage.status()
         watch(status)
-        if status.mode is not StageMode.MOVING:
-            return scope.stage.wait_until_rest()  # raises where it rests for the wrong reason
+        if status.position != last_place:
+            last_place, since_s = status.position, status.time_s
+        # The stage itself tells best why it rests, or does not move.
+        if status.mode is not StageMode.MOVING or status.time_s - since_s > _STANDS_S:
+            return scope.stage.wait_until_rest()
         left_s = status.position.distance_um(target) / (speed_um_per_s or _POLLED_AS_UM_PER_S)
         scope.clock.sleep(min(max(left_s, _LAST_POLL_S), _POLL_S))
 

@@ -11,6 +11,8 @@ from blurryscope.stitch.motion import OverlapCorrelator, PairShift, Pushed
 _LANDMARKS = 6
 _ENOUGH = 3
 """Landmarks that must agree."""
+_LOOKED_FOR = 3
+"""The first of them, until one is met: a comparison takes as long as decoding a frame."""
 _LEAST_DETAIL = 0.02
 """Standard deviation of absorbance of a frame that is worth remembering: plenty of tissue."""
 _STRONG_ENOUGH = 0.7
@@ -64,7 +66,8 @@ class SecondScanWatch:
         if strength < _STRONG_ENOUGH * _LEAST_DETAIL:
             return None
         pushed = self._correlator.prepared(small)
-        for number, landmark in enumerate(self._landmarks):
+        looked_for = self._landmarks if self._met else self._landmarks[:_LOOKED_FOR]
+        for number, landmark in enumerate(looked_for):
             lag = frame - landmark.frame
             if lag >= _LEAST_LAG_FRAMES and self._is_same(landmark.pushed, pushed):
                 self._met.append((number, lag))
