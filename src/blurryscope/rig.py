@@ -273,11 +273,13 @@ class _StageOnDisk(_Strict):
         return settings
 
     @pydantic.model_validator(mode="after")
-    def _has_a_lamp(self) -> Self:
+    def _is_for_grbl(self) -> Self:
         if self.speaks == "marlin" and self.lamp_fraction:
             raise ValueError(
                 "a Marlin controller's lamp is not known here: leave out lamp_fraction"
             )
+        if self.speaks == "marlin" and self.settings:
+            raise ValueError("settings are GRBL's; a Marlin controller's are not compared")
         return self
 
 

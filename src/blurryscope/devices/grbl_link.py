@@ -22,6 +22,7 @@ from blurryscope.devices.grbl_words import (
     read_report,
     read_resend,
     sealed,
+    tells_work_place,
     unsealed,
 )
 from blurryscope.devices.serial_port import SerialPort
@@ -320,6 +321,12 @@ class GrblLink:
             self._take(reply)
         elif (number := read_resend(text)) is not None:
             self._replies.append(number)
+        elif tells_work_place(text):
+            raise SettingsRefusedError(
+                self._port.url,
+                "tells places of the workpiece (WPos) instead of the machine's",
+                "Set $10=1",
+            )
         else:
             self._note_pushed(text)
 

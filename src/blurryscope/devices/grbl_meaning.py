@@ -27,14 +27,17 @@ def point_of(report: Report) -> StagePoint:
 
 
 def move_line(target: StagePoint, speed_um_per_s: float | None) -> str:
-    """The line that orders a straight move; without a speed as fast as it can."""
+    """The line that orders a straight move; without a speed as fast as it can.
+
+    `G53`: a controller may keep an offset for workpieces, which these places know nothing of.
+    """
     words = "".join(
         f" {axis}{value / 1000:.4f}"
         for axis, value in zip("XYZ", (target.x_um, target.y_um, target.z_um), strict=True)
     )
     if speed_um_per_s is None:
-        return f"G21 G90 G0{words}"
-    return f"G21 G90 G1{words} F{speed_um_per_s * 60 / 1000:.3f}"
+        return f"G21 G90 G53 G0{words}"
+    return f"G21 G90 G53 G1{words} F{speed_um_per_s * 60 / 1000:.3f}"
 
 
 def lamp_line(level_fraction: float) -> str:

@@ -388,6 +388,8 @@ class GrblStage:
 
     def _compare(self, values: dict[int, float]) -> None:
         safe = {20: 1.0, 22: 1.0}  # without soft limits and homing no move is safe
+        if 13 in values:
+            safe[13] = 0.0  # or else it reports inches; those without this cannot
         wrong = [
             f"${number} is {values.get(number, math.nan):g} instead of {wanted:g}"
             for number, wanted in sorted({**safe, **self._profile}.items())

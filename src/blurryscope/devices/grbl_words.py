@@ -92,6 +92,11 @@ def unsealed(line: str) -> str | None:
     return match[1]
 
 
+def tells_work_place(line: str) -> bool:
+    """Whether a report says where the workpiece is instead of the machine: another `$10`."""
+    return line.startswith("<") and "|WPos:" in line and "|MPos:" not in line
+
+
 def read_report(line: str) -> Report | None:
     """Read `<Run|MPos:…>`; None for anything that is not exactly such a report."""
     match = _REPORT.fullmatch(line)

@@ -26,6 +26,8 @@ _ARRIVED_UM = 11.0
 _STALLED_S = 1.0
 _HOMING_S = 180.0
 _LOOK_S = 0.1
+_SPARE_S = 5.0
+"""Beyond the time that a move should take: the limit is there for what hangs, not to pace."""
 _PLACE = re.compile(r"X:\s*(-?[\d.]+)\s+Y:\s*(-?[\d.]+)\s+Z:\s*(-?[\d.]+)")
 _ENDSTOPS = re.compile(
     r"Soft endstops:\s*(\w+)\s+Min:\s*X(-?[\d.]+) ?Y(-?[\d.]+) ?Z(-?[\d.]+)"
@@ -34,6 +36,8 @@ _ENDSTOPS = re.compile(
 )
 _RATES = re.compile(r"M203 X(-?[\d.]+) Y(-?[\d.]+)")
 _ACCELERATIONS = re.compile(r"M201 X(-?[\d.]+) Y(-?[\d.]+)")
+_TRAVEL = re.compile(r"M204 .*T(-?[\d.]+)")
+"""The acceleration of moves that print nothing, where it is lower than the axes'."""
 
 
 class MarlinStage:
@@ -54,6 +58,8 @@ class MarlinStage:
         self._is_homed = self._is_homing = False
         self._moves: list[tuple[StagePoint, float]] = []
         """Those not known to be over, with their speeds."""
+        self._due_s = 0.0
+        """When all moves are over at the latest."""
         self._is_held = False
         self._stop_count = 0
 
@@ -63,6 +69,12 @@ class MarlinStage:
             self._is_homed = self._is_held = False
             self._moves.clear()
             told = " ".join(self._link.ask("M115"))
+            if "EMERGENCY_PARSER:1" not in told:
+                raise SettingsRefusedError(
+                    self._url,
+                    "was built without EMERGENCY_PARSER, so its homing could not be stopped",
+                    "Build Marlin with it",
+                )
             self._firmware = told.partition("FIRMWARE_NAME:")[2].partition(" (")[0] or "Marlin"
             self._limits = self._read_limits()
         except BaseException:
@@ -184,9 +196,13 @@ class MarlinStage:
 
     def _order(self, target: StagePoint, speed: float) -> None:
         place = f"X{target.x_um / 1000:.4f} Y{target.y_um / 1000:.4f} Z{target.z_um / 1000:.4f}"
+        start = self._moves[-1][0] if self._moves else self._position()
         self._link.ask("G90")
         # Sixteen moves wait in Marlin; the reply to one more takes until there is room.
         self._link.ask(f"G1 {place} F{speed * 60 / 1000:.3f}", 120.0)
+        speed = min(speed, self.limits.speed_um_per_s)
+        lasts_s = start.distance_um(target) / speed + speed / self.limits.acceleration_um_per_s2
+        self._due_s = max(self._due_s, self._clock.monotonic_s()) + 2 * lasts_s + _SPARE_S
         self._moves.append((target, speed))
 
     def _left(self) -> list[tuple[StagePoint, float]]:
@@ -204,9 +220,12 @@ class MarlinStage:
         target = self._moves[-1][0]
         with self._link.lock:
             try:
-                self._link.ask("M400", 5.0)
+                # Marlin as it is built by default tells where it goes, not where it is: only this
+                # says that it is there.
+                self._link.ask("M400", max(self._due_s - self._clock.monotonic_s(), _SPARE_S))
             except DeviceError as error:
                 self._is_homed = False
+                self._link.interrupt("M410")
                 raise StageStalledError(
                     self._url, "says that it moves, and stands", "Check motor and screw, then home"
                 ) from error
@@ -229,15 +248,16 @@ class MarlinStage:
         for _ in range(3):
             told = "\n".join(self._link.ask("M211") + self._link.ask("M503", 10.0))
             ends, rates = _ENDSTOPS.search(told), _RATES.search(told)
-            accelerations = _ACCELERATIONS.search(told)
-            if ends and rates and accelerations:
-                return self._limits_of(ends, rates, accelerations)
+            accelerations, travel = _ACCELERATIONS.search(told), _TRAVEL.search(told)
+            if ends and rates and accelerations and travel:
+                acceleration = min(float(accelerations[1]), float(travel[1]))
+                return self._limits_of(ends, rates, acceleration)
         raise GarbledLinkError(
             self._url, "does not tell its settings completely", "Check the USB cable"
         )
 
     def _limits_of(
-        self, ends: re.Match[str], rates: re.Match[str], accelerations: re.Match[str]
+        self, ends: re.Match[str], rates: re.Match[str], acceleration: float
     ) -> StageLimits:
         if ends[1].lower() != "on":
             raise SettingsRefusedError(
@@ -248,7 +268,7 @@ class MarlinStage:
             lowest=StagePoint(x_um=low_x, y_um=low_y, z_um=low_z),
             highest=StagePoint(x_um=high_x, y_um=high_y, z_um=high_z),
             speed_um_per_s=float(rates[1]) * 1000,
-            acceleration_um_per_s2=float(accelerations[1]) * 1000,
+            acceleration_um_per_s2=acceleration * 1000,
         )
 
     def _held(self, what: str) -> StageHeldError:

@@ -3,8 +3,9 @@
 import math
 import re
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from blurryscope.simulator.checked_lines import CheckedLines, Unpacked
 from blurryscope.simulator.machine import Machine
@@ -17,6 +18,7 @@ _REAL_TIME = frozenset(b"?!~\x18\x85")
 _WORD = re.compile(r"([A-Z])([-+]?(?:\d+\.?\d*|\.\d+))")
 _PLAIN_CODES = frozenset({"G17", "G21", "G53", "G54", "G94"})
 _LOCKED = 9
+NO_SETTINGS: Mapping[int, float] = MappingProxyType({})
 _OVERLONG = "\x00"
 """Stands for a line of which characters were lost."""
 
@@ -53,6 +55,10 @@ class GrblController:
         False is plain GRBL 1.1: no checked mode, no marks, no boot id, no watchdog.
     boot_id
         Gives the id at every power-on.
+    more_settings
+        Told with the others; 10 and 13 change the reports as in GRBL.
+    work_offset_um
+        What plain GRBL keeps in its `G54` and adds to places without `G53`.
     """
 
     def __init__(
@@ -61,9 +67,13 @@ class GrblController:
         *,
         has_checksums: bool = True,
         boot_id: Callable[[], str],
+        more_settings: Mapping[int, float] = NO_SETTINGS,
+        work_offset_um: tuple[float, float, float] = (0.0, 0.0, 0.0),
     ) -> None:
         self.machine = Machine(machine_settings, self._push)
         self._has_checksums = has_checksums
+        self._more_settings = dict(more_settings)
+        self._work_offset_um = work_offset_um
         self._new_boot_id = boot_id
         self._boot_id = boot_id()
         self._power_on_s = 0.0
@@ -160,7 +170,7 @@ class GrblController:
         free = _BUFFER_LENGTH - 1 - sum(map(len, self._lines)) - len(self._typed)
         fields = [
             machine.state.value,
-            f"MPos:{place}",
+            f"{'MPos' if int(self._more_settings.get(10, 1)) & 1 else 'WPos'}:{place}",
             f"Bf:{_QUEUE_LENGTH - machine.queued_count},{free}",
             f"FS:{feed:.0f},{machine.lamp}",
         ]
@@ -292,6 +302,8 @@ class GrblController:
         for axis, name in enumerate(AXES):
             if name in words.values:
                 asked_um = words.values[name] * 1000
+                if self._modes.is_absolute and "G53" not in words.codes:
+                    asked_um += self._work_offset_um[axis]
                 target[axis] = asked_um if self._modes.is_absolute else target[axis] + asked_um
         if not machine.can_reach(target):
             if self._has_checksums:
@@ -349,7 +361,7 @@ class GrblController:
             values[130 + axis] = s.travel_um[axis] / 1000
         if s.watchdog_s is not None and self._has_checksums:
             values[200] = s.watchdog_s
-        return dict(sorted(values.items()))
+        return dict(sorted((values | self._more_settings).items()))
 
 
 def take_apart(line: str) -> Words:

@@ -15,9 +15,28 @@ _NUMBERED = re.compile(r"N(-?\d+) ?(.*)")
 
 
 class MarlinController:
-    """Takes bytes with the time they came, gives bytes back."""
+    """Takes bytes with the time they came, gives bytes back.
 
-    def __init__(self, settings: MachineSettings) -> None:
+    Parameters
+    ----------
+    settings
+        What it drives.
+    tells_target
+        Whether `M114` tells where it is going instead of where it is: Marlin without
+        `M114_REALTIME`, as it is built by default.
+    has_emergency_parser
+        Whether it was built to take some commands past all others.
+    """
+
+    def __init__(
+        self,
+        settings: MachineSettings,
+        *,
+        tells_target: bool = False,
+        has_emergency_parser: bool = True,
+    ) -> None:
+        self._tells_target = tells_target
+        self._has_emergency_parser = has_emergency_parser
         self.machine = Machine(settings, self._push)
         self._typed = bytearray()
         self._lines: deque[str] = deque()
@@ -136,11 +155,15 @@ class MarlinController:
     def _answer(self, code: str, now_s: float) -> None:
         s = self.machine.settings
         if code == "M114":
-            x, y, z = self.machine.position_um(now_s) / 1000
+            machine = self.machine
+            place_um = (
+                machine.ordered_end_um(now_s) if self._tells_target else machine.position_um(now_s)
+            )
+            x, y, z = place_um / 1000
             self._push(f"X:{x:.2f} Y:{y:.2f} Z:{z:.2f} E:0.00 Count X:0 Y:0 Z:0")
         elif code == "M115":
             self._push("FIRMWARE_NAME:Marlin 2.1.2 (simulated) PROTOCOL_VERSION:1.0")
-            self._push("Cap:EMERGENCY_PARSER:1")
+            self._push(f"Cap:EMERGENCY_PARSER:{self._has_emergency_parser:d}")
         elif code == "M211":
             low, high = s.lowest_um / 1000, s.highest_um / 1000
             told = " ".join(f"{name}{value:.2f}" for name, value in zip(AXES, low, strict=True))
@@ -153,5 +176,7 @@ class MarlinController:
             ):
                 x, y, z = (value / 1000 for value in triple)
                 self._push(f"echo:  {number} X{x:.2f} Y{y:.2f} Z{z:.2f}")
+            travel = min(s.acceleration_um_per_s2) / 1000
+            self._push(f"echo:  M204 P3000.00 R3000.00 T{travel:.2f}")
         elif code not in {"G90", "G21"}:
             self._push(f'echo:Unknown command: "{code}"')

@@ -1,0 +1,107 @@
+"""Boards as labs really have them: set, built or used otherwise than ours."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from blurryscope.devices.contracts import StagePoint
+from blurryscope.devices.errors import SettingsRefusedError
+from blurryscope.devices.grbl_stage import GrblStage
+from blurryscope.devices.marlin_stage import MarlinStage
+from blurryscope.simulator.fast_clock import FastClock
+from blurryscope.simulator.grbl_controller import NO_SETTINGS, GrblController
+from blurryscope.simulator.marlin_controller import MarlinController
+from blurryscope.simulator.port import SimulatedPort
+from tests.devices.conftest import SMALL
+
+PLACE = StagePoint(x_um=-4_000.0, y_um=-2_000.0, z_um=-1_500.0)
+
+
+@contextmanager
+def _plain_grbl(
+    clock: FastClock,
+    more_settings: Mapping[int, float] = NO_SETTINGS,
+    work_offset_um: tuple[float, float, float] = (0.0, 0.0, 0.0),
+) -> Iterator[tuple[GrblController, SimulatedPort]]:
+    machine = replace(SMALL, counts_below_zero=True, watchdog_s=None)
+    controller = GrblController(
+        machine,
+        has_checksums=False,
+        boot_id=lambda: "0000ABCD",
+        more_settings=more_settings,
+        work_offset_um=work_offset_um,
+    )
+    controller.power_on(0.0)
+    with SimulatedPort(controller, clock) as port:
+        yield controller, port
+
+
+def test_an_offset_for_workpieces_moves_the_stage_nowhere_else(clock: FastClock) -> None:
+    with (
+        _plain_grbl(clock, work_offset_um=(-3_000.0, 0.0, 0.0)) as (controller, port),
+        GrblStage(port.url, clock=clock) as stage,
+    ):
+        stage.home()
+        stage.move_to(PLACE, 2_000.0)
+        assert stage.wait_until_rest().position.distance_um(PLACE) < 3.0
+        there_um = controller.machine.position_um(clock.monotonic_s())
+    assert np.allclose(there_um, (PLACE.x_um, PLACE.y_um, PLACE.z_um), atol=3.0)
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [({13: 1.0}, r"\$13 is 1 instead of 0"), ({10: 2.0}, r"\$10=1")],
+    ids=["reports inches", "reports the workpiece"],
+)
+def test_a_board_that_tells_other_places_is_refused(
+    clock: FastClock, settings: dict[int, float], words: str
+) -> None:
+    with (
+        _plain_grbl(clock, settings) as (_, port),
+        pytest.raises(SettingsRefusedError, match=words),
+        GrblStage(port.url, clock=clock),
+    ):
+        pass
+
+
+def _marlin(*, tells_target: bool = False, has_emergency_parser: bool = True) -> MarlinController:
+    machine = replace(
+        SMALL,
+        homes_low=(True, True, True),
+        watchdog_s=None,
+        start_um=(3_000.0, 2_000.0, 500.0),
+    )
+    controller = MarlinController(
+        machine, tells_target=tells_target, has_emergency_parser=has_emergency_parser
+    )
+    controller.power_on(0.0)
+    return controller
+
+
+def test_a_long_move_of_a_marlin_that_only_tells_its_target_is_waited_for() -> None:
+    controller, target = _marlin(tells_target=True), StagePoint(x_um=4_500.0, y_um=0.0)
+    with (
+        FastClock(5) as clock,
+        SimulatedPort(controller, clock) as port,
+        MarlinStage(port.url, clock=clock) as stage,
+    ):
+        stage.home()
+        begun_s = clock.monotonic_s()
+        stage.move_to(target, 500.0)
+        assert stage.wait_until_rest().position.distance_um(target) < 11.0
+        lasted_s = clock.monotonic_s() - begun_s
+        there_um = controller.machine.position_um(clock.monotonic_s())
+    assert lasted_s > 8.0
+    assert np.allclose(there_um[:2], (4_500.0, 0.0), atol=11.0)
+
+
+def test_a_marlin_whose_homing_could_not_be_stopped_is_refused(clock: FastClock) -> None:
+    with (
+        SimulatedPort(_marlin(has_emergency_parser=False), clock) as port,
+        pytest.raises(SettingsRefusedError, match="EMERGENCY_PARSER"),
+        MarlinStage(port.url, clock=clock),
+    ):
+        pass
