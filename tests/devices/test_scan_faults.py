@@ -22,7 +22,7 @@ from blurryscope.devices.errors import (
 )
 from blurryscope.scan.journal import read_journal
 from blurryscope.scan.runner import run_scan
-from blurryscope.simulator.machine import MachineState
+from blurryscope.simulator.machine_parts import MachineState
 from blurryscope.simulator.rig import SimulatedRig
 from blurryscope.simulator.rig_camera import SimulatedCamera
 from tests.scan.desk import Watcher, job_in, opened, rig_of

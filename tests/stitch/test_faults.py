@@ -18,6 +18,7 @@ from blurryscope.basics.image import Rgb
 from blurryscope.evaluate.placement import PlacementFigures, Truth, measure_placement, read_truth
 from blurryscope.simulator.presets import PLAIN
 from blurryscope.simulator.scan import simulate_scan
+from blurryscope.simulator.slide import SlideDesign
 from blurryscope.stitch.film import stitch_film
 from blurryscope.stitch.scan_quality import judge_scan
 from blurryscope.stitch.stitcher import StitchSettings
@@ -104,6 +105,55 @@ def test_a_camera_unplugged_in_mid_lane_leaves_all_frames_before_in_their_places
     figures = measure_placement(places, _part_of(truth, 0, end))
     _assert_good(figures)
     assert figures.over_slide.ninety_five_px < 30
+
+
+@pytest.mark.parametrize("pause_s", [1.5, 4.0])
+def test_a_pause_between_two_lanes_changes_nothing(
+    stitched_scan: Get, tmp_path: Path, pause_s: float
+) -> None:
+    scan = stitched_scan("plain").scan
+    truth = read_truth(scan.truth)
+    film, truth = _with_pause(scan.video, truth, tmp_path, after=2, count=round(30 * pause_s))
+    figures = measure_placement(_stitched(film, truth.pixel_size_um), truth)
+    _assert_good(figures)
+    assert figures.over_slide.ninety_five_px < 30
+
+
+@pytest.mark.parametrize(("rows", "after"), [(3, 1), (6, 13)])
+def test_a_pause_over_glass_as_long_as_two_lanes_is_told_by_the_tissue_of_the_lanes_around(
+    tmp_path: Path, rows: int, after: int
+) -> None:
+    """Among the first lanes, which are laid out at once, and among those that follow."""
+    design = SlideDesign(rows=rows, columns=1, core_diameter_um=900, pitch_um=1000, margin_um=1200)
+    scan = simulate_scan(tmp_path, design=design, settings=SCANS["plain"], seed=2)
+    truth = read_truth(scan.truth)
+    period = _lane(truth, after + 1)[0] - _lane(truth, after)[0]
+    film, truth = _with_pause(scan.video, truth, tmp_path / "paused", after, count=2 * period)
+    places = _stitched(film, truth.pixel_size_um)
+    figures = measure_placement(places, truth)
+    _assert_good(figures)
+    assert max(place.lane for place in places) == truth.lanes.max()
+
+
+def _with_pause(
+    video: Path, truth: Truth, folder: Path, after: int, count: int
+) -> tuple[Path, Truth]:
+    """The film in which the stage stands for so many frames more after a lane."""
+    shots, rng = _shots(video), np.random.default_rng(6)
+    rested = _lane(truth, after)[1] + 4
+    picture = shots[rested][0]
+    waiting = [
+        np.clip(picture + rng.normal(0, 1.5, picture.shape), 0, 255).astype(np.uint8)
+        for _ in range(count)
+    ]
+    pictures = [rgb for rgb, _ in shots]
+    pictures[rested:rested] = waiting
+    film = _write(folder / "scan.mp4", [(rgb, n / 30) for n, rgb in enumerate(pictures)])
+    return film, replace(
+        truth,
+        centres_px=np.insert(truth.centres_px, [rested] * count, truth.centres_px[rested], axis=0),
+        lanes=np.insert(truth.lanes, [rested] * count, -1),
+    )
 
 
 def test_lanes_may_begin_towards_either_side(stitched_scan: Get, tmp_path: Path) -> None:

@@ -2,7 +2,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from blurryscope.stitch.lane_finder import LaneFinder
+from blurryscope.stitch.lane_finder import LaneFinder, until_the_last_seen
 from blurryscope.stitch.lanes import Lane
 from blurryscope.stitch.motion import PairShift
 
@@ -28,6 +28,21 @@ def _film(shows_tissue: Sequence[bool]) -> list[PairShift]:
 def _found(shifts: Sequence[PairShift]) -> tuple[LaneFinder, list[Lane]]:
     finder = LaneFinder()
     return finder, finder.first(shifts, LEAST_STEP_PX, RESTING)
+
+
+def test_long_before_the_first_lane_seen_and_after_the_last_the_stage_stood() -> None:
+    wait = [PairShift(row_px=9.0, col_px=-4.0, correlation=0.2, stillness=0.3)] * 1500
+    lanes = _film([True] * 6)
+    shifts = [*wait, *lanes, *wait]
+    finder, found = _found(shifts)
+    seen = [lane for lane in found if lane.evidence >= 4]
+    assert len(seen) == 6
+    assert found.index(seen[0]) <= 4
+    assert len(until_the_last_seen(found)) - 1 - found.index(seen[-1]) <= 4
+    finder.goes_on_after(seen[3])
+    later = finder.rest(shifts)
+    assert [lane.evidence >= 4 for lane in later[:2]] == [True, True]
+    assert len(later) <= 2 + 4
 
 
 def test_lanes_found_one_by_one_are_those_found_at_once() -> None:

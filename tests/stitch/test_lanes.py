@@ -120,6 +120,40 @@ def test_each_lane_may_show_tissue_in_another_part(rng: np.random.Generator) -> 
     _assert_hold_what_was_seen(find_lanes(film.evidence(rng), RESTING)[0], film)
 
 
+@pytest.mark.parametrize("pause", [30, 60])
+def test_a_pause_between_two_lanes_is_no_lane(rng: np.random.Generator, pause: int) -> None:
+    film = _paused(pause)
+    _assert_found(find_lanes(film.evidence(rng), RESTING)[0], film)
+
+
+@pytest.mark.parametrize("pause", [90, 120, 1000])
+def test_a_pause_over_glass_as_long_as_lanes_leaves_those_that_are_seen(
+    rng: np.random.Generator, pause: int
+) -> None:
+    film = _paused(pause)
+    lanes = find_lanes(film.evidence(rng), RESTING)[0]
+    seen = [lane for lane in lanes if lane.is_seen]
+    _assert_found(seen, film)
+    assert [*seen[:4], *lanes[4:-4], *seen[4:]] == lanes
+    assert len(lanes) % 2 == 0
+
+
+def test_a_long_pause_in_a_short_film_hides_no_lane(rng: np.random.Generator) -> None:
+    film = _paused(130, lanes=4, after=2)
+    lanes = find_lanes(film.evidence(rng), RESTING)[0]
+    _assert_hold_what_was_seen([lane for lane in lanes if lane.is_seen], film)
+
+
+def _paused(pause: int, lanes: int = 8, after: int = 4) -> MadeUpFilm:
+    """Lanes, with a pause after so many of them."""
+    film = MadeUpFilm()
+    film.rest(30)
+    for number in range(lanes):
+        film.lane(1 if number % 2 == 0 else -1, MOVING, SEEN)
+        film.rest(RESTING + (pause if number == after - 1 else 0))
+    return film
+
+
 def test_a_film_may_start_in_mid_lane(rng: np.random.Generator) -> None:
     film = MadeUpFilm()
     film.lane(-1, 22, slice(0, 16))

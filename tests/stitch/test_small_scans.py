@@ -4,7 +4,7 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -161,9 +161,9 @@ def test_the_slide_is_the_same_however_slowly_its_frames_come(
     added: list[int] = []
     add = Placer.add
 
-    def counted(placer: Placer, film: FilmSoFar, lane: Lane) -> None:
-        added.append(lane.first)
-        add(placer, film, lane)
+    def counted(placer: Placer, film: FilmSoFar, lanes: Sequence[Lane]) -> None:
+        added.extend(lane.first for lane in lanes)
+        add(placer, film, lanes)
 
     monkeypatch.setattr(Placer, "add", counted)
     for name, pause_s in (("fast", 0.0), ("slow", 0.003)):

@@ -18,8 +18,9 @@ from blurryscope.stitch.lanes import (
 )
 from blurryscope.stitch.motion import PairShift
 
-_LEAST_EVIDENCE = 4.0
-"""Pairs seen moving that make a lane one that was seen."""
+_MOST_BLANK = 4
+"""Lanes over glass alone before the first that was seen, and after the last: the rim of a slide is
+two or three wide. Before and after those the stage rather stood than scanned."""
 _PATIENCE = 0.3
 """Part of a lane that must have passed before it is worth looking whether the last one is over."""
 _LOOK_EVERY = 16
@@ -41,6 +42,8 @@ class LaneFinder:
     ) -> list[Lane]:
         """All lanes of the film so far; the last may still be running. Empty if none are seen.
 
+        Those over glass before the first that is seen may be none: the stage had not set off yet.
+
         Parameters
         ----------
         least_step_px
@@ -57,12 +60,11 @@ class LaneFinder:
         is_turned = self.axis is not None and float(axis @ self.axis) < 0
         self.axis = -axis if is_turned else axis
         lanes, self._rhythm = find_lanes(self._evidence(shifts), rest_frames)
-        return lanes
+        return _from_the_first_seen(lanes)
 
     def enough(self, lanes: Sequence[Lane], pair_count: int) -> bool:
         """Whether so many pairs of neighbouring lanes were both seen to move."""
-        is_seen = [lane.evidence >= _LEAST_EVIDENCE for lane in lanes]
-        return sum(a and b for a, b in pairwise(is_seen)) >= pair_count
+        return sum(a.is_seen and b.is_seen for a, b in pairwise(lanes)) >= pair_count
 
     def goes_on_after(self, lane: Lane) -> None:
         """The lanes up to this one are known; from now on `closed` tells of later ones."""
@@ -70,18 +72,21 @@ class LaneFinder:
         self._next_look = self._due_after(lane)
 
     def closed(self, shifts: Sequence[PairShift], frame_count: int) -> list[Lane]:
-        """Lanes that have ended since the last call, another having begun."""
+        """Lanes that have ended since the last call, another having begun.
+
+        A few over glass are kept until the next one that is seen: they may have been a pause.
+        """
         if frame_count < self._next_look:
             return []
         self._next_look = frame_count + _LOOK_EVERY
-        found = self._later(shifts)[:-1]
+        found = _settled(self._later(shifts)[:-1])
         if found:
             self.goes_on_after(found[-1])
         return found
 
     def rest(self, shifts: Sequence[PairShift]) -> list[Lane]:
         """All lanes that are left when the film has ended."""
-        return self._later(shifts)
+        return until_the_last_seen(self._later(shifts))
 
     def _later(self, shifts: Sequence[PairShift]) -> list[Lane]:
         last = self._last
@@ -104,3 +109,24 @@ class LaneFinder:
         if self.axis is None:
             raise ValueError("there is no scan axis yet")
         return evidence_of(shifts, self.axis, self._least_step_px)
+
+
+def _from_the_first_seen(lanes: Sequence[Lane]) -> list[Lane]:
+    seen = _numbers_seen(lanes)
+    return list(lanes[max(seen[0] - _MOST_BLANK, 0) :]) if seen else list(lanes)
+
+
+def until_the_last_seen(lanes: Sequence[Lane]) -> list[Lane]:
+    """The lanes of a film that has ended, less those in which the stage rather stood."""
+    seen = _numbers_seen(lanes)
+    return list(lanes[: (seen[-1] if seen else -1) + 1 + _MOST_BLANK])
+
+
+def _settled(lanes: Sequence[Lane]) -> list[Lane]:
+    """The lanes up to the last one that was seen; all where so many follow it over glass."""
+    count = max(_numbers_seen(lanes), default=-1) + 1
+    return list(lanes[:count] if len(lanes) - count <= _MOST_BLANK else lanes)
+
+
+def _numbers_seen(lanes: Sequence[Lane]) -> list[int]:
+    return [number for number, lane in enumerate(lanes) if lane.is_seen]

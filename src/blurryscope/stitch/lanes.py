@@ -18,12 +18,22 @@ _CONTRADICTION = 2.0
 """A pair that moves where the model rests, or the wrong way, costs as much as two right ones."""
 _DURATION_COST = 0.01
 """Per squared frame of deviation from the usual, so that jitter is shared among neighbours."""
+LONGEST_REST = 1.8
+"""Times the usual rest; a longer one is a pause."""
+_PAUSE_COST = 6.0
+"""Of a rest of any length: somebody paused the stage. What a rest a second too long costs."""
 _LENGTH_PREFERENCE = 0.1
 """Evidence that the usual rest is worth, per frame of difference; a tie-break."""
 _LANE_BONUS = 0.05
 """What a lane is worth without any evidence: enough to go on with the rhythm over blank glass."""
 _RUNNING_EVIDENCE = 2.0
 """What must have been seen of a lane in the midst of which the film ends."""
+_LEAST_EVIDENCE = 4.0
+"""Pairs seen moving that make a lane one that was seen."""
+_LEAST_EXPLAINED = 0.8
+"""Of all that was seen to move: lanes that explain less have the wrong rhythm."""
+_PAUSED = 1.3
+"""Times the shortest: two lanes that last so much longer were paused between."""
 _MOST_BINS = 600
 """Of a folded film; finer ones would only cost time and memory."""
 _LEAST_REST_FRACTION = 0.4
@@ -50,6 +60,11 @@ class Lane:
     direction: int
     evidence: float
     """Weight of the pairs that were seen moving in this direction."""
+
+    @property
+    def is_seen(self) -> bool:
+        """Whether it was seen to move, rather than follows from the rhythm over glass."""
+        return self.evidence >= _LEAST_EVIDENCE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,6 +129,10 @@ def find_lanes(evidence: Evidence, usual_rest: float) -> tuple[list[Lane], Rhyth
         return [], Rhythm(moving=1.0, resting=1.0)
     rhythm = _folded_rhythm(evidence, usual_rest)
     lanes = LaneSearch(evidence, rhythm).run()
+    if _explained(lanes, evidence) < _LEAST_EXPLAINED:
+        # A long pause in a short film: its two parts do not fold onto each other.
+        rhythm = _rhythm_of_turns(evidence, usual_rest, rhythm)
+        lanes = LaneSearch(evidence, rhythm).run()
     rhythm = measured_rhythm(evidence, lanes, rhythm, usual_rest)
     return LaneSearch(evidence, rhythm).run(), rhythm
 
@@ -141,7 +160,8 @@ def measured_rhythm(
             middles[number] = float(pairs[0] + pairs[-1]) / 2
     # Lanes of one direction see the same tissue at the same place, so two lanes on is two periods.
     double = [middles[n + 2] - middle for n, middle in middles.items() if n + 2 in middles]
-    period = float(np.median(double)) / 2 if double else folded.moving + folded.resting
+    unpaused = [lasted for lasted in double if lasted < _PAUSED * min(double)]
+    period = float(np.median(unpaused)) / 2 if unpaused else folded.moving + folded.resting
     longest_usual = float(np.percentile(spans, 75)) if spans else folded.moving
     moving = min(max(period - usual_rest, longest_usual), 0.97 * period)
     return Rhythm(moving=moving, resting=period - moving)
@@ -169,6 +189,27 @@ def _folded_rhythm(evidence: Evidence, usual_rest: float) -> Rhythm:
             moving = length * 2 * period / bins
             best = Rhythm(moving=moving, resting=max(period - moving, 1.0))
     return best
+
+
+def _explained(lanes: Sequence[Lane], evidence: Evidence) -> float:
+    """Share of all that was seen to move."""
+    total = float(evidence.forward.sum() + evidence.backward.sum())
+    return sum(lane.evidence for lane in lanes) / total
+
+
+def _rhythm_of_turns(evidence: Evidence, usual_rest: float, folded: Rhythm) -> Rhythm:
+    """Guess the period from how far the middles of what moves either way lie apart."""
+    pairs = np.flatnonzero(evidence.forward + evidence.backward)
+    is_forward = evidence.forward[pairs] > evidence.backward[pairs]
+    runs = np.split(pairs, np.flatnonzero(np.diff(is_forward)) + 1)
+    runs = [run for run in runs if len(run) >= _LEAST_EVIDENCE]
+    if len(runs) < 2:
+        return folded
+    middles = [float(run[0] + run[-1]) / 2 for run in runs]
+    period = float(np.median(np.diff(middles)))
+    longest_usual = float(np.percentile([run[-1] - run[0] + 1 for run in runs], 75))
+    moving = min(max(period - usual_rest, longest_usual), 0.97 * period)
+    return Rhythm(moving=moving, resting=period - moving)
 
 
 def _best_window(gain: NDArray[np.float64], longest: int, wanted: float) -> tuple[float, int]:
@@ -207,7 +248,7 @@ class LaneSearch:
         self._rested = np.concatenate([[0.0], np.cumsum(rest)])
         self._lane_lengths = _durations(rhythm.moving, 0.5, 1.7)
         self._cut_off_lengths = np.arange(1, int(self._lane_lengths[-1]) + 1)
-        self._rest_lengths = _durations(rhythm.resting, 0.4, 1.8)
+        self._rest_lengths = _durations(rhythm.resting, 0.4, LONGEST_REST)
 
     def run(self, at_once: int | None = None) -> list[Lane]:
         """The most likely lanes; at most so many frames at once, which changes only the time."""
@@ -221,9 +262,12 @@ class LaneSearch:
         }
         if self._last_direction is not None:
             ended[self._last_direction][0] = 0.0
+        pauses = {s: _Pauses(ended[s], self._rested) for s in (1, -1)}
         for t in self._steps(at_once):
             for sign in (1, -1):
-                begun[sign][t], came_begun[sign][t] = self._best_begins(ended[-sign], t)
+                begun[sign][t], came_begun[sign][t] = self._best_begins(
+                    ended[-sign], t, pauses[-sign]
+                )
                 ended[sign][t], came_ended[sign][t] = self._best_ends(begun[sign], t, sign)
         return self._traced(ended, came_begun, came_ended)
 
@@ -240,7 +284,9 @@ class LaneSearch:
         if last >= begin:
             yield np.array([last])
 
-    def _best_begins(self, ended_before: NDArray[np.float64], t: NDArray[np.int64]) -> "_Best":
+    def _best_begins(
+        self, ended_before: NDArray[np.float64], t: NDArray[np.int64], pauses: "_Pauses"
+    ) -> "_Best":
         """Lanes begin at t: after a rest since another lane, or after the start of the film."""
         earlier, is_inside = _back(t, self._rest_lengths)
         scores = (
@@ -252,7 +298,16 @@ class LaneSearch:
         since_start = np.full(len(t), -np.inf)
         if self._last_direction is None:
             since_start = self._rested[t] + self._unproven_cost(t)
-        return _best_of(scores, earlier, is_inside, since_start, np.full(len(t), -1))
+        paused, paused_since = pauses.until(t - int(self._rest_lengths[0]))
+        paused = paused + self._rested[t] - _PAUSE_COST
+        is_pause = paused > since_start
+        return _best_of(
+            scores,
+            earlier,
+            is_inside,
+            np.where(is_pause, paused, since_start),
+            np.where(is_pause, paused_since, -1),
+        )
 
     def _best_ends(self, begun: NDArray[np.float64], t: NDArray[np.int64], sign: int) -> "_Best":
         """Lanes end at t: they began a usual duration earlier, or before the film did."""
@@ -306,6 +361,50 @@ class LaneSearch:
 
 _Best = tuple[NDArray[np.float64], NDArray[np.int64]]
 """Of each of several frames: the best score, and where it came from."""
+
+
+class _Pauses:
+    """Of all lanes that ended up to some frame, the best to rest since, however long.
+
+    Parameters
+    ----------
+    ended
+        Best score of each frame at which a lane ends; filled in as the search goes on.
+    rested
+        What resting up to each frame is worth.
+    """
+
+    def __init__(self, ended: NDArray[np.float64], rested: NDArray[np.float64]) -> None:
+        self._ended, self._rested = ended, rested
+        self._best = np.full(len(ended), -np.inf)
+        self._since = np.zeros(len(ended), np.int64)
+        self._known = 0
+
+    def until(self, t: NDArray[np.int64]) -> "_Best":
+        """The best score less what resting was worth by then, and the frame, up to each of `t`.
+
+        All frames up to there must have their score.
+        """
+        self._go_on(int(t[-1]) + 1)
+        at = np.maximum(t, 0)
+        return np.where(t >= 0, self._best[at], -np.inf), self._since[at]
+
+    def _go_on(self, count: int) -> None:
+        if count <= self._known:
+            return
+        new = np.arange(self._known, count)
+        scores = self._ended[new] - self._rested[new]
+        if self._known:
+            scores = np.concatenate([self._best[self._known - 1 : self._known], scores])
+            new = np.concatenate([self._since[self._known - 1 : self._known], new])
+        best = np.maximum.accumulate(scores)
+        # Each place goes back to the last one that was better than all before it.
+        is_better = np.concatenate([[True], scores[1:] > best[:-1]])
+        since = new[np.maximum.accumulate(np.where(is_better, np.arange(len(new)), 0))]
+        added = count - self._known
+        self._best[self._known : count] = best[-added:]
+        self._since[self._known : count] = since[-added:]
+        self._known = count
 
 
 def _back(

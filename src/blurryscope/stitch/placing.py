@@ -21,6 +21,7 @@ from blurryscope.stitch.links import Link, Links, gathered, joined
 from blurryscope.stitch.matching import MatchedPairs, PatchSettings
 from blurryscope.stitch.miscounts import lost_way_px, miscounts
 from blurryscope.stitch.motion import PairShift
+from blurryscope.stitch.pauses import blank_runs
 from blurryscope.stitch.refine import measure_links, with_coarse
 from blurryscope.stitch.solve import Expectations, Solution, judged, solve
 from blurryscope.stitch.steps import Motion, UsualSteps, lanes_apart, seen_steps, step_links
@@ -90,7 +91,7 @@ class PlacingSettings:
 
 
 class Placer:
-    """`start` with the first lanes, then `add` one after the other.
+    """`start` with the first lanes, then `add` those that follow.
 
     All lanes are given in the order of the film, with directions in one sense along the scan axis;
     inside they get the sense in which the lanes step towards +y.
@@ -122,6 +123,7 @@ class Placer:
 
     def start(self, film: FilmSoFar, lanes: Sequence[Lane], least_links: int) -> bool:
         """Lay the first lanes out; False if fewer pairs of them are seen to overlap than wanted."""
+        given = lanes
         # What an earlier try told of the sense and the read-out need not be found again.
         lanes = [replace(lane, direction=lane.direction * self._sense) for lane in lanes]
         layout = lay_out(
@@ -129,6 +131,9 @@ class Placer:
         )
         if layout is None or int(layout.is_linked.sum()) < least_links:
             return False
+        if pauses := _pauses(film, layout):
+            real = [lane for number, lane in enumerate(given) if number not in pauses]
+            return self.start(film, real, least_links)
         self._usual: UsualSteps = layout.usual
         self._sense *= layout.motion.lanes[0].direction * lanes[0].direction
         self.pitch_px = layout.pitch_px
@@ -165,8 +170,33 @@ class Placer:
         """Match all frames anew: their pictures have changed, or no try will follow."""
         self._pairs = MatchedPairs()
 
-    def add(self, film: FilmSoFar, lane: Lane) -> None:
-        """Put the next lane beside the last, and solve what is not fixed yet."""
+    def add(self, film: FilmSoFar, lanes: Sequence[Lane]) -> None:
+        """Put the next lanes below the last, one by one; those in which the stage stood are none.
+
+        What is not fixed yet is solved anew each time.
+        """
+        blank: list[Lane] = []
+        for lane in lanes:
+            if not lane.is_seen:
+                blank.append(lane)
+                continue
+            if not self._was_pause(film, blank, lane):
+                for each in blank:
+                    self._add(film, each)
+            blank.clear()
+            self._add(film, lane)
+        for each in blank:
+            self._add(film, each)
+
+    def _was_pause(self, film: FilmSoFar, blank: Sequence[Lane], lane: Lane) -> bool:
+        """Whether a lane follows the last one, and nothing between."""
+        if not blank_runs([self.lanes[-1], *blank, lane]):
+            return False
+        placed = self._window(len(self.lanes) - 1)
+        lane = replace(lane, direction=lane.direction * self._sense)
+        return _is_next(film, placed, lane, self._usual, self.camera, self.pitch_px)
+
+    def _add(self, film: FilmSoFar, lane: Lane) -> None:
         first = max(lane.first, self.lanes[-1].last + 1)
         lane = replace(lane, first=first, direction=lane.direction * self._sense)
         alone = _motion(film, [lane])
@@ -472,6 +502,30 @@ def _motion(film: FilmSoFar, lanes: Sequence[Lane]) -> Motion:
     return Motion(
         times_s=film.times_s, shifts=film.shifts, lanes=lanes, frame_shape=film.frame_shape
     )
+
+
+def _pauses(film: FilmSoFar, layout: FirstLayout) -> set[int]:
+    """Numbers of lanes over glass that are none: the stage stood between the lanes around them."""
+    pauses: set[int] = set()
+    for run in blank_runs(layout.motion.lanes):
+        before = layout.trajectory.only(layout.trajectory.lanes == run.start - 1)
+        after, camera = layout.motion.lanes[run.stop], layout.trajectory.camera
+        if _is_next(film, before, after, layout.usual, camera, layout.pitch_px):
+            pauses |= set(run)
+    return pauses
+
+
+def _is_next(
+    film: FilmSoFar,
+    placed: Trajectory,
+    lane: Lane,
+    usual: UsualSteps,
+    camera: CameraModel,
+    pitch_px: float,
+) -> bool:
+    """Whether a lane shows the same tissue as one that is placed, a pitch above it."""
+    apart = lanes_apart(_motion(film, [lane]), usual, camera)
+    return lane_beside(placed, apart, pitch_px, film.coarse, film.coarse_reduction)[1]
 
 
 def _is_in(links: Sequence[Link], trajectory: Trajectory) -> NDArray[np.bool_]:

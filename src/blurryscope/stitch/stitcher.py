@@ -13,7 +13,7 @@ from blurryscope.artifacts.video import Frame
 from blurryscope.basics.errors import InputError
 from blurryscope.stitch.compose import Canvas, PlacedLane
 from blurryscope.stitch.confidence import place_confidence
-from blurryscope.stitch.lane_finder import LaneFinder
+from blurryscope.stitch.lane_finder import LaneFinder, until_the_last_seen
 from blurryscope.stitch.lanes import Lane
 from blurryscope.stitch.links import Links
 from blurryscope.stitch.placing import Placer, PlacingSettings
@@ -179,6 +179,9 @@ class Stitcher:
             if new:
                 self._begin_to_add(new)
             return placed
+        if self._finder.axis is None:
+            # The stage has not set off yet, or scans glass that no core lies beside.
+            tracker.forget_beyond(_MOST_HELD_BYTES)
         if tracker.count < self._next_try:
             return placed
         self._next_try *= _LATER_TRY
@@ -288,18 +291,19 @@ class Stitcher:
 
     def _first_lanes(self) -> list[Lane]:
         tracker = self._tracker
-        return self._finder.first(
+        lanes = self._finder.first(
             tracker.shifts,
             self._least_px,
             self._rest_s / tracker.interval_s,
         )
+        return [lane for lane in lanes if lane.first >= tracker.oldest]
 
     def _all_lanes(self) -> list[Lane]:
         self._settle()
         lag = self._tracker.second_scan_lag
         if lag is not None and self._second_scan_s is None:
             self._end_before_second_scan(lag)
-        lanes = self._first_lanes()
+        lanes = until_the_last_seen(self._first_lanes())
         if self._finder.axis is None:
             raise InputError(
                 self._where,
@@ -341,10 +345,8 @@ class Stitcher:
         self._under_way = None
 
     def _add_all(self, film: FilmUntilNow, lanes: list[Lane]) -> None:
-        for lane in lanes:
-            # Nothing is left of a lane where the film was ended before a second scan.
-            if lane.last > self._placer.lanes[-1].last:
-                self._placer.add(film, lane)
+        # Nothing is left of a lane where the film was ended before a second scan.
+        self._placer.add(film, [lane for lane in lanes if lane.last > self._placer.lanes[-1].last])
 
     def _tell_starts(self) -> None:
         """Hand on what the stage told, while no lane is being placed."""

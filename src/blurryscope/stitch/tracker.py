@@ -1,5 +1,6 @@
 """What one look at each frame tells: how far the picture moved, and when it was only repeated."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -222,6 +223,17 @@ class Tracker:
         for held in (self._frames, self._small, self._coarse, self._fine):
             for index in [i for i in held if i < before]:
                 del held[index]
+
+    def forget_beyond(self, most_bytes: float) -> None:
+        """Let go of the oldest frames, so that those held take about so much at most."""
+        if self.held_bytes > most_bytes:
+            kept = math.floor(len(self._frames) * most_bytes / self.held_bytes)
+            self.forget(self.count - kept)
+
+    @property
+    def oldest(self) -> int:
+        """The first frame that is not forgotten."""
+        return next(iter(self._frames), self.count)
 
     def _correlate(self, index: int) -> None:
         if self._correlator is None:

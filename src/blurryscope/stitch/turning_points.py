@@ -73,6 +73,8 @@ class Seen:
     middle_s: float
     middle_px: float
     """Where the lane was on average, and when: single frame times jitter."""
+    follows_pause: bool = False
+    """Whether the stage rested for longer before it than it rests: that tells of no turn."""
 
 
 def told_starts(
@@ -145,7 +147,7 @@ def _turns(
     turns = []
     for number in np.flatnonzero(in_group[:-1] & in_group[1:]).tolist():
         before, after = seen[number], seen[number + 1]
-        if before is not None and after is not None:
+        if before is not None and after is not None and not after.follows_pause:
             turns.append((before.direction, _turning_point(before, after, stage)))
     return turns
 

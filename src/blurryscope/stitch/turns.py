@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from blurryscope.stitch.lane_speed import seen_speed
-from blurryscope.stitch.lanes import Lane
+from blurryscope.stitch.lanes import LONGEST_REST, Lane
 from blurryscope.stitch.solve import Expectations
 from blurryscope.stitch.trajectory import Trajectory, lane_rows
 from blurryscope.stitch.turning_points import (
@@ -98,6 +98,7 @@ def timetable(
     keeps_speed = is_told and len(stage.linked_speeds_px_per_s) > 0
     rows = _seen_rows(trajectory, is_seen, len(lanes))
     seen = [_seen_part(trajectory, rows[n], n, lane, stage) for n, lane in enumerate(lanes)]
+    seen = _telling_pauses(seen, trajectory, stage)
     if is_told and not keeps_speed:
         stage = replace(stage, speed_px_per_s=common_speed(seen, stage.speed_px_per_s))
     groups = np.concatenate([[0], np.cumsum(~is_linked)])
@@ -170,6 +171,19 @@ def _seen_part(
         middle_s=middle_s,
         middle_px=float(np.median(along_px - way_px)),
     )
+
+
+def _telling_pauses(
+    seen: Sequence[Seen | None], trajectory: Trajectory, stage: StageHabits
+) -> list[Seen | None]:
+    """Mark what lies behind a rest that is far too long."""
+    times_s = [trajectory.times_s[rows] for rows in lane_rows(trajectory)]
+    rested_s = [np.inf, *(after[0] - before[-1] for before, after in pairwise(times_s))]
+    longest_s = LONGEST_REST * stage.rest_s
+    return [
+        None if part is None else replace(part, follows_pause=bool(gap_s > longest_s))
+        for part, gap_s in zip(seen, rested_s, strict=True)
+    ]
 
 
 _LEAST_SEEN = 5
