@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 from blurryscope.artifacts.video import ArrayFrame, DecodedFrame, Video, VideoWriter
 from blurryscope.basics.errors import InputError, MissingInputError
 from blurryscope.basics.image import Rgb
+from blurryscope.devices.contracts import CameraFrame
+from blurryscope.devices.jpeg import JpegFilm, JpegPicture, to_jpeg
 from blurryscope.testing import smooth_picture
 
 RATE_HZ = 30.0
@@ -33,6 +35,21 @@ def pictures() -> list[Rgb]:
 def uneven_times_s() -> list[float]:
     gaps_s = np.random.default_rng(4).uniform(0.01, 0.08, COUNT - 1)
     return [0.0, *np.cumsum(gaps_s).tolist()]
+
+
+def test_a_film_whose_pictures_change_their_size_ends_there(tmp_path: Path) -> None:
+    path = tmp_path / "scan.mkv"
+    rng = np.random.default_rng(0)
+    with JpegFilm(path, (96, 128), RATE_HZ) as film:
+        for index in range(8):
+            jpeg = to_jpeg(smooth_picture(rng, (96, 128) if index < 5 else (48, 64)))
+            time_s = index / RATE_HZ
+            picture = JpegPicture(index, time_s, jpeg)
+            film.write(CameraFrame(index=index, time_s=time_s, picture=picture, jpeg=jpeg))
+    with Video(path) as video:
+        assert video.info.frame_count == pytest.approx(8, abs=1)  # by its duration
+        assert [frame.rgb().shape for frame in video] == [(96, 128, 3)] * 5
+        assert video.damage == "after frame 4: another picture size"
 
 
 def _even_times_s() -> list[float]:

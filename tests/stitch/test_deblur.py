@@ -153,6 +153,21 @@ def test_noise_is_measured_on_glass_and_contrast_on_tissue(tmp_path: Path) -> No
     assert min(spectra.signal) > 0
 
 
+@pytest.mark.parametrize("exposure_s", [0.028, 0.06])
+def test_long_blur_does_not_wash_the_tissue_out(tmp_path: Path, exposure_s: float) -> None:
+    folder = good_slide().write(tmp_path)
+    before = Mosaic(folder / "mosaic.ome.zarr").read_level(1).astype(np.float32)
+    layer = Mosaic(deblur_slide(folder, exposure_s=exposure_s))
+    assert layer.read_level(1).astype(np.float32).std() > 0.95 * before.std()
+
+
+def test_blur_too_long_for_the_mosaic_is_left_in_it(tmp_path: Path) -> None:
+    folder = good_slide().write(tmp_path)
+    with pytest.raises(InputError, match="cannot be undone"):
+        deblur_slide(folder, exposure_s=0.3)
+    assert not (folder / DEBLURRED).exists()
+
+
 def test_without_an_exposure_the_blur_is_not_known(tmp_path: Path) -> None:
     folder = good_slide().write(tmp_path)
     write_recording(folder / "recording.json", Recording(pixel_size_um=1.0))

@@ -130,6 +130,8 @@ def test_a_stage_at_rest_repeats_no_frame() -> None:
     times_s = np.arange(8) / 30
     noise = np.array([0.8, 0.9, 0.85, 0.8, 0.9, 0.8, 0.9])
     assert without_repeats(times_s, noise)[1] == ()
+    coded = np.array([6.0, 8.0, 0.08, 7.0, 6.0, 0.4, 7.0])
+    assert without_repeats(times_s, coded)[1] == (3,)  # and not the rest where the stage turns
     assert without_repeats(times_s, np.zeros(7))[1] == ()  # nor does a still of no noise at all
 
 

@@ -191,12 +191,14 @@ class Video:
     @property
     def info(self) -> VideoInfo:
         context = self._stream.codec_context
-        rate = self._stream.average_rate or self._stream.base_rate or 30
+        rate_hz = float(self._stream.average_rate or self._stream.base_rate or 30)
+        lasts_s = (self._container.duration or 0) / av.time_base
         return VideoInfo(
             width_px=context.width,
             height_px=context.height,
-            frame_rate_hz=float(rate),
-            frame_count=self._stream.frames,
+            frame_rate_hz=rate_hz,
+            # MKV, which our own films are, does not count them.
+            frame_count=self._stream.frames or round(lasts_s * rate_hz),
             codec=context.name,
         )
 
@@ -215,6 +217,7 @@ class Video:
     def _pictures(self) -> Iterator[VideoFrame]:
         """What can be decoded. After damage it goes on at the next frame that leans on no other."""
         came, is_whole = 0, True
+        size_px: tuple[int, int] | None = None
         for packet in self._packets():
             try:
                 pictures = packet.decode()
@@ -223,6 +226,10 @@ class Video:
                 is_whole = False
                 continue
             for picture in pictures:
+                size_px = size_px or (picture.height, picture.width)
+                if (picture.height, picture.width) != size_px:
+                    self.damage = self.damage or f"after frame {came - 1}: another picture size"
+                    return
                 is_whole = (is_whole or picture.key_frame) and not picture.is_corrupt
                 if is_whole:
                     yield picture
@@ -248,17 +255,25 @@ class Video:
             self.damage = f"it ends after {came_s:.1f} s of the {announced_s:.1f} s it announces"
 
     def _announced_s(self) -> float:
-        """How long the film says it is. MP4 and MKV store it; AVI stores the number of frames."""
+        """How long the film says it is. MP4 and MKV store it; AVI stores the number of frames.
+
+        Of an MP4 that was cut without coding it anew some frames are stored, and not to be shown.
+        """
         counted_s = self._stream.frames / self.info.frame_rate_hz
         if self._stream.duration is not None and self._stream.time_base is not None:
-            return max(counted_s, float(self._stream.duration * self._stream.time_base))
+            stored_s = float(self._stream.duration * self._stream.time_base)
+            return max(stored_s, counted_s) if self._is_avi else stored_s
         is_alone = len(self._container.streams) == 1
         return max(counted_s, (self._container.duration or 0) / av.time_base if is_alone else 0.0)
+
+    @property
+    def _is_avi(self) -> bool:
+        return self._container.format.name == "avi"
 
     def _stored_time_s(self, picture: VideoFrame) -> float:
         # AVI stores when a frame is decoded, not when it is shown; FFmpeg's guess of the latter
         # jumps back and forth where frames lean on later ones (B-frames).
-        tick = picture.dts if self._container.format.name == "avi" else picture.pts
+        tick = picture.dts if self._is_avi else picture.pts
         if tick is None or picture.time_base is None:
             return -math.inf
         return float(tick * picture.time_base)

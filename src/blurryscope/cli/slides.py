@@ -114,14 +114,17 @@ def stitch(
 
     Example: blurryscope stitch scan.mp4 --out slide-1
     """
-    from blurryscope.pipeline.stitching import add_layers, stitch_into
+    from blurryscope.pipeline.stitching import add_layers, refuse_unknown_blur, stitch_into
 
     if exposure_s is not None and not 0 < exposure_s < 1:
         raise InputError("--exposure-s", f"{exposure_s} is no exposure", "Give s, such as 0.0078")
     settings = run_settings(pixel_size_um=pixel_size_um, damaged=damaged)
     settings = replace(settings, is_mirrored=mirrored)
+    if deblurred:
+        refuse_unknown_blur(video, out, exposure_s)
+    has_layers = deblurred or abutted
     with shown_progress(quiet) as progress:
-        stitch_into(video, out, settings=settings, progress=progress)
+        stitch_into(video, out, settings=settings, progress=progress, replaces=not has_layers)
         layers = add_layers(
             video, out, deblurs=deblurred, abuts=abutted, exposure_s=exposure_s, progress=progress
         )

@@ -10,18 +10,32 @@ from blurryscope.artifacts.video import Video
 from blurryscope.basics.errors import InputError
 from blurryscope.basics.progress import Progress, silent
 from blurryscope.pipeline.settings import RunSettings
-from blurryscope.pipeline.steps import STITCH_FILES, claim, fingerprint_of, is_done, prepare, redo
+from blurryscope.pipeline.steps import MOSAIC, STITCH_FILES, claim, fingerprint_of, is_done, prepare, redo
 from blurryscope.report.scan_quality_picture import draw_scan_quality
 from blurryscope.stitch.abutted import ABUTTED, abut_film
-from blurryscope.stitch.deblur import DEBLURRED, deblur_slide
+from blurryscope.stitch.deblur import DEBLURRED, deblur_slide, unknown_exposure
 from blurryscope.stitch.film import stitch_film
 from blurryscope.stitch.scan_quality import judge_scan
 
 
-def stitch_into(video: Path, out: Path, *, settings: RunSettings, progress: Progress) -> None:
-    """Stitch one film into a slide's folder of its own."""
+def stitch_into(
+    video: Path, out: Path, *, settings: RunSettings, progress: Progress, replaces: bool = True
+) -> None:
+    """Stitch one film into a slide's folder of its own.
+
+    With `replaces` off, a mosaic that other settings would make otherwise is an `InputError`.
+    """
     check_film(video)
     prepare(out, [video])
+    if not replaces and (out / MOSAIC).exists():
+        fingerprint = _stitch_fingerprint(video, *_told_beside(video, settings))
+        if not is_done(out, "stitch", fingerprint, STITCH_FILES):
+            raise InputError(
+                out,
+                "was stitched with other options, or by another version",
+                "Give the options as then (--pixel-size-um, --mirrored, --damaged), or stitch it "
+                "anew first, without layers",
+            )
     stitch(video, out, settings=settings, progress=progress)
 
 
@@ -56,6 +70,16 @@ def check_film(video: Path) -> None:
         for _ in film:
             return
     raise InputError(video, "holds no frame that can be decoded", "Give the film of a whole scan")
+
+
+def refuse_unknown_blur(video: Path, out: Path, exposure_s: float | None) -> None:
+    """Raise if nothing says how long frames were exposed, before the film is stitched for it."""
+    check_film(video)
+    if exposure_s is None:
+        known = [video.with_name("recording.json"), out / "recording.json"]
+        told = [read_recording(path).exposure_s for path in known if path.is_file()]
+        if not any(told):
+            raise unknown_exposure(video)
 
 
 def add_layers(
@@ -109,12 +133,16 @@ def _stitch_fingerprint(video: Path, recording: Recording, settings: RunSettings
 
 
 def _told_beside(video: Path, settings: RunSettings) -> tuple[Recording, RunSettings]:
-    """What is known of a scan, and the settings with it; the film tells its pixel size better."""
+    """What is known of a scan, and the settings with it.
+
+    The film tells its pixel size better than a record does, as long as the speed is known.
+    """
     beside = video.with_name("recording.json")
     known = read_recording(beside) if beside.is_file() else Recording()
     recording = replace(
         known,
-        pixel_size_um=settings.pixel_size_um,
+        pixel_size_um=settings.pixel_size_um
+        or (known.pixel_size_um if known.speed_um_per_s is None else None),
         is_mirrored=settings.is_mirrored or known.is_mirrored,
     )
     return recording, settings.for_film(known)

@@ -91,7 +91,15 @@ def deblur_slide(
     if not kernels:
         raise InputError(slide_dir / "frames.csv", "holds no lane", "Stitch the slide again")
     white = _white_of(mosaic)
-    spectra = measure_spectra(mosaic, white, float(np.median(kernels)))
+    kernel_px = float(np.median(kernels))
+    spectra = measure_spectra(mosaic, white, kernel_px)
+    if not all(spectra.signal):
+        raise InputError(
+            slide_dir,
+            f"a blur of {kernel_px:.0f} px cannot be undone: the mosaic shows no piece of tissue "
+            f"of {_segment_px(kernel_px)} px to learn from",
+            "Leave out --deblurred, or give the right --exposure-s",
+        )
     told: Told = {
         "derived_from": "mosaic.ome.zarr",
         "how": "Wiener filter along x against a box of speed x exposure, one per lane",
@@ -163,20 +171,24 @@ def wiener_gain(
 
 
 def measure_spectra(mosaic: Mosaic, white: tuple[float, float, float], kernel_px: float) -> Spectra:
-    """Measure noise on empty glass and contrast on tissue, from patches all over the mosaic."""
+    """Measure noise on empty glass and contrast on tissue, from patches all over the mosaic.
+
+    The signal is 0 where no tissue is found, or the mosaic is too narrow for so long a blur.
+    """
     glass, tissue = [], []
-    for patch in _patches(mosaic):
+    segment_px = _segment_px(kernel_px)
+    for patch in _patches(mosaic, segment_px):
         smooth = cv2.blur(patch, (15, 5)).astype(np.float32).reshape(-1, 3)
         low, high = np.quantile(smooth, (0.05, 0.95), axis=0)
         if (high - low).max() < _GLASS_SPREAD and (high > np.array(white) - _GLASS_LEVELS).all():
             glass.append(_power(patch))
         elif (high - low).max() > 3 * _GLASS_SPREAD:
             tissue.append(_power(patch))
-    frequency = np.fft.rfftfreq(_SEGMENT_PX)
+    frequency = np.fft.rfftfreq(segment_px)
     noise = np.mean(glass, axis=0) if glass else np.full((3, len(frequency)), _USUAL_NOISE)
     blurred = np.mean(tissue, axis=0) if tissue else noise
     # Below the first zero of the box its own attenuation is known, and noise is small.
-    low = (frequency > 2 / _SEGMENT_PX) & (frequency < 0.7 / kernel_px)
+    low = (frequency > 2 / segment_px) & (frequency < 0.7 / kernel_px)
     sharp = np.maximum(blurred - noise, 0) / np.sinc(frequency * kernel_px) ** 2 * frequency**2
     red, green, blue = np.median(sharp[:, low], axis=1).tolist() if low.any() else (0.0, 0.0, 0.0)
     return Spectra(frequency=frequency, noise=noise, signal=(red, green, blue))
@@ -206,6 +218,8 @@ def _speeds(track: LaneTrack) -> NDArray[np.float64]:
 
 _BAND_ROWS = 64
 _SEGMENT_PX = 512
+_LEAST_KERNELS = 10
+"""Lengths of the blur in a piece."""
 _PATCH_ROWS = 32
 _PATCHES_EACH_WAY = 24
 _GLASS_SPREAD, _GLASS_LEVELS = 3.0, 15.0
@@ -218,12 +232,17 @@ def _recorded_exposure(slide_dir: Path) -> float:
     path = slide_dir / "recording.json"
     exposure_s = read_recording(path).exposure_s
     if exposure_s is None:
-        raise InputError(
-            path,
-            "does not say how long a frame was exposed, so the blur is not known",
-            "Give it with --exposure-s, such as 0.0078",
-        )
+        raise unknown_exposure(path)
     return exposure_s
+
+
+def unknown_exposure(where: Path) -> InputError:
+    """What to raise where nothing tells how long the blur is."""
+    return InputError(
+        where,
+        "nothing says how long a frame was exposed, so the blur is not known",
+        "Give it with --exposure-s, such as 0.0078",
+    )
 
 
 def _white_of(mosaic: Mosaic) -> tuple[float, float, float]:
@@ -245,11 +264,18 @@ def _bands(tracks: Sequence[LaneTrack], rows: int) -> Iterator[tuple[int, int, i
             top += height
 
 
-def _patches(mosaic: Mosaic) -> Iterator[Rgb]:
+def _segment_px(kernel_px: float) -> int:
+    """Length of the pieces whose spectrum is taken: some frequencies below the box's first zero."""
+    return max(_SEGMENT_PX, round(_LEAST_KERNELS * kernel_px))
+
+
+def _patches(mosaic: Mosaic, segment_px: int) -> Iterator[Rgb]:
     rows, columns = mosaic.size_px
+    if columns < segment_px or rows < _PATCH_ROWS:
+        return
     for top in np.linspace(0, rows - _PATCH_ROWS, _PATCHES_EACH_WAY).astype(int).tolist():
-        for left in np.linspace(0, columns - _SEGMENT_PX, _PATCHES_EACH_WAY).astype(int).tolist():
-            patch = mosaic.read(top, left, (_PATCH_ROWS, _SEGMENT_PX))
+        for left in np.linspace(0, columns - segment_px, _PATCHES_EACH_WAY).astype(int).tolist():
+            patch = mosaic.read(top, left, (_PATCH_ROWS, segment_px))
             if not is_unscanned(patch).any():
                 yield patch
 

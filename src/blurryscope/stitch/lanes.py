@@ -33,7 +33,7 @@ _LEAST_EVIDENCE = 4.0
 _LEAST_EXPLAINED = 0.8
 """Of all that was seen to move: lanes that explain less have the wrong rhythm."""
 _PAUSED = 1.3
-"""Times the shortest: two lanes that last so much longer were paused between."""
+"""Times as long as usual: two lanes that last so much longer were paused between."""
 _MOST_BINS = 600
 """Of a folded film; finer ones would only cost time and memory."""
 _LEAST_REST_FRACTION = 0.4
@@ -160,8 +160,10 @@ def measured_rhythm(
             middles[number] = float(pairs[0] + pairs[-1]) / 2
     # Lanes of one direction see the same tissue at the same place, so two lanes on is two periods.
     double = [middles[n + 2] - middle for n, middle in middles.items() if n + 2 in middles]
-    unpaused = [lasted for lasted in double if lasted < _PAUSED * min(double)]
-    period = float(np.median(unpaused)) / 2 if unpaused else folded.moving + folded.resting
+    period = folded.moving + folded.resting
+    if double:
+        longest = _PAUSED * float(np.percentile(double, 25))
+        period = float(np.median([lasted for lasted in double if lasted <= longest])) / 2
     longest_usual = float(np.percentile(spans, 75)) if spans else folded.moving
     moving = min(max(period - usual_rest, longest_usual), 0.97 * period)
     return Rhythm(moving=moving, resting=period - moving)

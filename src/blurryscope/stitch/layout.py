@@ -81,7 +81,7 @@ class FirstLayout:
 def lay_out(
     motion: Motion, detail_of: DetailOf, reduction: int, known_readout_s: float | None = None
 ) -> FirstLayout | None:
-    """Lay the lanes out; None when no two neighbouring lanes can be told to overlap.
+    """Lay the lanes out; None when no two can be told to overlap, or one direction is never seen.
 
     Parameters
     ----------
@@ -91,6 +91,8 @@ def lay_out(
         Read-out time per row, if known; else it is measured where rows lie along the lanes.
     """
     usual = usual_steps(motion)
+    if usual is None:
+        return None
     apart = lanes_apart(motion, usual, usual.camera()[0])
     surfaces = _compare_neighbours(apart, detail_of, reduction)
     pitch, score = _common_pitch(surfaces, apart, motion, reduction)
@@ -98,7 +100,7 @@ def lay_out(
         return None
     if pitch < 0:
         motion = _turned_half(motion)
-        usual = usual_steps(motion)
+        usual = usual.turned()
         apart = lanes_apart(motion, usual, usual.camera()[0])
         surfaces = [surface.turned() for surface in surfaces]
         pitch, _ = _common_pitch(surfaces, apart, motion, reduction)

@@ -1,7 +1,7 @@
 """The steps of the stage from frame to frame, and what they add up to within each lane."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,21 +46,25 @@ class UsualSteps:
         """The step of lanes of one direction, +1 or -1."""
         return self.forward_px if direction > 0 else self.backward_px
 
+    def turned(self) -> "UsualSteps":
+        """The same with x the other way round."""
+        return replace(self, forward_px=self.backward_px, backward_px=self.forward_px)
+
     def camera(self) -> tuple[CameraModel, float]:
         """The camera, and the speed in mosaic pixels per second, that these steps mean."""
         return camera_from_steps(self.forward_px, self.backward_px, self.interval_s)
 
 
-def usual_steps(motion: Motion) -> UsualSteps:
-    """Measure the usual step of either direction; both must be seen."""
-    return UsualSteps(
-        forward_px=_usual_step(motion, 1),
-        backward_px=_usual_step(motion, -1),
-        interval_s=usual_interval_s(motion.times_s),
-    )
+def usual_steps(motion: Motion) -> UsualSteps | None:
+    """Measure the usual step of either direction; None where one of them is never sure."""
+    forward_px, backward_px = _usual_step(motion, 1), _usual_step(motion, -1)
+    if forward_px is None or backward_px is None:
+        return None
+    interval_s = usual_interval_s(motion.times_s)
+    return UsualSteps(forward_px=forward_px, backward_px=backward_px, interval_s=interval_s)
 
 
-def _usual_step(motion: Motion, direction: int) -> NDArray[np.float64]:
+def _usual_step(motion: Motion, direction: int) -> NDArray[np.float64] | None:
     """Median (row, col) by which the stage moves per frame in lanes of one direction."""
     moves = np.array(
         [
@@ -68,9 +72,11 @@ def _usual_step(motion: Motion, direction: int) -> NDArray[np.float64]:
             for lane in motion.lanes
             if lane.direction == direction
             for pair in range(lane.first, lane.last)
-            if motion.shifts[pair].correlation > 0.6
+            if motion.shifts[pair].correlation > _SURE_STEP_CORRELATION
         ]
     ).reshape(-1, 2)
+    if not len(moves):
+        return None
     # Slow frames (ramps, jerks, rests) do not tell the usual speed; double steps are rare.
     length = np.hypot(moves[:, 0], moves[:, 1])
     return np.asarray(np.median(moves[is_at_full_speed(length)], axis=0))
