@@ -41,7 +41,13 @@ from blurryscope.evaluate.placement import (
     slide_fit,
 )
 from blurryscope.pipeline.live import LiveResult
-from blurryscope.pipeline.microscopy import Session, calibrate_into, plan_of_slide, scan_slides
+from blurryscope.pipeline.microscopy import (
+    Session,
+    calibrate_into,
+    plan_of_slide,
+    report_slides,
+    scan_slides,
+)
 from blurryscope.rig import Rig, load_rig
 from blurryscope.scan.calibrate import CalibrateSettings
 from blurryscope.scan.calibration import Calibration
@@ -117,7 +123,7 @@ def scan_and_measure(rig: Rig, order: ScanOrder, out: Path) -> Iterator[Figure]:
         )
         session = Session(scope=scope, known=known, controls=Controls(), on_status=_unheard)
         plan = plan_of_slide(scope, order, slide, known)
-        (end,) = scan_slides(session, order, out)
+        (end,) = report_slides(scan_slides(session, order, out))
         if end.report is None:
             raise BlurryScopeError(end.problem)
         journal = read_journal(out / "films" / "repeat-1" / "journal.jsonl")

@@ -129,6 +129,9 @@ def load_rig(named: str) -> Rig:
 
 def _rig_of(stored: "_RigOnDisk", path: Path) -> Rig:
     folder = path.parent / f"{path.stem}-calibration"
+    kinds = [stored.simulated, stored.micro_manager, stored.stage or stored.camera]
+    if sum(kind is not None for kind in kinds) > 1:
+        raise InputError(path, "names more than one microscope", _REMEDY)
     if stored.simulated is not None:
         return _simulated(stored.simulated, stored.name, folder, stored)
     if stored.micro_manager is not None:
@@ -163,15 +166,19 @@ def _rig_of(stored: "_RigOnDisk", path: Path) -> Rig:
 
 def _micro_managed(stored: "_RigOnDisk", told: "_MicroManagerOnDisk", path: Path) -> Rig:
     configuration = told.configuration
+    try:
+        limits = StageLimits(
+            lowest=_point(told.lowest_um),
+            highest=_point(told.highest_um),
+            speed_um_per_s=told.speed_um_per_s,
+            acceleration_um_per_s2=told.acceleration_um_per_s2,
+        )
+    except ValueError as error:
+        raise InputError(f"{path}, micro_manager", str(error), _REMEDY) from error
     return Rig(
         name=stored.name,
         devices=MicroManagerDevices(
-            limits=StageLimits(
-                lowest=_point(told.lowest_um),
-                highest=_point(told.highest_um),
-                speed_um_per_s=told.speed_um_per_s,
-                acceleration_um_per_s2=told.acceleration_um_per_s2,
-            ),
+            limits=limits,
             configuration=None if configuration is None else path.parent / configuration,
             speed_property=told.speed_property,
         ),

@@ -58,7 +58,7 @@ def test_the_truth_of_the_simulated_rig_is_recovered(calibrated: Calibrated) -> 
 def test_the_record_comes_back_from_disk(calibrated: Calibrated, tmp_path: Path) -> None:
     path = write_calibration(tmp_path, calibrated.record, calibrated.flat)
     assert read_calibration(path) == calibrated.record
-    assert (read_flat_field(path) == calibrated.flat.gain).all()
+    assert (read_flat_field(path, calibrated.record.geometry) == calibrated.flat.gain).all()
     field = read_calibration(path).field_of_view(2500.0)
     assert field.is_measured
     assert field.readout_ratio == pytest.approx((calibrated.record.strip.readout_ratio or 0) / 2)
@@ -69,6 +69,8 @@ def test_another_geometry_is_refused(calibrated: Calibrated) -> None:
     record.refuse_other("calibration.json", now)
     with pytest.raises(InputError, match="rows was 240, is 480"):
         record.refuse_other("calibration.json", replace(now, rows=480))
+    with pytest.raises(InputError, match=r"exposure_s was 0\.0078, is 0\.03"):
+        record.refuse_other("calibration.json", replace(now, exposure_s=0.03))
 
 
 def test_what_is_measured_badly_is_doubted(calibrated: Calibrated) -> None:
@@ -81,6 +83,13 @@ def test_a_damaged_record_is_refused(calibrated: Calibrated, tmp_path: Path) -> 
     path.write_text(path.read_text().replace('"rows": 240', '"rows": "many"'))
     with pytest.raises(InputError, match=r"geometry\.rows"):
         read_calibration(path)
+    flat = (tmp_path / FLAT_FILE).read_bytes()
+    (tmp_path / FLAT_FILE).write_bytes(flat[: len(flat) // 2])
+    with pytest.raises(InputError, match="is no flat field"):
+        read_flat_field(path, calibrated.record.geometry)
+    (tmp_path / FLAT_FILE).write_bytes(flat)
+    with pytest.raises(InputError, match="of this camera"):
+        read_flat_field(path, replace(calibrated.record.geometry, rows=480))
     (tmp_path / FLAT_FILE).unlink()
     with pytest.raises(InputError, match="no such file"):
-        read_flat_field(path)
+        read_flat_field(path, calibrated.record.geometry)

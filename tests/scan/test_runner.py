@@ -1,7 +1,11 @@
 """Scans of the simulated rig: undisturbed, steered by a person, and broken off by faults."""
 
+import threading
+from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,11 +13,13 @@ import pytest
 from blurryscope.artifacts.recording import read_recording
 from blurryscope.artifacts.video import Video
 from blurryscope.basics.errors import BlurryScopeError, InputError
+from blurryscope.devices.contracts import Camera, CameraFrame
 from blurryscope.devices.errors import CameraFrozenError, DeviceError
+from blurryscope.devices.jpeg import JpegPicture, to_jpeg
 from blurryscope.scan.journal import Entry, read_journal
 from blurryscope.scan.past import read_past
 from blurryscope.scan.runner import JOURNAL, is_done, run_scan
-from blurryscope.scan.states import ScanAbortedError, ScanStatus
+from blurryscope.scan.states import Controls, ScanAbortedError, ScanStatus
 from blurryscope.simulator.rig import SimulatedRig
 from blurryscope.simulator.rig_camera import CameraFaults, SimulatedCamera
 from tests.scan.desk import SLIDE, THREE_LANES, Watcher, job_in, opened, rig_of
@@ -23,6 +29,73 @@ LANES = list(THREE_LANES.lanes())
 
 def test_the_plan_of_these_tests_has_three_lanes() -> None:
     assert len(LANES) == 3
+
+
+class HalfFrames:
+    """A camera of which some frames come in half, as when a USB packet is lost."""
+
+    def __init__(self, camera: Camera, every: int) -> None:
+        self._camera, self._every = camera, every
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._camera, name)
+
+    def frames(self) -> Iterator[CameraFrame]:
+        with closing(self._camera.frames()) as frames:
+            for frame in frames:
+                jpeg = to_jpeg(frame.rgb())
+                if frame.index % self._every == self._every - 1:
+                    jpeg = jpeg[: len(jpeg) // 2]
+                picture = JpegPicture(frame.index, frame.time_s, jpeg)
+                yield replace(frame, picture=picture, jpeg=jpeg)
+
+
+def test_a_frame_that_came_in_half_is_lost_and_the_scan_goes_on(tmp_path: Path) -> None:
+    watcher = Watcher()
+    with rig_of() as rig, opened(rig) as scope:
+        camera: Any = HalfFrames(scope.camera, every=20)
+        film = run_scan(replace(scope, camera=camera), job_in(tmp_path), watcher.supervision())
+    with Video(film) as video:
+        assert len([frame.luma() for frame in video]) > 50
+        assert video.damage is None
+    assert watcher.told[-1].lost_count >= 3
+    assert "frames lost" in " ".join(status.note for status in watcher.told)
+
+
+def test_a_person_can_stop_the_homing_and_all_that_comes_before_the_lanes(tmp_path: Path) -> None:
+    for state in ("homing", "checking"):
+        with rig_of() as rig, opened(rig) as scope:
+            watcher = Watcher(controls=Controls(scope.stage.hold))
+
+            def stop(status: ScanStatus, at: str = state, by: Watcher = watcher) -> None:
+                by(status)
+                if status.state.value == at:
+                    threading.Timer(0.1, by.controls.abort).start()
+
+            supervision = replace(watcher.supervision(), on_status=stop)
+            with pytest.raises(ScanAbortedError):
+                run_scan(scope, job_in(tmp_path / state), supervision)
+            machine = rig.controller.machine
+            assert machine.path.speed_at(rig.clock.monotonic_s()) == 0
+        assert watcher.states[-2:] == [state, "aborted"]
+
+
+def test_a_scan_that_broke_off_before_its_first_lane_begins_again(tmp_path: Path) -> None:
+    with rig_of() as rig, opened(rig) as scope:
+        watcher = Watcher()
+
+        def stop(status: ScanStatus) -> None:
+            watcher(status)
+            if status.state.value == "checking":
+                watcher.controls.abort()
+
+        with pytest.raises(ScanAbortedError):
+            run_scan(scope, job_in(tmp_path), replace(watcher.supervision(), on_status=stop))
+        rig.controller.power_on(rig.clock.monotonic_s())
+    with rig_of() as rig, opened(rig) as scope:
+        film = run_scan(scope, job_in(tmp_path), Watcher().supervision())
+    assert film.is_file()
+    assert (tmp_path / "landmark.png").is_file()
 
 
 class Undisturbed:

@@ -81,7 +81,7 @@ def test_the_report_is_there_though_another_slide_of_the_plan_has_none(toy: Path
 
 
 def test_only_the_part_with_tissue_is_scanned(toy: Path) -> None:
-    area = json.loads((toy / "films" / "tissue.json").read_text(encoding="utf-8"))
+    area = json.loads((toy / "films" / "tissue.json").read_text(encoding="utf-8"))["area"]
     right_um = area["left_um"] + area["width_um"]
     assert SLIDE_UM[0] - 600 < area["left_um"] < SLIDE_UM[0] + 500
     assert SLIDE_UM[1] - 500 < right_um < SLIDE_UM[1] + 600
@@ -154,6 +154,32 @@ def test_what_would_fail_after_the_scan_is_told_before_anything_moves(
     with pytest.raises(InputError, match=told):
         app(["scan", *words, "--out", str(tmp_path / "out")], standalone_mode=False)
     assert not (tmp_path / "out").exists()
+
+
+def test_a_plan_that_no_calibration_makes_possible_is_refused_before_anything_moves(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "rig.toml").write_text(RIG)  # never calibrated
+    plan = tmp_path / "plan.toml"
+    plan.write_text("[motion]\nspeed_um_per_s = 20000\n" + PLAN.replace("14000", "76000"))
+    words = ["--rig", str(tmp_path / "rig.toml"), "--plan", str(plan), "--quiet"]
+    for command in (["scan", *words, "--out", str(tmp_path / "out")], ["calibrate", *words]):
+        with pytest.raises(InputError, match=r"20000 µm/s is more than the stage can do"):
+            app(command, standalone_mode=False)
+    assert not (tmp_path / "out").exists()
+    assert not (tmp_path / "rig-calibration").exists()
+
+
+def test_another_area_is_looked_at_anew_for_its_tissue(scanned: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(scanned, tmp_path / "again")
+    narrower = PLAN.replace("width_um = 5200", "width_um = 1600").split("[[slides]]")
+    (folder / "plan.toml").write_text("[[slides]]" + narrower[1])
+    words = ["--rig", str(folder / "rig.toml"), "--plan", str(folder / "plan.toml"), "--quiet"]
+    with pytest.raises(BlurryScopeError, match="holds a scan of another plan"):
+        app(["scan", *words, "--out", str(folder / "out" / "TOY")], standalone_mode=False)
+    stored = (folder / "out" / "TOY" / "films" / "tissue.json").read_text(encoding="utf-8")
+    area = json.loads(stored)["area"]
+    assert area["left_um"] + area["width_um"] <= 7400 + 1600
 
 
 def test_a_plan_is_shown_with_what_was_measured(

@@ -124,6 +124,7 @@ def scan(
         Session,
         load_calibrated,
         refuse_unreadable,
+        report_slides,
         scan_slides,
     )
     from blurryscope.rig import load_rig
@@ -134,23 +135,24 @@ def scan(
     rig, order, settings = load_rig(rig_name), read_plan(plan_path), run_settings(model)
     refuse_unreadable(order, settings)
     folder = calibration or rig.folder or out / "calibration"
-    controls = Controls()
-    with shown_progress(quiet) as progress, rig.opened() as scope:
-        if (folder / FILE).is_file():
-            known = load_calibrated(scope, folder)
-        else:
-            known = _calibrate(scope, rig, order, folder, progress)
-            _show_calibration(known.record)
-        session = Session(
-            scope=scope,
-            known=known,
-            controls=controls,
-            on_status=_reporter(progress),
-            settings=settings,
-            progress=progress,
-        )
-        with _steered(controls):
-            ends = scan_slides(session, order, out)
+    with shown_progress(quiet) as progress:
+        with rig.opened() as scope:
+            if (folder / FILE).is_file():
+                known = load_calibrated(scope, folder)
+            else:
+                known = _calibrate(scope, rig, order, folder, progress)
+                _show_calibration(known.record)
+            controls = Controls(scope.stage.hold)
+            session = Session(
+                scope=scope,
+                known=known,
+                controls=controls,
+                on_status=_reporter(progress),
+                settings=settings,
+            )
+            with _steered(controls):
+                filmed = scan_slides(session, order, out)
+        ends = report_slides(filmed, progress)
     for result in session.live_results:
         words = f"{result.waited_s:.1f} s after the last frame"
         if not result.is_whole:

@@ -15,10 +15,13 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from blurryscope.artifacts.video import ArrayFrame
-from blurryscope.basics.errors import InputError, OutputError
+from blurryscope.basics.errors import OutputError
 from blurryscope.basics.image import Rgb
 from blurryscope.devices.contracts import CameraFrame
+from blurryscope.devices.errors import CameraError
 
+_MOST_PADDING = 64
+"""Bytes that some cameras add behind a JPEG's end."""
 _TICK_S = Fraction(1, 1000)
 """Matroska keeps times to the millisecond."""
 
@@ -41,14 +44,20 @@ class JpegPicture:
         return ArrayFrame(self.index, self.time_s, self.rgb()).small_rgb(size_px)
 
     def _decoded(self, flags: int) -> NDArray[np.uint8]:
-        pixels = cv2.imdecode(np.frombuffer(self.jpeg, np.uint8), flags)
+        coded = np.frombuffer(self.jpeg, np.uint8)
+        pixels = cv2.imdecode(coded, flags) if len(coded) else None
         if pixels is None:
-            raise InputError(
+            raise CameraError(
                 f"frame {self.index} of the camera",
                 "is damaged and cannot be decoded",
                 "Shorten the USB cable or lower the frame rate",
             )
         return np.asarray(pixels, np.uint8)
+
+
+def is_whole(jpeg: bytes) -> bool:
+    """Whether a JPEG has its beginning and its end, which is what USB loses of a frame."""
+    return jpeg.startswith(b"\xff\xd8") and b"\xff\xd9" in jpeg[-_MOST_PADDING:]
 
 
 def to_jpeg(rgb: Rgb, quality: int = 92) -> bytes:

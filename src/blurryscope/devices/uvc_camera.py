@@ -120,7 +120,7 @@ class UvcCamera:
 
     @property
     def name(self) -> str:
-        return f"USB camera {self._device}"
+        return f"USB camera on {self._device}"
 
     @property
     def settings(self) -> CameraSettings:

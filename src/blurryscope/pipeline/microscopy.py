@@ -1,5 +1,6 @@
 """From a plan to reports: calibrate where needed, scan every slide and repeat, stitch meanwhile."""
 
+import hashlib
 import json
 import logging
 import shutil
@@ -36,7 +37,7 @@ from blurryscope.scan.estimate import estimate
 from blurryscope.scan.plan import Area, FieldOfView, ScanPlan
 from blurryscope.scan.plan_file import ScanOrder, SlideOrder
 from blurryscope.scan.plan_picture import plan_picture
-from blurryscope.scan.refusals import refuse
+from blurryscope.scan.refusals import refuse, refuse_before_calibrating
 from blurryscope.scan.runner import ScanJob, Supervision, is_done, recording_of, run_scan
 from blurryscope.scan.states import Controls, OnStatus
 from blurryscope.scan.survey import survey, survey_lanes
@@ -71,7 +72,6 @@ class Session:
     live_results: list[LiveResult] = field(default_factory=list)
     """Gets how the live stitching of each scan ended."""
     settings: RunSettings = field(default_factory=RunSettings)
-    progress: Progress = silent
 
 
 def first_plan(scope: Microscope, order: ScanOrder, guess: FieldOfView) -> ScanPlan:
@@ -90,11 +90,28 @@ def calibrate_into(
     settings: CalibrateSettings,
     progress: Progress = silent,
 ) -> Calibrated:
-    """Calibrate on the first slide of a plan and write the record into `folder`."""
+    """Calibrate on the first slide of a plan and write the record into `folder`.
+
+    What no calibration can make possible is refused before anything moves, for all slides.
+    """
+    _refuse_impossible(scope, order, guess)
     plan = first_plan(scope, order, guess)
     record, flat = calibrate(scope, plan, scope.name, settings, progress)
     path = write_calibration(folder, record, flat)
     return Calibrated(record=record, luma_flat=flat.luma(), path=path)
+
+
+def _refuse_impossible(scope: Microscope, order: ScanOrder, guess: FieldOfView) -> None:
+    limits, seen = scope.stage.limits, order.field or guess
+    exposure_s = scope.camera.settings.exposure_s or seen.exposure_s
+    for slide in order.slides:
+        plan = order.plan_of(
+            slide,
+            replace(seen, exposure_s=exposure_s),
+            acceleration_um_per_s2=limits.acceleration_um_per_s2,
+        )
+        where = f"{order.path}, {slide.name}"
+        refuse_before_calibrating(where, plan, limits, order.most_blur_um)
 
 
 def load_calibrated(scope: Microscope, folder: Path) -> Calibrated:
@@ -102,7 +119,7 @@ def load_calibrated(scope: Microscope, folder: Path) -> Calibrated:
     path = folder / FILE
     record = read_calibration(path)
     record.refuse_other(path, geometry_of(scope))
-    grey = read_flat_field(path) @ np.array([0.299, 0.587, 0.114], np.float32)
+    grey = read_flat_field(path, record.geometry) @ np.array([0.299, 0.587, 0.114], np.float32)
     return Calibrated(record=record, luma_flat=grey / grey.mean(), path=path)
 
 
@@ -141,6 +158,14 @@ class _SlideWork:
     settings: RunSettings
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filmed:
+    """A slide that was scanned, or could not be; `report_slides` makes the rest of it."""
+
+    work: _SlideWork
+    films: list[Path] | SlideEnd
+
+
 def refuse_unreadable(order: ScanOrder, settings: RunSettings) -> None:
     """Read model, layouts and maps of a plan: what is wrong with them is told before a scan."""
     load_model(settings.model)
@@ -148,23 +173,28 @@ def refuse_unreadable(order: ScanOrder, settings: RunSettings) -> None:
         read_map(slide.map_path, slide.name, _settings_of(slide, settings))
 
 
-def scan_slides(session: Session, order: ScanOrder, out: Path) -> list[SlideEnd]:
-    """Scan all slides of a plan with their repeats, then write a report for each.
+def scan_slides(session: Session, order: ScanOrder, out: Path) -> list[Filmed]:
+    """Scan all slides of a plan with their repeats; afterwards the microscope is free.
 
     One slide's results go into `out`, those of several each into a folder of its name there. A
-    slide that cannot be scanned or named leaves the others be; a device that fails ends it all.
-    The same call goes on with whatever is not done yet.
+    slide that cannot be scanned leaves the others be; a device that fails ends it all. The same
+    call goes on with whatever is not done yet.
     """
     works = [_work_of(session, order, slide, out) for slide in order.slides]
     _refuse_full_disk(out, works)
-    filmed = [_ended(work, partial(_films, session)) for work in works]
-    return [_reported(session, work, films) for work, films in zip(works, filmed, strict=True)]
+    return [Filmed(work=work, films=_ended(work, partial(_films, session))) for work in works]
 
 
-def _reported(session: Session, work: _SlideWork, films: list[Path] | SlideEnd) -> SlideEnd:
+def report_slides(filmed: Sequence[Filmed], progress: Progress = silent) -> list[SlideEnd]:
+    """Find and score the cores of what was scanned, and write a report for each slide."""
+    return [_reported(each, progress) for each in filmed]
+
+
+def _reported(filmed: Filmed, progress: Progress) -> SlideEnd:
+    work, films = filmed.work, filmed.films
     if isinstance(films, SlideEnd):
         return films
-    made = _ended(work, partial(_report, session, films=films))
+    made = _ended(work, partial(_report, films=films, progress=progress))
     return made if isinstance(made, SlideEnd) else SlideEnd(name=work.slide.name, report=made)
 
 
@@ -224,14 +254,14 @@ def _films(session: Session, work: _SlideWork) -> list[Path]:
     return [job.film for job in jobs]
 
 
-def _report(session: Session, work: _SlideWork, *, films: Sequence[Path]) -> Path:
+def _report(work: _SlideWork, *, films: Sequence[Path], progress: Progress) -> Path:
     return run(
         films,
         work.folder,
         map_path=work.slide.map_path,
         slide=work.slide.name,
         settings=work.settings,
-        progress=session.progress,
+        progress=progress,
     )
 
 
@@ -239,7 +269,7 @@ def _jobs(session: Session, work: _SlideWork) -> list[ScanJob]:
     scope, known, slide, plan = session.scope, session.known, work.slide, work.plan
     films = work.folder / "films"
     if slide.only_tissue:
-        plan = _only_tissue(scope, slide, plan, films / "tissue.json")
+        plan = _only_tissue(session, slide, plan, films / "tissue.json")
     points_um = known.record.focus_points_um
     picture = plan_picture(plan, slide.name, scope.stage.limits, points_um)
     write_text_whole(films / "plan.svg", picture)
@@ -277,24 +307,41 @@ def _scan_and_stitch(session: Session, job: ScanJob, result: Path, settings: Run
         take_over_stitched(job.film, result, settings=settings)
 
 
-def _only_tissue(
-    scope: Microscope, slide: SlideOrder, plan: ScanPlan, remembered: Path
-) -> ScanPlan:
-    """The plan shrunk to the tissue that a coarse look finds; looked for once a slide."""
-    if remembered.is_file():
-        area = Area(**json.loads(remembered.read_text(encoding="utf-8")))
-    else:
-        if not scope.stage.status().is_homed:
-            scope.stage.home()
-        lanes = survey_lanes(plan, _SURVEY_PITCH * plan.field.across_um, most_count=1000)
-        found = survey(scope, lanes, plan.motion).tissue_area(_SURVEY_PITCH * plan.field.across_um)
-        if found is None:
-            raise InputError(
-                slide.name, "shows no tissue in the area of its plan", "Check area and slide"
-            )
-        area = found.within(plan.area)
-        write_text_whole(remembered, json.dumps(asdict(area)) + "\n")
+def _only_tissue(session: Session, slide: SlideOrder, plan: ScanPlan, remembered: Path) -> ScanPlan:
+    """The plan shrunk to the tissue that a coarse look finds; looked for once a slide and plan."""
+    checksum = hashlib.sha256(json.dumps(asdict(plan), sort_keys=True).encode()).hexdigest()
+    area = _tissue_seen(remembered, checksum) if remembered.is_file() else None
+    if area is None:
+        area = _look_for_tissue(session, slide, plan)
+        write_text_whole(remembered, json.dumps({"plan": checksum, "area": asdict(area)}) + "\n")
     return replace(plan, area=area)
+
+
+def _tissue_seen(remembered: Path, checksum: str) -> Area | None:
+    """Where an earlier look found tissue; None if it looked at another plan."""
+    try:
+        told = json.loads(remembered.read_text(encoding="utf-8"))
+        return Area(**told["area"]) if told["plan"] == checksum else None
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            remembered, "does not tell where the tissue is", "Remove it; the scan looks again"
+        ) from error
+
+
+def _look_for_tissue(session: Session, slide: SlideOrder, plan: ScanPlan) -> Area:
+    scope, controls = session.scope, session.controls
+    if not scope.stage.status().is_homed:
+        scope.stage.home()
+    controls.check()
+    pitch_um = _SURVEY_PITCH * plan.field.across_um
+    lanes = survey_lanes(plan, pitch_um, most_count=1000)
+    seen = survey(scope, lanes, plan.motion, watch=lambda _: controls.check())
+    found = seen.tissue_area(pitch_um)
+    if found is None:
+        raise InputError(
+            slide.name, "shows no tissue in the area of its plan", "Check area and slide"
+        )
+    return found.within(plan.area)
 
 
 _SURVEY_PITCH = 1.5

@@ -10,7 +10,15 @@ from blurryscope.artifacts.video import Video
 from blurryscope.basics.errors import InputError
 from blurryscope.basics.progress import Progress, silent
 from blurryscope.pipeline.settings import RunSettings
-from blurryscope.pipeline.steps import MOSAIC, STITCH_FILES, claim, fingerprint_of, is_done, prepare, redo
+from blurryscope.pipeline.steps import (
+    MOSAIC,
+    STITCH_FILES,
+    claim,
+    fingerprint_of,
+    is_done,
+    prepare,
+    redo,
+)
 from blurryscope.report.scan_quality_picture import draw_scan_quality
 from blurryscope.stitch.abutted import ABUTTED, abut_film
 from blurryscope.stitch.deblur import DEBLURRED, deblur_slide, unknown_exposure

@@ -107,9 +107,13 @@ def geometry_of(scope: Microscope) -> Geometry:
     low, high = limits.lowest, limits.highest
     return Geometry(
         stage=scope.stage.name.split(" on ")[0],  # the port may be another one each time
-        camera=scope.camera.name,
+        camera=scope.camera.name.split(" on ")[0],
         rows=camera.rows or 0,
         columns=camera.columns or 0,
+        frame_rate_hz=camera.frame_rate_hz,
+        exposure_s=camera.exposure_s,
+        gain=camera.gain,
+        white_balance_k=camera.white_balance_k,
         lowest_um=(low.x_um, low.y_um, low.z_um),
         highest_um=(high.x_um, high.y_um, high.z_um),
     )

@@ -29,9 +29,15 @@ class Geometry:
     camera: str
     rows: int
     columns: int
+    frame_rate_hz: float | None
+    exposure_s: float | None
+    gain: float | None
+    white_balance_k: float | None
+    """These four as read back from the camera; None where it does not tell."""
     lowest_um: tuple[float, float, float]
     highest_um: tuple[float, float, float]
-    """Another travel means other steps per mm, or another stage."""
+    """Another travel is another stage, or one that homes elsewhere. Its steps per mm are compared
+    where `rig.toml` gives them."""
 
     def differences(self, other: "Geometry") -> list[str]:
         """What is not the same, in words; empty if all is."""
@@ -220,9 +226,13 @@ def read_calibration(path: Path) -> Calibration:
     return found
 
 
-def read_flat_field(path: Path) -> np.ndarray[Any, np.dtype[np.float32]]:
+def read_flat_field(path: Path, geometry: Geometry) -> np.ndarray[Any, np.dtype[np.float32]]:
     """Read the gain beside a `calibration.json`, (row, col, rgb) float32, mean 1."""
-    gain = np.load(present_file(path.with_name(FLAT_FILE), _REMEDY), allow_pickle=False)
-    if gain.ndim != 3 or gain.shape[2] != 3 or gain.min() <= 0:
-        raise InputError(path.with_name(FLAT_FILE), "is no flat field", _REMEDY)
+    stored = present_file(path.with_name(FLAT_FILE), _REMEDY)
+    try:
+        gain = np.load(stored, allow_pickle=False)
+    except (ValueError, EOFError) as error:
+        raise InputError(stored, "is no flat field", _REMEDY) from error
+    if gain.shape != (geometry.rows, geometry.columns, 3) or not gain.min() > 0:
+        raise InputError(stored, "is no flat field of this camera", _REMEDY)
     return np.asarray(gain, np.float32)

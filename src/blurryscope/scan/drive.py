@@ -69,7 +69,12 @@ def drive(
         scope.clock.sleep(min(max(left_s, _LAST_POLL_S), _POLL_S))
 
 
-def approach(scope: Microscope, target: StagePoint, run_up_um: float = RUN_UP_UM) -> StageStatus:
+def approach(
+    scope: Microscope,
+    target: StagePoint,
+    run_up_um: float = RUN_UP_UM,
+    watch: Watch = unwatched,
+) -> StageStatus:
     """Go to a place so that every axis comes from below; along x from above if `run_up_um` < 0.
 
     Play in the screws then always lies on the same side.
@@ -80,13 +85,18 @@ def approach(scope: Microscope, target: StagePoint, run_up_um: float = RUN_UP_UM
         y_um=max(target.y_um - abs(run_up_um), low.y_um),
         z_um=max(target.z_um - FOCUS_RUN_UP_UM, low.z_um),
     )
-    drive(scope, before)
-    return drive(scope, target)
+    drive(scope, before, watch=watch)
+    return drive(scope, target, watch=watch)
 
 
-def picture_at(scope: Microscope, target: StagePoint, run_up_um: float = RUN_UP_UM) -> CameraFrame:
+def picture_at(
+    scope: Microscope,
+    target: StagePoint,
+    run_up_um: float = RUN_UP_UM,
+    watch: Watch = unwatched,
+) -> CameraFrame:
     """Approach a place, let it settle, and take a picture."""
-    approach(scope, target, run_up_um)
+    approach(scope, target, run_up_um, watch)
     scope.clock.sleep(SETTLE_S)
     return scope.camera.grab()
 

@@ -11,7 +11,7 @@ from blurryscope.artifacts.whole import whole_file
 from blurryscope.basics.errors import InputError
 from blurryscope.devices.contracts import StagePoint
 from blurryscope.scan.displacement import Search, detail, find_displacement
-from blurryscope.scan.drive import Microscope, picture_at
+from blurryscope.scan.drive import Microscope, Watch, picture_at, unwatched
 
 FILE = "landmark.png"
 MOST_OFF_UM = 30.0
@@ -24,11 +24,14 @@ _LEAST_CORRELATION = 0.7
 
 
 def take_landmark(
-    scope: Microscope, candidates: Sequence[StagePoint], folder: Path
+    scope: Microscope,
+    candidates: Sequence[StagePoint],
+    folder: Path,
+    watch: Watch = unwatched,
 ) -> StagePoint | None:
     """Photograph the first place that is worth remembering; None where none of them is."""
     for place in candidates:
-        luma = picture_at(scope, place).luma()
+        luma = picture_at(scope, place, watch=watch).luma()
         if detail(luma).std() >= _TELLING:
             is_coded, coded = cv2.imencode(".png", luma)
             if not is_coded:
@@ -44,6 +47,7 @@ def check_landmark(
     place: StagePoint | None,
     folder: Path,
     pixel_size_um: float,
+    watch: Watch = unwatched,
 ) -> float:
     """Look at the landmark again and give how far off it lies, µm.
 
@@ -55,7 +59,7 @@ def check_landmark(
         raise InputError(
             folder, "the slide has no landmark, so its place cannot be proven after homing", remedy
         )
-    before, after = _stored(folder / FILE, remedy), picture_at(scope, place).luma()
+    before, after = _stored(folder / FILE, remedy), picture_at(scope, place, watch=watch).luma()
     reach = round(_REACH_FRACTION * min(before.shape))
     found = None
     if before.shape == after.shape:

@@ -34,14 +34,26 @@ class Past:
     def has_begun(self) -> bool:
         return self.plan is not None
 
+    @property
+    def has_lanes(self) -> bool:
+        """Whether anything is finished that the rest has to fit."""
+        return self.lanes_done > 0
+
 
 def read_past(journal: Path) -> Past:
     """Read how far a scan came; nothing if there is no journal."""
-    return past_of(read_journal(journal))
+    try:
+        return past_of(read_journal(journal))
+    except (KeyError, ValueError) as error:
+        raise InputError(
+            journal,
+            f"tells an event without what belongs to it ({error})",
+            "Move this scan away, and scan again",
+        ) from error
 
 
 def past_of(entries: Sequence[Entry]) -> Past:
-    """Follow the events in order."""
+    """Follow the events in order; a `KeyError` or `ValueError` where one lacks what it tells."""
     plan: str | None = None
     boot_id: str | None = None
     lanes_done = 0

@@ -15,6 +15,8 @@ from blurryscope.scan.refusals import MOST_BLUR_UM
 
 _PLAUSIBLE_UM = 1e6
 """A stage of a metre; beyond it somebody mistook the unit."""
+_LEAST_UM, _LEAST_PITCH_UM = 100.0, 20.0
+"""Of an area, of the way in a second, between lanes; below somebody meant mm."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +85,7 @@ class ScanOrder:
 
 
 _Number = pydantic.Field(ge=-_PLAUSIBLE_UM, le=_PLAUSIBLE_UM)
-_Length = pydantic.Field(gt=0, le=_PLAUSIBLE_UM)
+_Length = pydantic.Field(ge=_LEAST_UM, le=_PLAUSIBLE_UM)
 
 
 class _Strict(pydantic.BaseModel):
@@ -98,7 +100,8 @@ class _AreaOnDisk(_Strict):
 
 
 class _SlideOnDisk(_Strict):
-    name: str = pydantic.Field(min_length=1, pattern=r"^[\w .+-]+$")
+    name: str = pydantic.Field(min_length=1, pattern=r"^[\w .+-]*\w$")
+    """Also that of its folder: no name of dots alone, and no blank at the end."""
     area: _AreaOnDisk
     repeats: int | None = pydantic.Field(default=None, ge=1, le=20)
     map: Path | None = None
@@ -117,7 +120,7 @@ class _SlideOnDisk(_Strict):
 
 
 class _MotionOnDisk(_Strict):
-    speed_um_per_s: float = pydantic.Field(default=5000.0, gt=0)
+    speed_um_per_s: float = pydantic.Field(default=5000.0, ge=_LEAST_UM)
     acceleration_um_per_s2: float | None = pydantic.Field(default=None, gt=0)
     rest_s: float = pydantic.Field(default=0.5, ge=0.1, le=10)
     most_blur_um: float = pydantic.Field(default=MOST_BLUR_UM, gt=0)
@@ -125,7 +128,7 @@ class _MotionOnDisk(_Strict):
 
 class _LanesOnDisk(_Strict):
     overlap_fraction: float = pydantic.Field(default=0.2, ge=0, lt=1)
-    pitch_um: float | None = pydantic.Field(default=None, gt=0)
+    pitch_um: float | None = pydantic.Field(default=None, ge=_LEAST_PITCH_UM)
 
 
 class _FieldOnDisk(_Strict):
@@ -161,7 +164,7 @@ def read_plan(path: Path) -> ScanOrder:
     except pydantic.ValidationError as error:
         raise _refused(path, error) from error
     names = [slide.name for slide in stored.slides]
-    if len(set(names)) < len(names):
+    if len({name.casefold() for name in names}) < len(names):  # some disks know no capitals
         raise InputError(f"{path}, slides", "two slides have one name", "Name each differently")
     return ScanOrder(
         path=path,

@@ -1,6 +1,6 @@
 """Plans that cannot work, found before anything moves; each refusal shows its figures."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from blurryscope.basics.errors import InputError
@@ -44,7 +44,22 @@ def refuse(
     most_blur_um: float = MOST_BLUR_UM,
 ) -> None:
     """Raise an `InputError` with all refusals of the plan, if there are any."""
-    found = refusals(plan, limits, most_blur_um)
+    _raise(where, refusals(plan, limits, most_blur_um))
+
+
+def refuse_before_calibrating(
+    where: object, plan: ScanPlan, limits: StageLimits, most_blur_um: float = MOST_BLUR_UM
+) -> None:
+    """Raise an `InputError` with all that is wrong whatever the camera turns out to see."""
+    found = [
+        *_of_the_blur(plan, most_blur_um),
+        *_of_the_motion(plan, limits),
+        *_of_the_way(plan, limits),
+    ]
+    _raise(where, found)
+
+
+def _raise(where: object, found: Sequence[Refusal]) -> None:
     if found:
         problems = "; ".join(refusal.problem for refusal in found)
         raise InputError(where, problems, ". ".join(refusal.remedy for refusal in found))

@@ -14,7 +14,7 @@ from blurryscope.artifacts.provenance import current_versions
 from blurryscope.artifacts.recording import Recording, write_recording
 from blurryscope.basics.errors import BlurryScopeError
 from blurryscope.devices.contracts import StageMode, StagePoint, StageStatus
-from blurryscope.devices.errors import CameraFrozenError, DeviceError
+from blurryscope.devices.errors import CameraFrozenError, DeviceError, StageError
 from blurryscope.devices.jpeg import JpegFilm
 from blurryscope.scan.drive import Microscope, drive
 from blurryscope.scan.film_parts import FILM, PARTS, join_parts, part_name
@@ -104,6 +104,14 @@ def run_scan(scope: Microscope, job: ScanJob, supervision: Supervision) -> Path:
         run = _Run(scope, job, past, journal, supervision)
         try:
             run.go()
+        except StageError as error:
+            # Whoever aborts holds the stage, which may be met in a move or in homing first.
+            if not supervision.controls.is_aborted:
+                run.end_badly(error)
+                raise
+            aborted = ScanAbortedError()
+            run.end_badly(aborted)
+            raise aborted from error
         except BaseException as error:
             run.end_badly(error)
             raise
@@ -186,12 +194,11 @@ class _Run:
         is_proven = (
             status.is_homed
             and status.mode is not StageMode.ALARMED
-            and (not self._past.has_begun or _is_same_boot(status, self._past))
+            and (not self._past.has_lanes or _is_same_boot(status, self._past))
         )
         if not is_proven:
-            self._enter(ScanState.HOMING)
-            status = self._scope.stage.home()
-        if self._past.has_begun and not is_proven:
+            status = self._home()
+        if self._past.has_lanes and not is_proven:
             self._check_landmark()
         self._journal.note(
             "begin",
@@ -204,8 +211,15 @@ class _Run:
             camera=self._scope.camera.name,
             camera_settings=asdict(self._scope.camera.settings),
         )
-        if not self._past.has_begun:
+        if not self._past.has_lanes:
             self._take_landmark()
+
+    def _home(self) -> StageStatus:
+        """Home, which a person may break off like everything else."""
+        self._enter(ScanState.HOMING)
+        status = self._scope.stage.home()
+        self._watched.controls.check()
+        return status
 
     def _check_landmark(self) -> None:
         self._enter(ScanState.CHECKING)
@@ -214,6 +228,7 @@ class _Run:
             self._past.landmark,
             self._job.folder,
             self._job.plan.field.pixel_size_um,
+            self._look,
         )
         self._journal.note("landmark found", off_um=round(off_um, 2))
 
@@ -222,7 +237,7 @@ class _Run:
         plan = self._job.plan
         grid = [plan.place(x_um, y_um) for x_um, y_um in focus_grid(plan.area, 9)]
         candidates = [*self._job.landmark_hints, *grid]
-        place = take_landmark(self._scope, candidates, self._job.folder)
+        place = take_landmark(self._scope, candidates, self._job.folder, self._look)
         if place is not None:
             self._journal.note("landmark", x_um=place.x_um, y_um=place.y_um, z_um=place.z_um)
 
@@ -232,7 +247,7 @@ class _Run:
         scope, job, field = self._scope, self._job, self._job.plan.field
         live = LivePicture(job.folder / LIVE_PICTURE, scope.clock)
         takers: list[Taker] = [live.take, self._focus.take, self._overview.take]
-        if not self._past.has_begun:
+        if not self._past.has_lanes:
             takers += self._watched.takers
         drive(scope, self._lanes[self._lane].start, watch=self._look)
         path = job.folder / PARTS / self._part
@@ -274,7 +289,9 @@ class _Run:
         self._journal.note(
             "lane is at its end", lane=lane.index, film_began_s=recorder.first_s, **_where(at_end)
         )
-        start_s = self._start_in_film(set_off_s(answers, lane, motion), recorder)
+        # A plan may count on slower ramps than the stage has; when it set off goes by the stage's.
+        ramps = replace(motion, acceleration_um_per_s2=scope.stage.limits.acceleration_um_per_s2)
+        start_s = self._start_in_film(set_off_s(answers, lane, ramps), recorder)
         scope.clock.sleep(motion.rest_s)
         self._end_lane(lane, recorder, lost, first, start_s)
 
@@ -283,7 +300,7 @@ class _Run:
         if start_s is None or recorder.first_s is None:
             return None
         in_film_s = start_s - recorder.first_s
-        if not self._past.has_begun:
+        if not self._past.has_lanes:
             for taker in self._watched.start_takers:
                 taker(in_film_s)
         return round(in_film_s, 6)

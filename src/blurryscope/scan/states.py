@@ -1,11 +1,13 @@
 """What a scan is doing, and how a person steers it."""
 
+import contextlib
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
 from blurryscope.basics.errors import BlurryScopeError
+from blurryscope.devices.errors import DeviceError
 
 
 class ScanState(StrEnum):
@@ -62,9 +64,17 @@ class ScanAbortedError(BlurryScopeError):
 
 
 class Controls:
-    """A person's wishes, from any thread or a signal."""
+    """A person's wishes, from any thread or a signal.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    hold
+        Slows the stage down, whatever else waits for it: homing looks at no wish. A device that
+        cannot be reached is left to whoever waits for it.
+    """
+
+    def __init__(self, hold: Callable[[], None] | None = None) -> None:
+        self._hold = hold
         self._is_aborted = threading.Event()
         self._may_go = threading.Event()
         self._may_go.set()
@@ -81,6 +91,14 @@ class Controls:
         """Stop at once, in good order."""
         self._is_aborted.set()
         self._may_go.set()
+        if self._hold is not None:
+            # A signal may come in the midst of talk with the stage, which must go on meanwhile.
+            threading.Thread(target=self._hold_now, args=(self._hold,), daemon=True).start()
+
+    @staticmethod
+    def _hold_now(hold: Callable[[], None]) -> None:
+        with contextlib.suppress(DeviceError):
+            hold()
 
     def wants_pause(self) -> bool:
         """Whether somebody asked to pause and nobody to resume since."""

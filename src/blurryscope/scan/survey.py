@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from blurryscope.basics.image import Rgb
-from blurryscope.devices.contracts import CameraFrame, StagePoint
+from blurryscope.devices.contracts import CameraFrame, StagePoint, StageStatus
 from blurryscope.scan.appearance_fit import FlatField, fit_flat_field, tissue_fraction
-from blurryscope.scan.drive import Microscope, Track, drive
+from blurryscope.scan.drive import Microscope, Track, Watch, drive, unwatched
 from blurryscope.scan.filming import Filming
 from blurryscope.scan.plan import Area, Motion, ScanPlan
 
@@ -59,15 +59,23 @@ class Survey:
 
 
 def survey(
-    scope: Microscope, lanes: Sequence[tuple[StagePoint, StagePoint]], motion: Motion
+    scope: Microscope,
+    lanes: Sequence[tuple[StagePoint, StagePoint]],
+    motion: Motion,
+    watch: Watch = unwatched,
 ) -> Survey:
     """Film straight passes, each from its first place to its second, and look at every frame."""
     track, kept = Track(), _Thumbs()
+
+    def look(status: StageStatus) -> None:
+        watch(status)
+        track.watch(status)
+
     for start, end in lanes:
-        drive(scope, start)
+        drive(scope, start, watch=watch)
         with Filming(scope.camera, [kept.take]) as film:
             film.wait_for_first()
-            drive(scope, end, motion.speed_um_per_s, track.watch)
+            drive(scope, end, motion.speed_um_per_s, look)
     glass = kept.glass()
     places = [(track.position_at(time_s), luma) for time_s, luma in kept.frames]
     return Survey(

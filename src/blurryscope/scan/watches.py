@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from blurryscope.basics.clock import Clock
 from blurryscope.devices.contracts import CameraFrame
-from blurryscope.devices.jpeg import JpegFilm, to_jpeg
+from blurryscope.devices.jpeg import JpegFilm, is_whole, to_jpeg
 from blurryscope.scan.appearance_fit import sharpness, tissue_fraction
 from blurryscope.scan.filming import Taker
 
@@ -37,8 +37,11 @@ class Recorder:
         self._takers = tuple(takers)
 
     def take(self, frame: CameraFrame) -> None:
-        """Take the next frame of the camera."""
+        """Take the next frame of the camera; one that came in half counts as lost."""
         if not self.is_on:
+            return
+        if frame.jpeg is not None and not is_whole(frame.jpeg):
+            self.lost_count += 1 + frame.lost_count
             return
         if self.first_s is None:
             self.first_s = frame.time_s

@@ -5,6 +5,7 @@ follow each other show the same tissue where they overlap; those that glass lies
 """
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 from blurryscope.stitch.lanes import Lane
 
@@ -16,5 +17,5 @@ def blank_runs(lanes: Sequence[Lane]) -> list[range]:
     has no lane to compare with.
     """
     seen = [number for number, lane in enumerate(lanes) if lane.is_seen]
-    between = [range(a + 1, b) for a, b in zip(seen, seen[1:], strict=False)]
+    between = [range(a + 1, b) for a, b in pairwise(seen)]
     return [run for run in between if len(run) and len(run) % 2 == 0]
