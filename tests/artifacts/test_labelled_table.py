@@ -1,5 +1,6 @@
 """Tables of predictions, ours and other people's, are understood or refused in words."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -66,6 +67,25 @@ def test_labels_come_from_a_table_that_is_named(tmp_path: Path) -> None:
     labels.write_text("slide,case,core,score\nS,P1,A1,1+\n", encoding="utf-8")
     table = read_labelled_tables([scores], labels=labels)
     assert (table.labels.tolist(), table.patients.tolist()) == ([1], ["P1"])
+
+
+def test_answers_that_nobody_gets_to_see_do_not_count(tmp_path: Path) -> None:
+    referred = replace(
+        _prediction(1, Score.TWO), score=None, decision=Decision.REFER, reason="unlike"
+    )
+    write_predictions(tmp_path / "scores.csv", [_prediction(0, Score.TWO), referred])
+    cores = "core,status,label,focus\nA1,ok,2+,0.5\nA2,ok,2+,0.5\n"
+    (tmp_path / "cores.csv").write_text(cores, encoding="utf-8")
+    table = read_labelled_tables([tmp_path / "scores.csv"])
+    assert table.labels.tolist() == [2]
+    assert dict(table.left_out) == {"referred: unlike what the network knows": 1}
+
+
+def test_our_own_answers_are_no_truth(tmp_path: Path) -> None:
+    scores = tmp_path / "scores.csv"
+    write_predictions(scores, [_prediction(0, Score.TWO)])
+    with pytest.raises(InputError, match="label"):
+        read_labelled_tables([scores], labels=scores)
 
 
 def test_two_labels_of_one_core_are_refused(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Stacks and their list: round trips, the authors' naming, and files that are no stacks."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -73,10 +74,13 @@ def test_a_sample_row_that_cannot_be_read_is_named_by_its_line(tmp_path: Path) -
         read_samples(path)
 
 
-def test_a_picture_that_is_no_stack_is_refused_with_its_shape(tmp_path: Path) -> None:
+@pytest.mark.parametrize("shape", [(64, 64, 3), (3, 64, 64, 3), (10, 64, 64, 3), (5, 64, 48, 3)])
+def test_a_picture_that_is_no_stack_is_refused_with_its_shape(
+    tmp_path: Path, shape: tuple[int, ...]
+) -> None:
     path = tmp_path / "S_1_A1.tif"
-    tifffile.imwrite(path, np.zeros((64, 64, 3), np.uint8))
-    with pytest.raises(InputError, match=r"\(64, 64, 3\)"):
+    tifffile.imwrite(path, np.zeros(shape, np.uint8), photometric="rgb")
+    with pytest.raises(InputError, match=re.escape(str(shape))):
         read_stack(path)
 
 

@@ -84,6 +84,16 @@ def test_a_file_that_holds_no_limits_is_refused(weights: Path) -> None:
         load_model(weights)
 
 
+def test_limits_that_were_cut_off_are_refused(weights: Path, limits: Limits) -> None:
+    path = limits_path(weights)
+    write_limits(path, limits, read_model(weights).network)
+    whole = path.read_bytes()
+    for left in (whole[: len(whole) // 2], whole[:10], b"", whole[:200] + b"?" + whole[201:]):
+        path.write_bytes(left)
+        with pytest.raises(InputError, match="cannot be read as limits"):
+            load_model(weights)
+
+
 def test_a_model_brings_its_limits_along(weights: Path, limits: Limits) -> None:
     plain = load_model(weights).predict(_tissue(1)[None])
     write_limits(limits_path(weights), limits, read_model(weights).network)

@@ -17,9 +17,10 @@ from blurryscope.artifacts.training_set import fixed_stacks, scores_of
 from blurryscope.basics.errors import InputError
 from blurryscope.classify import train as train_module
 from blurryscope.classify.colour_baseline import ColourBaseline
-from blurryscope.classify.model_file import read_model
+from blurryscope.classify.model_file import read_model, save_model
 from blurryscope.classify.predict import load_model
 from blurryscope.classify.predict_part import colour_predicted_part, predicted_part
+from blurryscope.classify.run_folder import keep_config
 from blurryscope.classify.shipped import SHIPPED
 from blurryscope.classify.train import train
 from blurryscope.classify.training_config import TrainingConfig
@@ -182,6 +183,29 @@ def test_a_run_goes_on_from_a_model(tmp_path: Path) -> None:
             _config(_SMALL, network={"start_from": SHIPPED}),
             tmp_path / "third",
         )
+
+
+def test_too_few_calibration_cores_leave_the_confidence_as_it_was(tmp_path: Path) -> None:
+    start = read_model(train(StacksByScore(), _config(_SMALL), tmp_path / "first").model)
+    settings = start.settings.model_copy(update={"temperature": 1.7, "threshold": 0.4})
+    save_model(tmp_path / "start.safetensors", start.network, settings)
+    config = _config(_SMALL, network={"start_from": str(tmp_path / "start.safetensors")})
+    few = train(StacksByScore(), config, tmp_path / "few")  # 4 of 40 are kept for it
+    assert (few.calibration_cores, few.temperature, few.threshold) == (4, 1.7, 0.4)
+    many = train(StacksByScore(200), config, tmp_path / "many")
+    assert many.calibration_cores == 20
+    assert many.temperature != 1.7
+
+
+def test_a_config_that_is_refused_does_not_replace_the_one_of_the_run(tmp_path: Path) -> None:
+    first, other, run = tmp_path / "first.toml", tmp_path / "other.toml", tmp_path / "run"
+    first.write_text("# of the run")
+    other.write_text("# of another")
+    keep_config(first, run)
+    train(StacksByScore(), _config(_SMALL), run)
+    keep_config(other, run)
+    keep_config(run / "run.toml", run)
+    assert (run / "run.toml").read_text() == "# of the run"
 
 
 def test_colour_alone_tells_scores_that_are_colours() -> None:

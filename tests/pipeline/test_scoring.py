@@ -9,6 +9,7 @@ import pytest
 
 from blurryscope.artifacts.mosaic import MosaicWriter
 from blurryscope.artifacts.predictions import Decision, read_predictions
+from blurryscope.artifacts.provenance import read_provenance
 from blurryscope.artifacts.samples import Sample
 from blurryscope.artifacts.tissue_cores import (
     CoreGrid,
@@ -20,10 +21,17 @@ from blurryscope.artifacts.tissue_cores import (
 )
 from blurryscope.artifacts.view_places import read_view_places
 from blurryscope.basics.core_name import CoreName
+from blurryscope.basics.errors import InputError
 from blurryscope.basics.her2 import RESEARCH_USE_ONLY, Score
 from blurryscope.basics.image import Rgb
+from blurryscope.classify.efin import EFIN
+from blurryscope.classify.model_file import ModelSettings, save_model
+from blurryscope.classify.networks import CoreNet
 from blurryscope.classify.predict import load_model
+from blurryscope.classify.shipped import SHIPPED
 from blurryscope.dataset.views import make_stack
+from blurryscope.pipeline.rescoring import score_inputs
+from blurryscope.pipeline.run import finish
 from blurryscope.pipeline.scoring import score
 from blurryscope.pipeline.settings import RunSettings
 from blurryscope.report import write_report
@@ -65,6 +73,30 @@ def test_a_folder_is_scored_and_explained(tmp_path: Path) -> None:
     )  # fmt: skip
     assert not (tmp_path / "why").exists()
     assert (tmp_path / "scores.csv").read_bytes() == scores
+
+
+def test_a_folder_that_is_scored_again_names_the_model_that_did_it(tmp_path: Path) -> None:
+    _slide(tmp_path)
+    shipped, settings = load_model(), RunSettings(shows_why=False)
+    score([tmp_path], tmp_path, slide="S", classifier=shipped, settings=settings)
+    finish(tmp_path, {"scan.mp4": "0" * 64}, shipped, settings)
+    other = tmp_path / "other.safetensors"
+    save_model(other, CoreNet(2), ModelSettings(network="corenet", width=2))
+    score_inputs([tmp_path], None, str(other), is_bgr=False, shows_why=False)
+    told = read_provenance(tmp_path / "provenance.json")
+    assert told.model_sha256 == load_model(other).sha256 != shipped.sha256
+    assert told.inputs_sha256 == {"scan.mp4": "0" * 64}
+    assert load_model(other).sha256[:12] in (tmp_path / "report.html").read_text(encoding="utf-8")
+
+
+def test_what_cannot_score_is_refused_before_anything_is_read(tmp_path: Path) -> None:
+    two = tmp_path / "two.safetensors"
+    settings = ModelSettings(network="efin", width=1, size_px=32, classes=2)
+    save_model(two, EFIN(2, size_px=32, width=1), settings)
+    with pytest.raises(InputError, match="negative from positive"):
+        score_inputs([tmp_path / "none.tif"], None, str(two), is_bgr=False)
+    with pytest.raises(InputError, match="--bgr"):
+        score_inputs([tmp_path], None, SHIPPED, is_bgr=True)
 
 
 def _slide(folder: Path) -> dict[str, Rgb]:

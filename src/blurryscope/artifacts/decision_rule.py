@@ -36,7 +36,7 @@ class DecisionRule:
             labels = " or ".join(score.label for score in possible)
             return Decision.INDETERMINATE, (
                 f"negative and positive cannot be told apart: it may be {labels} "
-                f"(such sets hold the true score in {self.coverage:.0%} of cores)"
+                f"(such sets hold the true score in {self.coverage:.0%} of simulated cores)"
             )
         if confidence < self.threshold:
             return Decision.INDETERMINATE, (

@@ -173,7 +173,9 @@ def _ours(
         heading = next((plain[word] for word in usual if word in plain), None)
         if heading is not None:
             found[name] = heading
-    if "label" not in found and "score" in plain and (is_label_file or "decision" not in plain):
+    # A score beside a decision or, in a table of labels, beside probabilities is our own answer.
+    is_answer = "decision" in plain or (is_label_file and "p0" in plain)
+    if "label" not in found and "score" in plain and not is_answer:
         found["label"] = plain["score"]
     for name, heading in columns.items():
         if heading in headings:

@@ -17,6 +17,7 @@ from blurryscope.artifacts.labelled_columns import (
     NamedRows,
     read_named_rows,
 )
+from blurryscope.artifacts.predictions import Decision
 from blurryscope.basics.errors import InputError
 
 CALIBRATE = "calibrate"
@@ -206,6 +207,8 @@ def _table_of(rows: NamedRows, name: str) -> LabelledTable:
 def _why_left_out(row: Mapping[str, str]) -> str | None:
     if not row.get("label"):
         return "without a label"
+    if row.get("decision") == Decision.REFER.value:
+        return "referred: unlike what the network knows"  # nobody gets to see such an answer
     if not any(row.get(name) for name in ("p0", "p1", "p_positive")):
         reason = row.get("reason")
         return f"without probabilities ({reason})" if reason else "without probabilities"

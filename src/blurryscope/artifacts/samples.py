@@ -72,6 +72,10 @@ def sample_of_file(path: Path) -> Sample:
     )
 
 
+STACK_VIEWS = 5
+"""Of a stack: crops, and the overview last."""
+
+
 def read_stack(path: Path, *, bgr: bool = False) -> Rgb:
     """Read a stack, (view, row, col, rgb) uint8.
 
@@ -85,7 +89,8 @@ def read_stack(path: Path, *, bgr: bool = False) -> Rgb:
         raise InputError(
             path, f"cannot be read as a TIFF ({error})", "Give stacks as multi-page TIFF"
         ) from error
-    if stack.ndim != 4 or stack.shape[0] < 2 or stack.shape[3] != 3 or stack.dtype != np.uint8:
+    is_stack = stack.ndim == 4 and stack.shape[0] == STACK_VIEWS and stack.shape[3] == 3
+    if not is_stack or stack.shape[1] != stack.shape[2] or stack.dtype != np.uint8:
         raise InputError(
             path,
             f"is {stack.dtype} of shape {stack.shape}, which is no stack",

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from blurryscope.artifacts.samples import Sample
+from blurryscope.artifacts.samples import STACK_VIEWS, Sample
 from blurryscope.artifacts.split import Part
 from blurryscope.basics.image import Rgb
 
@@ -16,7 +16,7 @@ VIEW_PX = 512
 REDUCTION = 4
 """Pixels of a view per pixel that our network sees, along each side."""
 
-STACK_CROPS = 4
+STACK_CROPS = STACK_VIEWS - 1
 """Views of a stack beside the overview."""
 
 

@@ -8,6 +8,9 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 from torch import Tensor
 
+LEAST_CALIBRATION_CORES = 20
+"""Fewer tell nothing of a temperature: of five cores drawn from 48, one time in four they ask for
+one below 0.3, which makes every answer look certain."""
 _LOG_TEMPERATURE_BOUNDS = (-2.5, 2.5)
 
 

@@ -6,6 +6,8 @@ and no program, as the weights do.
 
 import hashlib
 import json
+import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +21,7 @@ from blurryscope.artifacts.whole import whole_file
 from blurryscope.basics.calibration import tempered
 from blurryscope.basics.errors import InputError
 from blurryscope.classify.familiarity import Familiarity
+from blurryscope.classify.model_file import LoadedModel
 
 _REMEDY = "Fit them again: blurryscope fit-limits"
 
@@ -97,12 +100,14 @@ def write_limits(path: Path, limits: Limits, network: nn.Module) -> None:
 def read_limits(path: Path, network: nn.Module) -> Limits:
     """Read limits; an `InputError` where they cannot be read or belong to other weights."""
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as stored, np.load(stored, allow_pickle=False) as file:
             told = _Told.model_validate(json.loads(str(file["told"])))
             known = Familiarity(
                 centres=file["centres"], spread=file["spread"], whitening=file["whitening"]
             )
-    except (OSError, ValueError, KeyError, ValidationError) as error:
+    except (
+        OSError, ValueError, KeyError, EOFError, ValidationError, zipfile.BadZipFile, zlib.error
+    ) as error:  # fmt: skip
         raise InputError(path, f"cannot be read as limits ({error})", _REMEDY) from error
     if told.weights != fingerprint_of_weights(network):
         raise InputError(path, "was fitted to other weights than those beside it", _REMEDY)
@@ -113,6 +118,12 @@ def read_limits(path: Path, network: nn.Module) -> Limits:
         farthest=told.farthest,
         fitted_on=told.fitted_on,
     )
+
+
+def limits_beside(model: LoadedModel) -> Limits | None:
+    """The limits that lie beside a model's weights, if there are any."""
+    path = limits_path(model.path)
+    return read_limits(path, model.network) if path.is_file() else None
 
 
 def fingerprint_of_weights(network: nn.Module) -> str:

@@ -15,11 +15,12 @@ from blurryscope.artifacts.decision_rule import DecisionRule
 from blurryscope.artifacts.predictions import Decision, Prediction, Probabilities, most_probable
 from blurryscope.artifacts.samples import Sample
 from blurryscope.artifacts.training_set import VIEW_PX, reduced_views
+from blurryscope.basics.errors import InputError
 from blurryscope.basics.image import Rgb
 from blurryscope.classify.evidence import ViewEvidence, view_evidence
 from blurryscope.classify.gate import objection, stack_quality
 from blurryscope.classify.learners import as_views
-from blurryscope.classify.limits import Limits, limits_path, read_limits
+from blurryscope.classify.limits import Limits, limits_beside
 from blurryscope.classify.model_file import LoadedModel, ModelSettings, read_model
 from blurryscope.classify.networks import class_probabilities
 from blurryscope.classify.shipped import SHIPPED
@@ -89,6 +90,8 @@ class Classifier:
         if not parts:
             return _NO_ANSWERS
         joined = torch.cat([probabilities for probabilities, _ in parts]).numpy()
+        if not np.isfinite(joined).all():
+            raise InputError(self.name, "gives no numbers: its weights are damaged", "Train again")
         normed: NDArray[np.float64] = joined / joined.sum(axis=1, keepdims=True)
         return Answers(
             normed if self.limits is None else self.limits.tempered(normed),
@@ -152,8 +155,7 @@ def load_model(name_or_path: str | Path = SHIPPED) -> Classifier:
     Limits that lie beside the weights are loaded with them.
     """
     model = read_model(name_or_path)
-    limits = limits_path(model.path)
-    return Classifier(model, read_limits(limits, model.network) if limits.is_file() else None)
+    return Classifier(model, limits_beside(model))
 
 
 def prediction_of(

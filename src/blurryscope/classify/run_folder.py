@@ -24,12 +24,15 @@ class TrainingReport:
     """Counts from 1."""
     temperature: float
     threshold: float
+    calibration_cores: int
+    """Distinct cores of the calibration part; too few of them leave both as they were."""
 
 
 def keep_config(config_file: Path, out: Path) -> None:
-    """Store the config as it was written, beside its result."""
+    """Store the config as it was written, beside its result; that of a run begun there stays."""
     out.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(config_file, out / "run.toml")
+    if not (out / LAST).exists() and config_file.resolve() != (out / "run.toml").resolve():
+        shutil.copyfile(config_file, out / "run.toml")
 
 
 def write_run_note(out: Path, config: TrainingConfig, place: RunPlace) -> None:

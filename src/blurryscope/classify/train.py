@@ -35,7 +35,11 @@ from blurryscope.classify.batches import (
     loader_of,
     step_generator,
 )
-from blurryscope.classify.calibrate import fitted_temperature, threshold_withholding
+from blurryscope.classify.calibrate import (
+    LEAST_CALIBRATION_CORES,
+    fitted_temperature,
+    threshold_withholding,
+)
 from blurryscope.classify.checkpoints import (
     EpochFigures,
     RunPlace,
@@ -45,6 +49,7 @@ from blurryscope.classify.checkpoints import (
 from blurryscope.classify.kept_views import KeptViews
 from blurryscope.classify.learners import LEARNERS, as_views
 from blurryscope.classify.learning import average, begin_learning, model_settings
+from blurryscope.classify.limits import limits_beside
 from blurryscope.classify.losses import LOSSES
 from blurryscope.classify.memory import most_memory_gib
 from blurryscope.classify.model_file import read_model, save_model
@@ -186,9 +191,9 @@ class _Run:
         """Calibrate the best weights and write the model."""
         self._processes.wait_for_all()
         best = read_model(self._out / BEST).network.to(self._processes.device)
-        raw, classes = self._answers(best, Part.CALIBRATE)
-        temperature, threshold = 1.0, 0.0
-        if len(classes):
+        temperature, threshold = self._before_calibration()
+        if self._calibration_cores() >= LEAST_CALIBRATION_CORES:
+            raw, classes = self._answers(best, Part.CALIBRATE)
             temperature = fitted_temperature(raw, classes, self._learner.log_probabilities)
             confidences = _probabilities(raw / temperature, self._learner.log_probabilities)
             threshold = threshold_withholding(
@@ -200,6 +205,7 @@ class _Run:
             best_epoch=self._place.best_epoch,
             temperature=temperature,
             threshold=threshold,
+            calibration_cores=self._calibration_cores(),
         )
         if self._processes.is_first:
             settings = model_settings(self._config).model_copy(
@@ -209,6 +215,21 @@ class _Run:
             write_result(self._out, report)
         self._processes.wait_for_all()
         return report
+
+    def _before_calibration(self) -> tuple[float, float]:
+        """Temperature and threshold of the model that it goes on from, or none at all."""
+        start = self._config.network.start_from
+        if start is None:
+            return 1.0, 0.0
+        model = read_model(start)
+        limits = limits_beside(model)
+        if limits is None:
+            return model.settings.temperature, model.settings.threshold
+        return model.settings.temperature * limits.temperature, limits.rule.threshold
+
+    def _calibration_cores(self) -> int:
+        samples = (self._data.samples[index] for index in self._data.part(Part.CALIBRATE))
+        return len({(sample.slide, sample.core) for sample in samples})
 
     def _epoch(self, epoch: int, progress: Progress) -> EpochFigures:
         """Learn from an epoch's stacks, then validate."""

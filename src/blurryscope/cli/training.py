@@ -222,6 +222,7 @@ def train(
 
     Example: blurryscope train --config run.toml --out run
     """
+    from blurryscope.classify.calibrate import LEAST_CALIBRATION_CORES
     from blurryscope.classify.processes import is_first_process
     from blurryscope.classify.run_folder import keep_config
     from blurryscope.classify.train import train as train_network
@@ -252,6 +253,12 @@ def train(
     if not speaks:
         return
     print(f"model: {report.model} (best of {len(report.history)} epochs: {report.best_epoch})")
+    if report.calibration_cores < LEAST_CALIBRATION_CORES:
+        print(
+            f"  confidence not calibrated anew: {report.calibration_cores} cores of the set are "
+            f"kept for it, {LEAST_CALIBRATION_CORES} are needed"
+        )
+    print("  no limits: it withholds less than the shipped model until `fit-limits` has run")
     print(RESEARCH_USE_ONLY)
 
 

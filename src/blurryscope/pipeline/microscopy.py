@@ -17,10 +17,10 @@ from blurryscope.artifacts.layout_file import read_layout
 from blurryscope.artifacts.whole import write_text_whole
 from blurryscope.basics.errors import InputError
 from blurryscope.basics.progress import Progress, silent
-from blurryscope.classify.predict import load_model
 from blurryscope.pipeline.cores import read_map
 from blurryscope.pipeline.live import LiveResult, LiveSettings, LiveStitch
 from blurryscope.pipeline.run import run
+from blurryscope.pipeline.scoring import load_scorer
 from blurryscope.pipeline.settings import RunSettings
 from blurryscope.pipeline.steps import MOSAIC, repeat_folders
 from blurryscope.pipeline.stitching import take_over_stitched
@@ -168,7 +168,7 @@ class Filmed:
 
 def refuse_unreadable(order: ScanOrder, settings: RunSettings) -> None:
     """Read model, layouts and maps of a plan: what is wrong with them is told before a scan."""
-    load_model(settings.model)
+    load_scorer(settings.model)
     for slide in order.slides:
         read_map(slide.map_path, slide.name, _settings_of(slide, settings))
 

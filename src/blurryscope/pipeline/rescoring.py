@@ -5,12 +5,14 @@ from pathlib import Path
 
 from blurryscope.artifacts.mosaic import Mosaic
 from blurryscope.artifacts.predictions import read_results, write_predictions
+from blurryscope.artifacts.provenance import read_provenance
 from blurryscope.artifacts.samples import read_stack, sample_of_file
 from blurryscope.basics.errors import InputError
 from blurryscope.basics.progress import Progress, silent
-from blurryscope.classify.predict import Classifier, load_model
+from blurryscope.classify.predict import Classifier
 from blurryscope.pipeline.corrections import refuse_uncarried_corrections, take_in_hand_edits
-from blurryscope.pipeline.scoring import score, score_cores
+from blurryscope.pipeline.run import finish
+from blurryscope.pipeline.scoring import load_scorer, score, score_cores
 from blurryscope.pipeline.settings import RunSettings
 from blurryscope.pipeline.steps import MOSAIC, scanned_folders
 
@@ -25,8 +27,10 @@ def score_inputs(
     progress: Progress = silent,
 ) -> Path:
     """Score one slide's folder, or stacks named `slide_repeat_core[_score].tif`."""
-    classifier = load_model(model)
+    classifier = load_scorer(model)
     if len(inputs) == 1 and inputs[0].is_dir():
+        if is_bgr:
+            raise InputError("--bgr", "is for stacks; a slide's folder holds none", "Leave it out")
         settings = RunSettings(model=classifier.name, shows_why=shows_why)
         return _score_folder(inputs[0], out, classifier, settings, progress)
     predictions = []
@@ -59,6 +63,7 @@ def _score_folder(
             folders, slide_dir, slide=name, classifier=classifier, settings=settings,
             progress=progress,
         )  # fmt: skip
+        _tell_again(slide_dir, classifier, settings)
         return slide_dir / "scores.csv"
     predictions = [
         prediction
@@ -67,6 +72,13 @@ def _score_folder(
     ]
     write_predictions(out, predictions)
     return out
+
+
+def _tell_again(slide_dir: Path, classifier: Classifier, settings: RunSettings) -> None:
+    """Provenance and report of a slide that has them, so that they name the model that scored."""
+    stored = slide_dir / "provenance.json"
+    if stored.is_file():
+        finish(slide_dir, read_provenance(stored).inputs_sha256, classifier, settings)
 
 
 def _name_of(slide_dir: Path) -> str:

@@ -12,9 +12,9 @@ from blurryscope.artifacts.provenance import (
 )
 from blurryscope.basics.errors import InputError
 from blurryscope.basics.progress import Progress, silent
-from blurryscope.classify.predict import Classifier, load_model
+from blurryscope.classify.predict import Classifier
 from blurryscope.pipeline.cores import cores, read_map
-from blurryscope.pipeline.scoring import score
+from blurryscope.pipeline.scoring import load_scorer, score
 from blurryscope.pipeline.settings import RunSettings
 from blurryscope.pipeline.steps import plain, prepare, repeat_folders
 from blurryscope.pipeline.stitching import check_film, stitch
@@ -46,7 +46,7 @@ def run(
     The path of the report.
     """
     settings = settings or RunSettings()
-    classifier = load_model(settings.model)
+    classifier = load_scorer(settings.model)
     slide_map = read_map(map_path, slide, settings)
     for video in videos:
         check_film(video)
@@ -71,7 +71,12 @@ def finish(
 ) -> Path:
     """Write the provenance and, last of all, the report."""
     told = {key: plain(value) for key, value in asdict(settings).items()}
-    told["model"] = classifier.name
+    told |= {
+        "model": classifier.name,
+        "threshold": classifier.decision_rule(settings.threshold).threshold,
+    }
+    if classifier.limits is not None:
+        told["limits"] = asdict(classifier.limits.rule) | {"fitted_on": classifier.limits.fitted_on}
     write_provenance(
         out / "provenance.json",
         Provenance(

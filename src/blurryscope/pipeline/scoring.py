@@ -20,9 +20,9 @@ from blurryscope.artifacts.tissue_cores import (
     read_tissue_cores,
 )
 from blurryscope.basics.core_name import CoreName
-from blurryscope.basics.errors import MissingInputError
+from blurryscope.basics.errors import InputError, MissingInputError
 from blurryscope.basics.progress import Progress, silent
-from blurryscope.classify.predict import Classifier, withheld
+from blurryscope.classify.predict import Classifier, load_model, withheld
 from blurryscope.evaluate.repeats import fuse_slide
 from blurryscope.pipeline.core_stacks import CoreStack, core_stacks
 from blurryscope.pipeline.settings import RunSettings
@@ -32,6 +32,18 @@ from blurryscope.report.slide_folder import WHY
 
 _CORES_AT_ONCE = 4
 _UNPROVEN = "this repeat's names are not confirmed: its cores do not look like the first repeat's"
+
+
+def load_scorer(name_or_path: str) -> Classifier:
+    """Load a model that gives scores; one of two classes is an `InputError`."""
+    classifier = load_model(name_or_path)
+    if classifier.settings.classes == 2:
+        raise InputError(
+            classifier.name,
+            "tells negative from positive only, and scores are 0, 1+, 2+, 3+",
+            "Take a model of four classes, or use it with blurryscope predict and evaluate",
+        )
+    return classifier
 
 
 def score(
