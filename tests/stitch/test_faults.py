@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from blurryscope.artifacts.frame_places import FramePlace, read_frame_places
+from blurryscope.artifacts.mosaic import Mosaic
 from blurryscope.artifacts.recording import Recording
 from blurryscope.artifacts.scan_quality import RescanReason
 from blurryscope.artifacts.video import Video, VideoWriter
@@ -166,6 +167,24 @@ def test_lanes_may_begin_towards_either_side(stitched_scan: Get, tmp_path: Path)
     first = [place.x_px or 0 for place in places if place.lane == 0]
     assert first[0] > first[-1]
     _assert_good(measure_placement(places, _part_of(truth, start, len(truth.lanes))))
+
+
+def test_light_that_slowly_leans_to_one_side_does_not_show_in_the_mosaic(tmp_path: Path) -> None:
+    design = SlideDesign(rows=6, columns=1, core_diameter_um=700, pitch_um=1000, margin_um=1200)
+    scan = simulate_scan(tmp_path, design=design, settings=SCANS["plain"], seed=2)
+    shots = _shots(scan.video)
+    across = np.linspace(0, 1, shots[0][0].shape[1])[None, :, None]
+    leaning = [
+        ((rgb * (1 - 0.1 * n / len(shots) * across)).round().astype(np.uint8), time_s)
+        for n, (rgb, time_s) in enumerate(shots)
+    ]
+    film = _write(tmp_path / "leaning" / "scan.mp4", leaning)
+    _stitched(film, read_truth(scan.truth).pixel_size_um)
+    mosaic = Mosaic(film.parent / "slide" / "mosaic.ome.zarr").read_level(2).astype(np.float32)
+    level = mosaic.mean(axis=2) / np.median(mosaic[mosaic.min(axis=2) > 0].mean(axis=1))
+    glass = level[level > 0.9]
+    assert len(glass) > 0.5 * level.size
+    assert np.quantile(np.abs(glass - 1), 0.95) < 0.02
 
 
 def test_a_grey_camera_is_as_good_as_a_colour_one(stitched_scan: Get, tmp_path: Path) -> None:

@@ -81,8 +81,18 @@ class Composer:
         self._bands: dict[int, Rgb] = {}
         self._lowest = 0
 
-    def lay(self, lane: PlacedLane, brightness: NDArray[np.float32]) -> None:
-        """Lay all frames of the next lane; `brightness` (n, 3) evens exposure out."""
+    def lay(
+        self,
+        lane: PlacedLane,
+        brightness: NDArray[np.float32],
+        gain: NDArray[np.float32] | None = None,
+    ) -> None:
+        """Lay all frames of the next lane; `brightness` (n, 3) evens exposure out.
+
+        `gain` counts from now on, where the field has changed.
+        """
+        if gain is not None:
+            self._gain = gain
         places = lane.positions - self._canvas.origin
         shares = _shares(places[:, 1], lane.reach[:, 1])
         for number, frame in enumerate(lane.frames):

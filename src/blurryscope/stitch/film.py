@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from blurryscope.artifacts.frame_places import write_frame_places
 from blurryscope.artifacts.mosaic import MosaicWriter
@@ -23,6 +24,7 @@ from blurryscope.basics.progress import Progress, silent
 from blurryscope.stitch.brightness import lane_brightness, shrunk_gain
 from blurryscope.stitch.compose import Canvas, Composer, PlacedLane, canvas_of
 from blurryscope.stitch.quality import measured
+from blurryscope.stitch.shading_drift import ShadingDrift
 from blurryscope.stitch.stitcher import Stitched, Stitcher, StitchSettings, frame_places
 
 PAPER_SPEED_UM_PER_S = 5000.0
@@ -164,17 +166,27 @@ class SlideStitcher:
             )
         )
         overlap_px = 2 * float(np.median(lanes[0].reach[:, 0])) - stitcher.pitch_px
-        self._composer = Composer(self._writer, self._canvas, stitcher.gain, overlap_px)
-        self._small_gain = shrunk_gain(stitcher.gain, _BRIGHTNESS_REDUCTION)
+        self._gain = stitcher.gain
+        self._composer = Composer(self._writer, self._canvas, self._gain, overlap_px)
+        self._small_gain = shrunk_gain(self._gain, _BRIGHTNESS_REDUCTION)
+        self._drift = ShadingDrift(self._small_gain)
 
     def _compose(self, lane: PlacedLane) -> None:
         size_px = self._small_gain.shape[:2]
         smalls = [frame.small_rgb((size_px[0], size_px[1])) for frame in lane.frames]
-        brightness = lane_brightness(lane, smalls, self._small_gain, self._stitcher.glass)
-        self._composer.lay(lane, brightness)
+        self._drift.follow(smalls)
+        changed = self._drift.factor(self._small_gain.shape[:2])
+        small_gain = self._small_gain if changed is None else self._small_gain * changed
+        brightness = lane_brightness(lane, smalls, small_gain, self._stitcher.glass)
+        self._composer.lay(lane, brightness, self._gain_now())
         # The next lane begins a pitch below, give or take what stages wander.
         top = float(lane.corners[0][0])
         self._composer.write_above(top + _SURE_PITCH_FRACTION * self._stitcher.pitch_px)
+
+    def _gain_now(self) -> NDArray[np.float32]:
+        """The flat-field factor as it has become."""
+        changed = self._drift.factor(self._gain.shape[:2])
+        return self._gain if changed is None else self._gain * changed
 
 
 class _UnfinishedError(Exception):

@@ -1,0 +1,99 @@
+"""The flat field changes slowly while a lamp warms up or a stage sags; empty glass tells how.
+
+Exposure and colour of whole frames are another matter (`brightness`): here only the shape counts.
+"""
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from blurryscope.basics.image import Rgb
+
+_LOG_OF_LEVEL = np.log(np.arange(256, dtype=np.float32) + 1.0)
+_LOOK_EVERY = 2
+"""Frames of a lane between those that are looked at."""
+_GLASS_QUANTILE = 0.9
+_GLASS_SPREAD = 0.04
+"""Natural log: pixels that lie no farther from a frame's glass are glass."""
+_LEAST_GLASS = 0.3
+"""Share of a frame that must be glass, or its level is not known."""
+_LEAST_SEEN, _MOST_PIXELS = 3, 0.9
+"""Frames in which so many of the pixels must have shown glass."""
+_NEWS = 0.5
+"""Share of what a lane tells anew that is believed: noise, not lamps, jumps from lane to lane."""
+_LEAST_CHANGE = 0.01
+"""Natural log; a change of this size is half followed, twice this nearly all: tissue that looks
+like glass pulls by some 0.3 %."""
+
+
+class ShadingDrift:
+    """Follows lane after lane how the flat field differs from the one measured at first.
+
+    Parameters
+    ----------
+    gain
+        Flat-field factor as first measured, (row, col, rgb), of the small pictures.
+    """
+
+    def __init__(self, gain: NDArray[np.float32]) -> None:
+        self._log_gain = np.log(gain)
+        self._shape = (gain.shape[0], gain.shape[1])
+        self._terms = _smooth_terms(self._shape)
+        self._surface = np.zeros(gain.shape, np.float32)
+        """Natural log by which the field is brighter than at first, (row, col, rgb), mean 0."""
+        self._total = np.zeros_like(self._surface)
+        """What glass has shown beyond that since it was last fitted, and in how many frames."""
+        self._count = np.zeros(self._shape, np.float32)
+
+    def follow(self, smalls: Sequence[Rgb]) -> None:
+        """Look at the frames of the next lane, made smaller, (row, col, rgb) uint8."""
+        for small in smalls[::_LOOK_EVERY]:
+            even = _LOG_OF_LEVEL[small] + self._log_gain - self._surface
+            glass = _glass_of(even.mean(axis=2))
+            if glass.mean() >= _LEAST_GLASS:
+                level = np.median(even[glass], axis=0)
+                self._total += np.where(glass[..., None], even - level, np.float32(0))
+                self._count += glass
+        # Where little glass is seen it takes some lanes until it tells.
+        if (self._count >= _LEAST_SEEN).mean() >= _MOST_PIXELS:
+            self._surface += _NEWS * self._fitted()
+            self._total[:], self._count[:] = 0, 0
+
+    def factor(self, size_px: tuple[int, int]) -> NDArray[np.float32] | None:
+        """What to multiply the first flat-field factor by, (row, col, rgb); None for nothing."""
+        largest = float(np.abs(self._surface).max())
+        counted = (largest / _LEAST_CHANGE) ** 4
+        if counted < _NOTHING:
+            return None
+        followed = self._surface * (counted / (1 + counted))
+        enlarged = cv2.resize(followed, size_px[::-1], interpolation=cv2.INTER_LINEAR)
+        return np.asarray(np.exp(-enlarged), np.float32)
+
+    def _fitted(self) -> NDArray[np.float32]:
+        """The smooth part of the change, (row, col, rgb); a mean of 0 leaves exposure alone."""
+        change = self._total / np.maximum(self._count, 1)[..., None]
+        weight = np.sqrt(self._count).reshape(-1, 1)
+        terms, values = weight * self._terms, weight * change.reshape(-1, 3)
+        found, *_ = np.linalg.lstsq(terms, values)
+        smooth = (self._terms @ found).reshape(change.shape)
+        return np.asarray(smooth - smooth.mean(axis=(0, 1)), np.float32)
+
+
+_NOTHING = 0.01
+"""Of a change that would be followed less than this, nothing is."""
+
+
+def _smooth_terms(shape: tuple[int, int]) -> NDArray[np.float64]:
+    """A constant, both slopes and curvatures, (pixel, 6): lamps change no faster over a field."""
+    rows, columns = np.meshgrid(*(np.linspace(-1, 1, n) for n in shape), indexing="ij")
+    y, x = rows.ravel(), columns.ravel()
+    return np.stack([np.ones_like(x), x, y, x * x, x * y, y * y], axis=1)
+
+
+def _glass_of(level: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Where a frame, natural log of its brightness, shows empty glass; rims of tissue left out."""
+    bright = float(np.quantile(level, _GLASS_QUANTILE))
+    is_near = (np.abs(level - bright) < _GLASS_SPREAD).astype(np.uint8)
+    return np.asarray(cv2.erode(is_near, np.ones((5, 5), np.uint8)) > 0)
