@@ -138,6 +138,26 @@ def test_a_pause_over_glass_as_long_as_lanes_leaves_those_that_are_seen(
     assert len(lanes) % 2 == 0
 
 
+@pytest.mark.parametrize("after", [7, 20, 33])
+def test_a_stage_that_sticks_within_a_lane_makes_no_two_of_it(
+    rng: np.random.Generator, after: int
+) -> None:
+    film = _film([ALL] * 6, rng)
+    told = film.evidence(rng)
+    stuck = film.spans[3][0] + after
+    evidence = Evidence(
+        forward=np.insert(told.forward, [stuck] * 50, 0.0),
+        backward=np.insert(told.backward, [stuck] * 50, 0.0),
+        still=np.insert(told.still, [stuck] * 50, 0.97),
+    )
+    film.spans = [
+        (first + 50 * (number > 3), last + 50 * (number >= 3))
+        for number, (first, last) in enumerate(film.spans)
+    ]
+    film.shown[stuck:stuck] = [False] * 50
+    _assert_hold_what_was_seen(find_lanes(evidence, RESTING)[0], film)
+
+
 def test_a_long_pause_in_a_short_film_hides_no_lane(rng: np.random.Generator) -> None:
     film = _paused(130, lanes=4, after=2)
     lanes = find_lanes(film.evidence(rng), RESTING)[0]

@@ -7,7 +7,8 @@ semi-Markov model), after a first guess of the period by folding the film onto i
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +35,8 @@ _LEAST_EXPLAINED = 0.8
 """Of all that was seen to move: lanes that explain less have the wrong rhythm."""
 _PAUSED = 1.3
 """Times as long as usual: two lanes that last so much longer were paused between."""
+_LEAST_STALL, _STOPS_WITHIN = 5, 3
+"""Pairs that show the stage standing, and pairs between those and its motion."""
 _MOST_BINS = 600
 """Of a folded film; finer ones would only cost time and memory."""
 _LEAST_REST_FRACTION = 0.4
@@ -127,6 +130,7 @@ def find_lanes(evidence: Evidence, usual_rest: float) -> tuple[list[Lane], Rhyth
     """
     if not (evidence.forward.any() and evidence.backward.any()):
         return [], Rhythm(moving=1.0, resting=1.0)
+    evidence, kept = _without_stalls(evidence)
     rhythm = _folded_rhythm(evidence, usual_rest)
     lanes = LaneSearch(evidence, rhythm).run()
     if _explained(lanes, evidence) < _LEAST_EXPLAINED:
@@ -134,7 +138,7 @@ def find_lanes(evidence: Evidence, usual_rest: float) -> tuple[list[Lane], Rhyth
         rhythm = _rhythm_of_turns(evidence, usual_rest, rhythm)
         lanes = LaneSearch(evidence, rhythm).run()
     rhythm = measured_rhythm(evidence, lanes, rhythm, usual_rest)
-    return LaneSearch(evidence, rhythm).run(), rhythm
+    return _with_stalls(LaneSearch(evidence, rhythm).run(), kept), rhythm
 
 
 def next_lanes(evidence: Evidence, rhythm: Rhythm, last_direction: int) -> list[Lane]:
@@ -143,7 +147,34 @@ def next_lanes(evidence: Evidence, rhythm: Rhythm, last_direction: int) -> list[
     `evidence` begins with the pair in which the last lane found, of direction `last_direction`,
     ended; frame numbers count from there.
     """
-    return LaneSearch(evidence, rhythm, last_direction=last_direction).run()
+    evidence, kept = _without_stalls(evidence)
+    return _with_stalls(LaneSearch(evidence, rhythm, last_direction=last_direction).run(), kept)
+
+
+def _without_stalls(evidence: Evidence) -> tuple[Evidence, NDArray[np.int64]]:
+    """Leave out the pairs in which the stage stuck within a lane; gives those kept by number.
+
+    It stands, and moves the same way before and after, where it would turn between two lanes.
+    """
+    sign = np.sign(evidence.forward - evidence.backward)
+    moving = np.flatnonzero(sign)
+    is_kept = np.ones(len(sign), np.bool_)
+    for before, after in pairwise(moving.tolist()):
+        stood = np.flatnonzero(evidence.still[before:after]) + before
+        if sign[before] == sign[after] and len(stood) >= _LEAST_STALL:
+            is_sure = stood[0] - before <= _STOPS_WITHIN and after - stood[-1] <= _STOPS_WITHIN
+            is_kept[before + 1 : after] = not is_sure
+    kept = np.flatnonzero(is_kept)
+    left = {name: getattr(evidence, name)[kept] for name in ("forward", "backward", "still")}
+    return Evidence(**left), kept
+
+
+def _with_stalls(lanes: Sequence[Lane], kept: NDArray[np.int64]) -> list[Lane]:
+    """Lanes found in the pairs that were kept, by the frames of the whole film."""
+    return [
+        replace(lane, first=int(kept[lane.first]), last=int(kept[lane.last - 1]) + 1)
+        for lane in lanes
+    ]
 
 
 def measured_rhythm(
