@@ -23,6 +23,7 @@ STAGE = StageHabits(speed_px_per_s=4000.0, rest_s=1.1, ramp_s=0.1, lane_s=1.6)
 LANE_S, REST_S = 1.6, 1.1
 WIDTH_PX = STAGE.speed_px_per_s * (LANE_S - STAGE.ramp_s)
 LANES = 6
+PAUSE_S = 7.0
 
 
 def _table(
@@ -67,8 +68,12 @@ def test_a_lane_that_nobody_saw_goes_the_whole_width_in_its_time() -> None:
 class MadeUpZigzag:
     """Lanes whose middle part is seen and whose turns lie over blank glass."""
 
-    def __init__(self, seen: slice, blank: tuple[int, ...] = ()) -> None:
+    def __init__(
+        self, seen: slice, blank: tuple[int, ...] = (), paused_before: int | None = None
+    ) -> None:
         self.start_s = np.asarray(0.5 + np.arange(LANES) * (LANE_S + REST_S), np.float64)
+        if paused_before is not None:
+            self.start_s[paused_before:] += PAUSE_S
         self.end_s = np.asarray(self.start_s + LANE_S, np.float64)
         self.times_s = np.arange(0, self.end_s[-1] + 0.5, INTERVAL_S)
         self.truth = _table(self.start_s, self.end_s)
@@ -120,6 +125,18 @@ def test_a_lane_over_blank_glass_gets_the_time_that_its_neighbours_leave() -> No
     table = zigzag.table(is_linked)
     assert table.start_s == pytest.approx(zigzag.start_s, abs=INTERVAL_S)
     assert table.end_s == pytest.approx(zigzag.end_s, abs=INTERVAL_S)
+
+
+@pytest.mark.parametrize("blank", [(4, 5), (4,), ()])
+def test_lanes_after_a_pause_keep_the_time_that_they_have(blank: tuple[int, ...]) -> None:
+    """What lies behind the pause is linked to nothing before it, and partly over glass."""
+    film = MadeUpZigzag(slice(5, 30), blank, paused_before=4)
+    is_linked = np.array([True, True, True, False, False])
+    table = film.table(is_linked)
+    assert table.start_s == pytest.approx(film.start_s, abs=0.15)
+    assert table.end_s == pytest.approx(film.end_s, abs=0.15)
+    # The pause tells of no turn, even between lanes that are linked.
+    assert film.table(ALL_LINKED).width_px == pytest.approx(WIDTH_PX, rel=0.02)
 
 
 def test_a_timetable_without_anything_seen_keeps_the_lanes_as_they_are() -> None:

@@ -98,7 +98,11 @@ def timetable(
     keeps_speed = is_told and len(stage.linked_speeds_px_per_s) > 0
     rows = _seen_rows(trajectory, is_seen, len(lanes))
     seen = [_seen_part(trajectory, rows[n], n, lane, stage) for n, lane in enumerate(lanes)]
-    seen = _telling_pauses(seen, trajectory, stage)
+    follows_pause = _pauses(trajectory, stage)
+    seen = [
+        None if part is None else replace(part, follows_pause=bool(paused))
+        for part, paused in zip(seen, follows_pause, strict=True)
+    ]
     if is_told and not keeps_speed:
         stage = replace(stage, speed_px_per_s=common_speed(seen, stage.speed_px_per_s))
     groups = np.concatenate([[0], np.cumsum(~is_linked)])
@@ -119,7 +123,7 @@ def timetable(
     is_timed = np.isfinite(start_s)
     is_told = ~is_timed & np.isfinite(told_s)
     start_s[is_told], end_s[is_told] = told_s[is_told], told_s[is_told] + lasts_s
-    _fill_unseen(start_s, end_s, lasts_s, stage.rest_s, lanes, trajectory)
+    _fill_unseen(start_s, end_s, lasts_s, stage.rest_s, trajectory, follows_pause)
     return Timetable(
         start_s=start_s,
         end_s=end_s,
@@ -173,17 +177,11 @@ def _seen_part(
     )
 
 
-def _telling_pauses(
-    seen: Sequence[Seen | None], trajectory: Trajectory, stage: StageHabits
-) -> list[Seen | None]:
-    """Mark what lies behind a rest that is far too long."""
+def _pauses(trajectory: Trajectory, stage: StageHabits) -> NDArray[np.bool_]:
+    """Which lanes lie behind a rest that is far too long, (lanes,)."""
     times_s = [trajectory.times_s[rows] for rows in lane_rows(trajectory)]
-    rested_s = [np.inf, *(after[0] - before[-1] for before, after in pairwise(times_s))]
-    longest_s = LONGEST_REST * stage.rest_s
-    return [
-        None if part is None else replace(part, follows_pause=bool(gap_s > longest_s))
-        for part, gap_s in zip(seen, rested_s, strict=True)
-    ]
+    rested_s = [0.0, *(after[0] - before[-1] for before, after in pairwise(times_s))]
+    return np.array(rested_s) > LONGEST_REST * stage.rest_s
 
 
 _LEAST_SEEN = 5
@@ -210,25 +208,41 @@ def _fill_unseen(
     end_s: NDArray[np.float64],
     lasts_s: float,
     rest_s: float,
-    lanes: Sequence[Lane],
     trajectory: Trajectory,
+    follows_pause: NDArray[np.bool_],
 ) -> None:
-    """Give lanes over blank glass their share of the time between their neighbours, in place."""
+    """Give lanes over blank glass their share of the time between their neighbours, in place.
+
+    Beside a pause, which lasts as long as it likes, they keep the time that they have.
+    """
+    own_s = [trajectory.times_s[rows][[0, -1]] for rows in lane_rows(trajectory)]
     known = np.flatnonzero(np.isfinite(start_s))
     if not len(known):
-        for number in range(len(lanes)):
-            times = trajectory.times_s[trajectory.lanes == number]
-            start_s[number], end_s[number] = times[0], times[-1]
+        start_s[:], end_s[:] = np.array(own_s).T
         return
+
+    def keep(number: int) -> None:
+        middle_s = float(own_s[number].mean())
+        start_s[number], end_s[number] = middle_s - lasts_s / 2, middle_s + lasts_s / 2
+
     for number in range(int(known[0]) - 1, -1, -1):
+        if follows_pause[number + 1]:
+            keep(number)
+            continue
         end_s[number] = start_s[number + 1] - rest_s
         start_s[number] = end_s[number] - lasts_s
-    for number in range(int(known[-1]) + 1, len(lanes)):
+    for number in range(int(known[-1]) + 1, len(start_s)):
+        if follows_pause[number]:
+            keep(number)
+            continue
         start_s[number] = end_s[number - 1] + rest_s
         end_s[number] = start_s[number] + lasts_s
     for before, after in pairwise(known):
         count = int(after - before) - 1
-        if count:
+        if count and follows_pause[before + 1 : after + 1].any():
+            for number in range(int(before) + 1, int(after)):
+                keep(number)
+        elif count:
             each_s = (start_s[after] - end_s[before] - (count + 1) * rest_s) / count
             for place, number in enumerate(range(int(before) + 1, int(after))):
                 start_s[number] = end_s[before] + rest_s + place * (each_s + rest_s)
