@@ -215,38 +215,40 @@ def _fill_unseen(
 
     Beside a pause, which lasts as long as it likes, they keep the time that they have.
     """
-    own_s = [trajectory.times_s[rows][[0, -1]] for rows in lane_rows(trajectory)]
-    known = np.flatnonzero(np.isfinite(start_s))
-    if not len(known):
-        start_s[:], end_s[:] = np.array(own_s).T
+    own_s = np.array([trajectory.times_s[rows][[0, -1]] for rows in lane_rows(trajectory)])
+    unseen = np.flatnonzero(np.isnan(start_s))
+    if len(unseen) == len(start_s):
+        start_s[:], end_s[:] = own_s.T
         return
-
-    def keep(number: int) -> None:
-        middle_s = float(own_s[number].mean())
-        start_s[number], end_s[number] = middle_s - lasts_s / 2, middle_s + lasts_s / 2
-
-    for number in range(int(known[0]) - 1, -1, -1):
-        if follows_pause[number + 1]:
-            keep(number)
+    for run in np.split(unseen, np.flatnonzero(np.diff(unseen) > 1) + 1):
+        if not len(run):
             continue
-        end_s[number] = start_s[number + 1] - rest_s
-        start_s[number] = end_s[number] - lasts_s
-    for number in range(int(known[-1]) + 1, len(start_s)):
-        if follows_pause[number]:
-            keep(number)
-            continue
-        start_s[number] = end_s[number - 1] + rest_s
-        end_s[number] = start_s[number] + lasts_s
-    for before, after in pairwise(known):
-        count = int(after - before) - 1
-        if count and follows_pause[before + 1 : after + 1].any():
-            for number in range(int(before) + 1, int(after)):
-                keep(number)
-        elif count:
-            each_s = (start_s[after] - end_s[before] - (count + 1) * rest_s) / count
-            for place, number in enumerate(range(int(before) + 1, int(after))):
-                start_s[number] = end_s[before] + rest_s + place * (each_s + rest_s)
-                end_s[number] = start_s[number] + each_s
+        if follows_pause[run[0] : run[-1] + 2].any():
+            middle_s = own_s[run].mean(axis=1)
+            start_s[run], end_s[run] = middle_s - lasts_s / 2, middle_s + lasts_s / 2
+        else:
+            _share_time(start_s, end_s, run, lasts_s, rest_s)
+
+
+def _share_time(
+    start_s: NDArray[np.float64],
+    end_s: NDArray[np.float64],
+    run: NDArray[np.int64],
+    lasts_s: float,
+    rest_s: float,
+) -> None:
+    """Time a run of lanes by the lanes around it, in place."""
+    before, after = int(run[0]) - 1, int(run[-1]) + 1
+    place = np.arange(len(run))
+    if before < 0:
+        end_s[run] = start_s[after] - rest_s - place[::-1] * (lasts_s + rest_s)
+        start_s[run] = end_s[run] - lasts_s
+        return
+    if after < len(start_s):
+        between_s = start_s[after] - end_s[before]
+        lasts_s = (between_s - (len(run) + 1) * rest_s) / len(run)
+    start_s[run] = end_s[before] + rest_s + place * (lasts_s + rest_s)
+    end_s[run] = start_s[run] + lasts_s
 
 
 def timed_lanes(
