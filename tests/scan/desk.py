@@ -14,7 +14,7 @@ from blurryscope.scan.runner import ScanJob, Supervision
 from blurryscope.scan.states import Controls, ScanStatus
 from blurryscope.simulator.fast_clock import FastClock
 from blurryscope.simulator.presets import AUTHENTIC
-from blurryscope.simulator.rig import RigSettings, SimulatedRig
+from blurryscope.simulator.rig import FocusSurface, RigSettings, SimulatedRig
 from blurryscope.simulator.slide import SlideDesign
 
 SCAN = replace(
@@ -34,10 +34,11 @@ THREE_LANES = ScanPlan(
 
 
 @contextmanager
-def rig_of(slide: SlideDesign = SLIDE) -> Iterator[SimulatedRig]:
+def rig_of(slide: SlideDesign = SLIDE, focus: FocusSurface | None = None) -> Iterator[SimulatedRig]:
     """The microscope on the table, switched on."""
+    settings = RigSettings(scan=SCAN, focus=focus)
     clock = FastClock(20, bound_lasts_s=60.0)
-    with clock, SimulatedRig(slide, clock, RigSettings(scan=SCAN)) as rig:
+    with clock, SimulatedRig(slide, clock, settings) as rig:
         yield rig
 
 

@@ -20,6 +20,7 @@ from blurryscope.scan.calibration import (
 )
 from blurryscope.scan.drive import Microscope
 from blurryscope.scan.plan import FieldOfView, ScanPlan
+from blurryscope.simulator.rig import FocusSurface
 from tests.scan.desk import AREA, SCAN, opened, rig_of
 
 PLAN = ScanPlan(
@@ -52,6 +53,20 @@ def test_the_truth_of_the_simulated_rig_is_recovered(calibrated: Calibrated) -> 
     assert found.backlash.backlash_um == pytest.approx(SCAN.stage.backlash_um, abs=2.0)
     assert found.strip.frame_rate_hz == pytest.approx(30.0, rel=0.001)
     assert found.falloff_fraction == pytest.approx(SCAN.camera.shading_fraction, abs=0.06)
+    assert doubts(found) == []
+
+
+def test_the_focus_of_a_slide_that_lies_askew_is_found_wherever_it_is_scanned() -> None:
+    surface = FocusSurface(z_um=-3035.0, slope_x=0.002, slope_y=-0.003)
+    settings = CalibrateSettings(focus=FocusSearch(start_um=-3000.0))
+    with rig_of(focus=surface) as rig, opened(rig) as scope:
+        found, _ = calibrate(scope, PLAN, "simulated", settings)
+    for x_um in (AREA.left_um, AREA.left_um + AREA.width_um):
+        for y_um in (AREA.top_um, AREA.top_um + AREA.height_um):
+            assert found.focus.z_at_um(x_um, y_um) == pytest.approx(
+                surface.z_at_um(x_um, y_um), abs=6.0
+            )
+    assert found.pixels.pixel_size_um == pytest.approx(1.44, rel=0.005)
     assert doubts(found) == []
 
 

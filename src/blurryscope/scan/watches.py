@@ -18,6 +18,8 @@ from blurryscope.scan.filming import Taker
 _LOOK_EVERY = 5
 """Frames between two looks at the focus."""
 _TISSUE = 0.3
+_LEAST_LOOKS = 8
+"""Before the focus is judged: in focus, too, single looks at other tissue differ fourfold."""
 _BASELINE_LANES = 5
 _BLURRED = 0.5
 """Of the usual fineness: beyond a depth of field from the focus it halves."""
@@ -92,11 +94,14 @@ class FocusWatch:
             self._fineness.append(value)
 
     def end_lane(self) -> str | None:
-        """Close a lane; words if it is much less sharp than the first ones, None if all is well."""
+        """Close a lane; words if it is much less sharp than the first ones, None if all is well.
+
+        A lane that shows little tissue is judged together with those that follow.
+        """
         with self._lock:
+            if len(self._fineness) < _LEAST_LOOKS:
+                return None
             seen, self._fineness = self._fineness, []
-        if not seen:
-            return None
         now = float(np.median(seen))
         self._lanes.append(now)
         usual = float(np.median(self._lanes[:_BASELINE_LANES]))

@@ -122,9 +122,14 @@ class Camera:
         self._gains = _Gains(settings, path.duration_s, rng)
         self._row_s = np.arange(settings.rows) * (settings.readout_s / settings.rows)
 
-    def frame(self, start_s: float, rng: np.random.Generator) -> Rgb:
-        """The picture whose first row starts to be exposed at `start_s`, (row, col, rgb) uint8."""
+    def frame(self, start_s: float, rng: np.random.Generator, defocus_sigma_px: float = 0.0) -> Rgb:
+        """The picture whose first row starts to be exposed at `start_s`, (row, col, rgb) uint8.
+
+        What is out of focus is blurred by a Gaussian before the sensor adds its own.
+        """
         seen = self.light(start_s)
+        if defocus_sigma_px > _SHARP_SIGMA_PX:
+            seen = np.asarray(cv2.GaussianBlur(seen, (0, 0), defocus_sigma_px), np.float32)
         seen *= self._flat
         gain = self._gains.at(start_s)
         if gain is not None:
@@ -193,6 +198,8 @@ class Camera:
         return left, top, columns, rows
 
 
+_SHARP_SIGMA_PX = 0.2
+"""Less cannot be seen."""
 _MIDDLE = 200.0
 """Taken off before summing: running sums stay small, and single precision stays fine."""
 

@@ -18,6 +18,21 @@ from blurryscope.simulator.true_stage import Inertia, TrueStage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FocusSurface:
+    """Where the slide is in focus: a plane in the stage's coordinates."""
+
+    z_um: float
+    """At x = y = 0."""
+    slope_x: float = 0.0
+    slope_y: float = 0.0
+    """By how much it rises per way; a slide that lies on a crumb may rise 2 µm in a millimetre."""
+
+    def z_at_um(self, x_um: float, y_um: float) -> float:
+        """The z of the focus at a place."""
+        return self.z_um + self.slope_x * x_um + self.slope_y * y_um
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RigSettings:
     """What the simulated microscope is made of."""
 
@@ -31,6 +46,8 @@ class RigSettings:
     """False simulates plain GRBL."""
     lamp_fraction: float | None = None
     """How bright the driver has the controller's lamp; None shines by itself, all the time."""
+    focus: FocusSurface | None = None
+    """None is a lens without a focus: z makes no difference."""
     seed: int = 0
     """Of this rig's own faults."""
 
@@ -97,9 +114,16 @@ class SimulatedRig:
             slide=self.slide,
             stage=self.true_stage,
             light_at=self._light_at,
+            out_of_focus_um=self._out_of_focus_um,
             clock=self.clock,
             seed=self.settings.seed,
         )
+
+    def _out_of_focus_um(self, time_s: float) -> float:
+        if self.settings.focus is None:
+            return 0.0
+        x_um, y_um, z_um = self.controller.machine.path.positions_um(np.array(time_s)).tolist()
+        return float(z_um - self.settings.focus.z_at_um(x_um, y_um))
 
     def _light_at(self, time_s: float) -> float:
         machine = self.controller.machine

@@ -27,6 +27,16 @@ _AHEAD_S = 0.1
 """How far a fast clock may run ahead of whoever looks at the frames."""
 
 
+_SIGMA_OF_DEFOCUS = 0.13
+"""Of a spot by its distance from the focus: a cone of numerical aperture 0.25, a quarter of its
+width."""
+
+
+def _in_focus(time_s: float) -> float:  # noqa: ARG001 - as any other way to tell
+    """Of a slide whose height makes no difference."""
+    return 0.0
+
+
 @dataclass(slots=True)
 class CameraFaults:
     """What is wrong with the camera just now; tests switch these."""
@@ -48,6 +58,8 @@ class SimulatedCamera:
         What it looks at, and where that is.
     light_at
         How bright the lamp is at a time, 0 to 1; also brings the stage's way up to that time.
+    out_of_focus_um
+        How far off its focus the slide is at a time, µm.
     seed
         Of its noise and faults.
     """
@@ -59,6 +71,7 @@ class SimulatedCamera:
         slide: LitSlide,
         stage: MovingStage,
         light_at: Callable[[float], float],
+        out_of_focus_um: Callable[[float], float] = _in_focus,
         clock: Clock,
         seed: int = 0,
         jpeg_quality: int = 92,
@@ -66,6 +79,7 @@ class SimulatedCamera:
         self.faults = CameraFaults()
         self._mounting = mounting
         self._slide, self._stage, self._light_at = slide, stage, light_at
+        self._out_of_focus_um = out_of_focus_um
         self._clock = clock
         self._seed = seed
         self._jpeg_quality = jpeg_quality
@@ -194,7 +208,9 @@ class SimulatedCamera:
             raise DeviceGoneError(_NAME, "is not open", "Open the camera in `with`")
         middle_s = start_s + self._mounting.middle_s
         brightness = self._light_at(middle_s)
-        pixels = self._camera.frame(start_s - self._opened_s, rng)
+        off_um = abs(self._out_of_focus_um(middle_s))
+        sigma_px = _SIGMA_OF_DEFOCUS * off_um / self._mounting.pixel_size_um
+        pixels = self._camera.frame(start_s - self._opened_s, rng, sigma_px)
         if brightness < 1:
             pixels = np.asarray(np.rint(pixels.astype(np.float32) * brightness), np.uint8)
         jpeg = to_jpeg(pixels, self._jpeg_quality)
