@@ -193,6 +193,10 @@ def score(
 
     with shown_progress(quiet) as progress:
         table = score_inputs(inputs, out, model, is_bgr=bgr, shows_why=why, progress=progress)
+    if not inputs[0].is_dir():
+        # Nothing in a stack tells, and with the wrong order positives come out as sure negatives.
+        order = "blue, green, red" if bgr else "red, green, blue; --bgr is for the authors' files"
+        print(f"stacks were read as {order}")
     print(f"scores: {table}")
     print(RESEARCH_USE_ONLY)
 
