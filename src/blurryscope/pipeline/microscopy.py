@@ -17,6 +17,7 @@ from blurryscope.artifacts.layout_file import read_layout
 from blurryscope.artifacts.whole import write_text_whole
 from blurryscope.basics.errors import InputError
 from blurryscope.basics.progress import Progress, silent
+from blurryscope.devices.errors import StageError
 from blurryscope.pipeline.cores import read_map
 from blurryscope.pipeline.live import LiveResult, LiveSettings, LiveStitch
 from blurryscope.pipeline.run import run
@@ -182,7 +183,11 @@ def scan_slides(session: Session, order: ScanOrder, out: Path) -> list[Filmed]:
     """
     works = [_work_of(session, order, slide, out) for slide in order.slides]
     _refuse_full_disk(out, works)
-    return [Filmed(work=work, films=_ended(work, partial(_films, session))) for work in works]
+    try:
+        return [Filmed(work=work, films=_ended(work, partial(_films, session))) for work in works]
+    except StageError:
+        session.controls.check()  # whoever aborts holds the stage, which is met here first
+        raise
 
 
 def report_slides(filmed: Sequence[Filmed], progress: Progress = silent) -> list[SlideEnd]:

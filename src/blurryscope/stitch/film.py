@@ -11,7 +11,6 @@ from types import TracebackType
 from typing import Self
 
 import numpy as np
-from numpy.typing import NDArray
 
 from blurryscope.artifacts.frame_places import write_frame_places
 from blurryscope.artifacts.mosaic import MosaicWriter
@@ -172,21 +171,15 @@ class SlideStitcher:
         self._drift = ShadingDrift(self._small_gain)
 
     def _compose(self, lane: PlacedLane) -> None:
-        size_px = self._small_gain.shape[:2]
-        smalls = [frame.small_rgb((size_px[0], size_px[1])) for frame in lane.frames]
+        rows, columns, _ = self._small_gain.shape
+        smalls = [frame.small_rgb((rows, columns)) for frame in lane.frames]
         self._drift.follow(smalls)
-        changed = self._drift.factor(self._small_gain.shape[:2])
-        small_gain = self._small_gain if changed is None else self._small_gain * changed
+        small_gain = self._drift.applied_to(self._small_gain)
         brightness = lane_brightness(lane, smalls, small_gain, self._stitcher.glass)
-        self._composer.lay(lane, brightness, self._gain_now())
+        self._composer.lay(lane, brightness, self._drift.applied_to(self._gain))
         # The next lane begins a pitch below, give or take what stages wander.
         top = float(lane.corners[0][0])
         self._composer.write_above(top + _SURE_PITCH_FRACTION * self._stitcher.pitch_px)
-
-    def _gain_now(self) -> NDArray[np.float32]:
-        """The flat-field factor as it has become."""
-        changed = self._drift.factor(self._gain.shape[:2])
-        return self._gain if changed is None else self._gain * changed
 
 
 class _UnfinishedError(Exception):

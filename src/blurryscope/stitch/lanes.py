@@ -195,7 +195,12 @@ def measured_rhythm(
     if double:
         longest = _PAUSED * float(np.percentile(double, 25))
         period = float(np.median([lasted for lasted in double if lasted <= longest])) / 2
-    longest_usual = float(np.percentile(spans, 75)) if spans else folded.moving
+    return _rhythm_of(period, usual_rest, spans or [folded.moving])
+
+
+def _rhythm_of(period: float, usual_rest: float, spans: Sequence[float]) -> Rhythm:
+    """Usual rests, unless lanes were seen to move for longer: `spans`, of each that was seen."""
+    longest_usual = float(np.percentile(spans, 75))
     moving = min(max(period - usual_rest, longest_usual), 0.97 * period)
     return Rhythm(moving=moving, resting=period - moving)
 
@@ -240,9 +245,7 @@ def _rhythm_of_turns(evidence: Evidence, usual_rest: float, folded: Rhythm) -> R
         return folded
     middles = [float(run[0] + run[-1]) / 2 for run in runs]
     period = float(np.median(np.diff(middles)))
-    longest_usual = float(np.percentile([run[-1] - run[0] + 1 for run in runs], 75))
-    moving = min(max(period - usual_rest, longest_usual), 0.97 * period)
-    return Rhythm(moving=moving, resting=period - moving)
+    return _rhythm_of(period, usual_rest, [float(run[-1] - run[0] + 1) for run in runs])
 
 
 def _best_window(gain: NDArray[np.float64], longest: int, wanted: float) -> tuple[float, int]:

@@ -61,6 +61,11 @@ class ShadingDrift:
             self._surface += _NEWS * self._fitted()
             self._total[:], self._count[:] = 0, 0
 
+    def applied_to(self, gain: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The first flat-field factor, (row, col, rgb) of any size, as it has become."""
+        changed = self.factor((gain.shape[0], gain.shape[1]))
+        return gain if changed is None else gain * changed
+
     def factor(self, size_px: tuple[int, int]) -> NDArray[np.float32] | None:
         """What to multiply the first flat-field factor by, (row, col, rgb); None for nothing."""
         largest = float(np.abs(self._surface).max())
