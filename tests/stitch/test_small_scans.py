@@ -24,8 +24,9 @@ from blurryscope.evaluate.placement import (
 )
 from blurryscope.simulator.scan import simulate_scan
 from blurryscope.stitch.film import PAPER_SPEED_UM_PER_S, SlideStitcher, scale_of
+from blurryscope.stitch.film_so_far import FilmSoFar
 from blurryscope.stitch.lanes import Lane
-from blurryscope.stitch.placing import FilmSoFar, Placer
+from blurryscope.stitch.placing import Placer
 from blurryscope.stitch.stitcher import StitchSettings
 from tests.stitch.conftest import DESIGN, REST_S, SCANS
 

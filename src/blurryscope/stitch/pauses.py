@@ -7,7 +7,36 @@ follow each other show the same tissue where they overlap; those that glass lies
 from collections.abc import Sequence
 from itertools import pairwise
 
+from blurryscope.stitch.camera import CameraModel
+from blurryscope.stitch.film_so_far import FilmSoFar, motion_of
 from blurryscope.stitch.lanes import Lane
+from blurryscope.stitch.layout import FirstLayout, lane_beside
+from blurryscope.stitch.steps import UsualSteps, lanes_apart
+from blurryscope.stitch.trajectory import Trajectory
+
+
+def pauses_among(film: FilmSoFar, layout: FirstLayout) -> set[int]:
+    """Numbers of lanes over glass that are none: the stage stood between the lanes around them."""
+    pauses: set[int] = set()
+    for run in blank_runs(layout.motion.lanes):
+        before = layout.trajectory.only(layout.trajectory.lanes == run.start - 1)
+        after, camera = layout.motion.lanes[run.stop], layout.trajectory.camera
+        if is_next(film, before, after, layout.usual, camera, layout.pitch_px):
+            pauses |= set(run)
+    return pauses
+
+
+def is_next(
+    film: FilmSoFar,
+    placed: Trajectory,
+    lane: Lane,
+    usual: UsualSteps,
+    camera: CameraModel,
+    pitch_px: float,
+) -> bool:
+    """Whether a lane shows the same tissue as one that is placed, a pitch above it."""
+    apart = lanes_apart(motion_of(film, [lane]), usual, camera)
+    return lane_beside(placed, apart, pitch_px, film.coarse, film.coarse_reduction)[1]
 
 
 def blank_runs(lanes: Sequence[Lane]) -> list[range]:

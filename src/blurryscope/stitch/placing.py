@@ -7,21 +7,19 @@ together with the few lanes that are not fixed yet, against the last one that is
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from blurryscope.basics.image import Grey
 from blurryscope.stitch.camera import CameraModel
+from blurryscope.stitch.film_so_far import FilmSoFar, motion_of
 from blurryscope.stitch.lane_speed import agreed_speed, linked_speeds, perfect_speed
 from blurryscope.stitch.lanes import Lane
 from blurryscope.stitch.layout import FirstLayout, lane_beside, lay_out, run_links
 from blurryscope.stitch.links import Link, Links, gathered, joined
 from blurryscope.stitch.matching import MatchedPairs, PatchSettings
 from blurryscope.stitch.miscounts import lost_way_px, miscounts
-from blurryscope.stitch.motion import PairShift
-from blurryscope.stitch.pauses import blank_runs
+from blurryscope.stitch.pauses import blank_runs, is_next, pauses_among
 from blurryscope.stitch.refine import measure_links, with_coarse
 from blurryscope.stitch.solve import Expectations, Solution, judged, solve
 from blurryscope.stitch.steps import Motion, UsualSteps, lanes_apart, seen_steps, step_links
@@ -44,37 +42,6 @@ _COARSE_ROUNDS = 5
 _COARSE_LOOKS = 3
 _EXACT_ROUNDS = 8
 """Fewer than for the first lanes: the camera is known, and so is about where the lane lies."""
-
-
-class FilmSoFar(Protocol):
-    """What the film has shown up to now."""
-
-    @property
-    def times_s(self) -> NDArray[np.float64]:
-        """When each frame's picture was taken; a repeated frame has the time of the one before."""
-        ...
-
-    @property
-    def shifts(self) -> Sequence[PairShift]:
-        """Content shift from each frame to the next, camera pixels."""
-        ...
-
-    @property
-    def frame_shape(self) -> tuple[int, int]: ...
-
-    @property
-    def coarse_reduction(self) -> int: ...
-
-    @property
-    def fine_reduction(self) -> int: ...
-
-    def coarse(self, frame: int) -> Grey:
-        """Detail picture for the first look."""
-        ...
-
-    def fine(self, frame: int) -> Grey:
-        """Detail picture for exact links."""
-        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,11 +94,11 @@ class Placer:
         # What an earlier try told of the sense and the read-out need not be found again.
         lanes = [replace(lane, direction=lane.direction * self._sense) for lane in lanes]
         layout = lay_out(
-            _motion(film, lanes), film.coarse, film.coarse_reduction, self._known_readout_s
+            motion_of(film, lanes), film.coarse, film.coarse_reduction, self._known_readout_s
         )
         if layout is None or int(layout.is_linked.sum()) < least_links:
             return False
-        if pauses := _pauses(film, layout):
+        if pauses := pauses_among(film, layout):
             real = [lane for number, lane in enumerate(given) if number not in pauses]
             return self.start(film, real, least_links)
         self._usual: UsualSteps = layout.usual
@@ -194,12 +161,12 @@ class Placer:
             return False
         placed = self._window(len(self.lanes) - 1)
         lane = replace(lane, direction=lane.direction * self._sense)
-        return _is_next(film, placed, lane, self._usual, self.camera, self.pitch_px)
+        return is_next(film, placed, lane, self._usual, self.camera, self.pitch_px)
 
     def _add(self, film: FilmSoFar, lane: Lane) -> None:
         first = max(lane.first, self.lanes[-1].last + 1)
         lane = replace(lane, first=first, direction=lane.direction * self._sense)
-        alone = _motion(film, [lane])
+        alone = motion_of(film, [lane])
         self._note_seen(alone)
         apart = lanes_apart(alone, self._usual, self.camera)
         apart = replace(apart, lanes=apart.lanes + len(self.lanes))
@@ -298,7 +265,7 @@ class Placer:
         self.trajectory = layout.trajectory
         self.table = self._timetable()
         self.lanes = timed_lanes(self.lanes, self.table, film.times_s)
-        motion = _motion(film, self.lanes)
+        motion = motion_of(film, self.lanes)
         start = lanes_apart(motion, self._usual, self.camera)
         links = _within(layout.links, start)
         expected = self._loosely(film, self._expected(start))
@@ -353,8 +320,8 @@ class Placer:
         that are too far off to be found at once may be near enough when others have been moved.
         """
         last = len(self.lanes) - 1
-        motion = _motion(film, self.lanes[-2:])
-        own = step_links(_motion(film, self.lanes[-1:]), self._usual)
+        motion = motion_of(film, self.lanes[-2:])
+        own = step_links(motion_of(film, self.lanes[-1:]), self._usual)
         window = self._window(anchor)
         expected = self._loosely(film, self._expected(window))
         self._coarse_links.append(gathered(own))
@@ -496,36 +463,6 @@ class Placer:
         """Links of lanes that reach into the window; parts come a lane each after the first."""
         lanes_shown = int(window.lanes[-1] - window.lanes[0]) + 1
         return _within(joined(parts[0], *parts[1:][-lanes_shown:]), window)
-
-
-def _motion(film: FilmSoFar, lanes: Sequence[Lane]) -> Motion:
-    return Motion(
-        times_s=film.times_s, shifts=film.shifts, lanes=lanes, frame_shape=film.frame_shape
-    )
-
-
-def _pauses(film: FilmSoFar, layout: FirstLayout) -> set[int]:
-    """Numbers of lanes over glass that are none: the stage stood between the lanes around them."""
-    pauses: set[int] = set()
-    for run in blank_runs(layout.motion.lanes):
-        before = layout.trajectory.only(layout.trajectory.lanes == run.start - 1)
-        after, camera = layout.motion.lanes[run.stop], layout.trajectory.camera
-        if _is_next(film, before, after, layout.usual, camera, layout.pitch_px):
-            pauses |= set(run)
-    return pauses
-
-
-def _is_next(
-    film: FilmSoFar,
-    placed: Trajectory,
-    lane: Lane,
-    usual: UsualSteps,
-    camera: CameraModel,
-    pitch_px: float,
-) -> bool:
-    """Whether a lane shows the same tissue as one that is placed, a pitch above it."""
-    apart = lanes_apart(_motion(film, [lane]), usual, camera)
-    return lane_beside(placed, apart, pitch_px, film.coarse, film.coarse_reduction)[1]
 
 
 def _is_in(links: Sequence[Link], trajectory: Trajectory) -> NDArray[np.bool_]:
