@@ -14,6 +14,9 @@ from blurryscope.basics.core_name import CoreName
 from blurryscope.basics.errors import InputError, MissingInputError
 from blurryscope.basics.her2 import Score
 from blurryscope.evaluate.placement import (
+    AUTHENTIC_LIMITS,
+    PLAIN_LIMITS,
+    SOUND_LIMITS,
     Truth,
     broken_limits,
     measure_cores,
@@ -118,7 +121,7 @@ def test_a_faultless_slide_has_no_error_however_it_is_turned(
     assert figures.over_slide.ninety_five_px == pytest.approx(0, abs=1e-6)
     assert cores.found == ("A1", "A2", "B2")
     assert cores.told_missing == ("B1",)
-    assert broken_limits(figures, cores) == []
+    assert broken_limits(figures, cores, PLAIN_LIMITS) == []
 
 
 def test_a_small_turn_left_in_shows_only_where_it_is_said_to(truth: Truth) -> None:
@@ -139,6 +142,11 @@ def test_a_core_that_lies_elsewhere_as_a_whole_is_an_error_of_the_slide_only(
     figures = measure_placement(places, truth)
     assert figures.within_cores.ninety_five_px < 1e-6
     assert figures.over_slide.ninety_five_px > 20
+    assert broken_limits(figures, None, SOUND_LIMITS) == []
+    broken = broken_limits(figures, None, AUTHENTIC_LIMITS)
+    assert [limit.rsplit(" px", 1)[0].rsplit(" ", 1)[0] for limit in broken] == [
+        "95 % over the slide"
+    ]
 
 
 def test_a_torn_core_leaves_the_others_unturned(truth: Truth) -> None:
@@ -167,7 +175,7 @@ def test_frames_that_jitter_have_the_error_that_they_were_given(truth: Truth) ->
     figures = measure_placement(places, truth)
     # The median of a Rayleigh distribution, less what the translation takes away.
     assert figures.within_cores.median_px == pytest.approx(4 * 1.18, rel=0.25)
-    assert [limit.split(" within")[0] for limit in broken_limits(figures, None)] == [
+    assert [limit.split(" within")[0] for limit in broken_limits(figures, None, SOUND_LIMITS)] == [
         "median",
         "95 %",
     ]
@@ -185,6 +193,7 @@ def test_a_frame_that_was_not_placed_is_infinitely_far(truth: Truth) -> None:
     assert by_core["A2"].median_px < 1e-6
     assert figures.within_cores.ninety_five_px == np.inf
     assert figures.right_lane_fraction == pytest.approx(1 - len(lost) / figures.moving_count)
+    assert broken_limits(figures, None, SOUND_LIMITS)[0].endswith("in their lane, at least 95.0%")
 
 
 def test_a_missing_core_has_no_frames_to_be_judged(truth: Truth) -> None:
@@ -203,7 +212,7 @@ def test_cores_lost_misplaced_misnamed_or_invented_are_told(truth: Truth) -> Non
     assert figures.lost == ("A1", "A2")
     assert figures.told_missing == ()
     assert figures.invented == ("B1",)
-    broken = broken_limits(measure_placement(places, truth), figures)
+    broken = broken_limits(measure_placement(places, truth), figures, PLAIN_LIMITS)
     assert broken == [
         "cores not found: A1, A2",
         "1 missing cores not told",

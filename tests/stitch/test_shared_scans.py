@@ -10,6 +10,7 @@ from blurryscope.artifacts.recording import Recording
 from blurryscope.artifacts.slide_map import read_slide_map
 from blurryscope.artifacts.tissue_cores import read_tissue_cores
 from blurryscope.evaluate.placement import (
+    SOUND_LIMITS,
     broken_limits,
     measure_cores,
     measure_placement,
@@ -41,5 +42,5 @@ def test_a_recorded_scan_holds_all_limits(name: str, tmp_path: Path) -> None:
     cores = measure_cores(
         read_tissue_cores(tmp_path / "cores.csv"), truth, slide_fit(places, truth)
     )
-    assert broken_limits(placement, cores) == []
+    assert broken_limits(placement, cores, SOUND_LIMITS) == []
     assert placement.right_lane_fraction > 0.97

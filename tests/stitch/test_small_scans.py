@@ -17,6 +17,7 @@ from blurryscope.artifacts.mosaic import Mosaic
 from blurryscope.artifacts.recording import Recording, read_recording
 from blurryscope.artifacts.video import Video
 from blurryscope.evaluate.placement import (
+    SOUND_LIMITS,
     broken_limits,
     measure_placement,
     read_truth,
@@ -40,7 +41,7 @@ def test_frames_within_a_core_lie_where_they_truly_lay(stitched_scan: Get, name:
     done = stitched_scan(name)
     truth = read_truth(done.scan.truth)
     figures = measure_placement(read_frame_places(done.folder / "frames.csv"), truth)
-    assert broken_limits(figures, None) == []
+    assert broken_limits(figures, None, SOUND_LIMITS) == []
     assert figures.right_lane_fraction > 0.95
     assert abs(figures.turn_deg) < 1
 
@@ -141,7 +142,15 @@ def test_the_command_prints_the_figures_and_ends_well_within_the_limits(
 ) -> None:
     done = stitched_scan("plain")
     ended = subprocess.run(
-        [sys.executable, str(COMMAND), str(done.folder), str(done.scan.truth), "--json"],
+        [
+            sys.executable,
+            str(COMMAND),
+            str(done.folder),
+            str(done.scan.truth),
+            "--limits",
+            "sound",
+            "--json",
+        ],
         capture_output=True,
         text=True,
         check=False,
