@@ -134,6 +134,22 @@ def test_a_colour_baseline_stands_beside_where_stacks_are_at_hand(tmp_path: Path
     assert told[BASELINE, "4", "all", "accuracy"] == 1.0
 
 
+def test_labels_that_are_nowhere_else_come_from_the_names_of_the_stacks(tmp_path: Path) -> None:
+    stacks = tmp_path / "stacks"
+    stacks.mkdir()
+    names = [f"S_1_{row}{column}_{score}" for score, row in enumerate("ABCD") for column in (1, 2)]
+    for number, name in enumerate(names):
+        write_stack(stacks / f"{name}.tif", coloured_stack(number // 2, number))
+    table = tmp_path / "scores.csv"
+    lines = [f"S,{name.split('_')[2]},1,0.1,0.1,0.1,0.7" for name in names]
+    table.write_text("\n".join(["slide,core,repeat,p0,p1,p2,p3", *lines]), encoding="utf-8")
+    with pytest.raises(InputError, match="no column with labels"):
+        evaluate_honestly(EvaluationInputs(predictions=[table]), tmp_path / "out", _QUICK)
+    inputs = EvaluationInputs(predictions=[table], stacks=[stacks])
+    _, report = evaluate_honestly(inputs, tmp_path / "out", _QUICK)
+    assert report.views[4].estimates["accuracy"].value == 1 / 4
+
+
 def stack_of(score: int, number: int) -> str:
     return f"S_1_A{1 + 10 * score + number}"
 

@@ -104,6 +104,7 @@ def read_labelled_tables(
     labels: Path | NamedRows | None = None,
     columns: Mapping[str, str] | None = None,
     name: str | None = None,
+    named_stacks: NamedRows | None = None,
 ) -> LabelledTable:
     """Read tables of predictions and put them together.
 
@@ -120,6 +121,8 @@ def read_labelled_tables(
         `{"label": "consensus"}`.
     name
         What to call the whole; the first file's name if None.
+    named_stacks
+        What the names of the cores' stacks tell; their labels are taken where there are no others.
 
     Raises
     ------
@@ -128,7 +131,9 @@ def read_labelled_tables(
         stands there twice, tables that differ in their number of classes.
     """
     known = dict(columns or {})
-    named = [_with_labels(read_named_rows(path, known), path, labels, known) for path in paths]
+    named = [
+        _with_labels(read_named_rows(path, known), labels, known, named_stacks) for path in paths
+    ]
     tables = [_table_of(rows, name or paths[0].stem) for rows in named]
     return joined_tables(tables, paths)
 
@@ -154,7 +159,10 @@ def joined_tables(tables: Sequence[LabelledTable], paths: Sequence[Path]) -> Lab
 
 
 def _with_labels(
-    rows: NamedRows, path: Path, labels: Path | NamedRows | None, columns: Mapping[str, str]
+    rows: NamedRows,
+    labels: Path | NamedRows | None,
+    columns: Mapping[str, str],
+    named_stacks: NamedRows | None,
 ) -> NamedRows:
     if isinstance(labels, NamedRows):
         return rows.joined_with(labels)
@@ -162,11 +170,13 @@ def _with_labels(
         return rows.joined_with(read_named_rows(labels, columns, is_label_file=True))
     if "label" in rows.found:
         return rows
-    for beside in (path.parent / name for name in LABEL_FILE_NAMES):
+    for beside in (rows.path.parent / name for name in LABEL_FILE_NAMES):
         if beside.is_file():
             return rows.joined_with(read_named_rows(beside, {}, is_label_file=True))
+    if named_stacks is not None and "label" in named_stacks.found:
+        return rows.joined_with(named_stacks)
     raise InputError(
-        path,
+        rows.path,
         f"has no column with labels among {', '.join(rows.headings)}",
         "Name it with --column label=HEADING, or give a table of labels with --labels",
     )

@@ -115,7 +115,7 @@ def evaluate_as_published(
     inputs: EvaluationInputs, out: Path, progress: Progress = silent
 ) -> tuple[Path, PaperReport]:
     """Evaluate as the paper did, slips and all; of a table with parts, the test part alone."""
-    test, _, _ = parts_of(_table(inputs, inputs.predictions, _known(inputs)))
+    test, _, _ = parts_of(_table(inputs, inputs.predictions))
     report = paper_evaluation(test)
     progress("draw the figures", 0.0)
     figures = paper_figures(report)
@@ -133,9 +133,8 @@ def evaluate_as_published(
 
 def _tables(inputs: EvaluationInputs, progress: Progress) -> list[LabelledTable]:
     """The evaluated table, then the baseline where it can be, then the others."""
-    known = _known(inputs)
-    main = _table(inputs, inputs.predictions, known)
-    others = [_table(inputs, [path], known) for path in inputs.against]
+    main = _table(inputs, inputs.predictions)
+    others = [_table(inputs, [path]) for path in inputs.against]
     tables = [main, *_baseline(inputs, main, progress), *others]
     names: set[str] = set()
     unique = []
@@ -159,16 +158,29 @@ def _known(inputs: EvaluationInputs) -> NamedRows | None:
     return rows_of_samples(inputs.data_set / "samples.csv", told)
 
 
-def _table(
-    inputs: EvaluationInputs, paths: Sequence[Path], known: NamedRows | None
-) -> LabelledTable:
-    labels = inputs.labels if known is None else known
+def _told_by_stacks(inputs: EvaluationInputs) -> NamedRows | None:
+    """Which core each stack shows and its label, by the stacks' names."""
+    if not inputs.stacks:
+        return None
+    samples = [sample_of_file(file) for path in inputs.stacks for file in _stack_files(path)]
+    return rows_of_samples(inputs.stacks[0], [(sample, "") for sample in samples])
+
+
+def _table(inputs: EvaluationInputs, paths: Sequence[Path]) -> LabelledTable:
+    labels = _known(inputs) or inputs.labels
+    named_stacks = _told_by_stacks(inputs)
     table = read_labelled_tables(
-        paths, labels=labels, columns=inputs.columns, name=_name_of(paths[0])
+        paths,
+        labels=labels,
+        columns=inputs.columns,
+        name=_name_of(paths[0]),
+        named_stacks=named_stacks,
     )
     if inputs.calibration is None:
         return table
-    calibration = read_labelled_tables([inputs.calibration], labels=labels, columns=inputs.columns)
+    calibration = read_labelled_tables(
+        [inputs.calibration], labels=labels, columns=inputs.columns, named_stacks=named_stacks
+    )
     shared = np.intersect1d(table.core_keys, calibration.core_keys)
     if len(shared):
         raise InputError(
