@@ -124,7 +124,7 @@ def test_limits_are_fitted_without_a_look_at_the_test_part(weights: Path) -> Non
     same = fitted_limits(Classifier(read_model(weights)), _Stacks(tested=255 - _tissue(0)))
     assert fitted.rule == same.rule
     assert fitted.farthest == same.farthest
-    assert fitted.fitted_on["calibration_cores"] == 40
+    assert fitted.fitted_on["calibration_patients"] == 40
 
 
 def test_too_few_calibration_cores_are_refused(weights: Path) -> None:

@@ -62,6 +62,17 @@ def test_what_is_fixed_does_not_depend_on_the_test_cores() -> None:
         np.testing.assert_array_equal(fixed.cutoffs, same.cutoffs)
 
 
+def test_a_bootstrap_that_knows_no_error_gives_no_interval() -> None:
+    faultless = table_of(
+        [(f"{label}-{n}", 1, label, call(label, 0.7)) for label in range(4) for n in range(6)]
+    )
+    accuracy = honest_evaluation(faultless, _QUICK).views[4].estimates["accuracy"]
+    assert accuracy.value == 1.0
+    assert accuracy.bootstrap is None
+    assert accuracy.wilson is not None
+    assert accuracy.wilson.low < 0.99
+
+
 def test_the_threshold_withholds_its_share_of_the_calibration_cores() -> None:
     view = honest_evaluation(calibrated_table(np.random.default_rng(4)), _HARDLY_ANY).views[4]
     assert view.selected is not None

@@ -103,7 +103,7 @@ def limits_from(
             **fitted_on,
             "training_stacks": len(train.scores),
             "calibration_stacks": len(calibration.scores),
-            "calibration_cores": len(np.unique(calibration.owners)),
+            "calibration_patients": len(np.unique(calibration.owners)),
         },
     )
 

@@ -191,7 +191,7 @@ def _honest_lines(report: "HonestReport") -> list[str]:
         line = (
             f"{classes} classes, {report.test_count} cores: accuracy "
             f"{number(told.value, is_share=True)} "
-            f"({interval(told.wilson, is_share=True)}), nothing withheld"
+            f"({interval(told.wilson, is_share=True)}), every answer, sure or not"
         )
         if view.selected is not None:
             line += (

@@ -73,7 +73,7 @@ def _headline(reports: Sequence[HonestReport], classes: int) -> Section:
             ]
         )
     return Section(
-        title=f"Nothing withheld: {_CLASS_WORDS[classes]}",
+        title=f"Every answer, sure or not: {_CLASS_WORDS[classes]}",
         text=[
             "Ranges are 95 % intervals. Wilson takes cores as independent; the bootstrap draws "
             "whole patients."

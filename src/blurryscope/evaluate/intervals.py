@@ -77,7 +77,7 @@ def estimates(
             title=metric.title,
             value=metric.of(cases),
             wilson=None if hits is None or trials is None else wilson(hits, trials),
-            bootstrap=percentile_interval(values),
+            bootstrap=_unless_collapsed(percentile_interval(values)),
             hits=hits,
             trials=trials,
         )
@@ -96,6 +96,11 @@ def bootstrapped(
         for sample in map(cases.chosen, draws_by_patient(cases, rng, replicates))
     ]
     return np.array(rows, np.float64).reshape(len(rows), len(figures))
+
+
+def _unless_collapsed(told: Interval | None) -> Interval | None:
+    """None where every draw gives the same figure, as where all are right: it tells no error."""
+    return None if told is None or told.low == told.high else told
 
 
 def percentile_interval(values: NDArray[np.float64]) -> Interval | None:
