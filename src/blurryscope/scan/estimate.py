@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from blurryscope.scan.plan import FieldOfView, Phase, ScanPlan
+from blurryscope.scan.plan import TALK_S, FieldOfView, Phase, ScanPlan
 
 JPEG_BYTES_PER_PIXEL = 0.13
 """Motion JPEG of a cheap camera: 0.36 GB for 9,000 frames of 640 x 480."""
@@ -30,9 +30,9 @@ class Estimate:
 
 
 def estimate(plan: ScanPlan) -> Estimate:
-    """Time, frames, area and data of one scan; what the host needs to talk is not in it."""
+    """Time, frames, area and data of one scan; talk between host and stage counts too."""
     last = list(plan.segments())[-1]
-    duration_s = last.start_s + last.lasts_s
+    duration_s = last.start_s + last.lasts_s + TALK_S * (plan.lane_count - 1)
     field, motion = plan.field, plan.motion
     frame_count = round(duration_s * field.frame_rate_hz)
     step_um = motion.speed_um_per_s / field.frame_rate_hz
