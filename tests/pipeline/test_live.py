@@ -1,6 +1,7 @@
 """A scan is stitched while it is filmed; where that cannot be, nothing of it is in the way."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from blurryscope.artifacts.recording import Recording
@@ -38,7 +39,7 @@ def test_frames_that_wait_as_jpegs_are_all_stitched(
     tiny_scans: list[SimulatedScan], tmp_path: Path
 ) -> None:
     video, out = tiny_scans[0].video, tmp_path / "slide"
-    with _live(video, out, LiveSettings(queue_frames=1, queue_jpegs=10_000)) as stitch:
+    with _live(video, out, LiveSettings(queue_bytes=1)) as stitch:
         for frame in _filmed(video):
             stitch.take(frame)
         result = stitch.finish()
@@ -52,13 +53,24 @@ def test_a_computer_that_cannot_keep_up_says_so_and_leaves_nothing(
     tiny_scans: list[SimulatedScan], tmp_path: Path
 ) -> None:
     video, out = tiny_scans[0].video, tmp_path / "slide"
-    with _live(video, out, LiveSettings(queue_jpegs=2, patience_s=0.0)) as stitch:
+    with _live(video, out, LiveSettings(queue_jpeg_bytes=1, patience_s=0.0)) as stitch:
         for frame in _filmed(video):
             stitch.take(frame)
         result = stitch.finish()
     assert not result.is_whole
     assert "keep up" in result.reason
     assert not _left_in(out)
+
+
+def test_large_frames_fill_the_queue_as_much_sooner(tiny_scans: list[SimulatedScan]) -> None:
+    frame = next(_filmed(tiny_scans[0].video))
+    assert frame.jpeg is not None
+    settings = LiveSettings(queue_jpeg_bytes=50 * len(frame.jpeg))
+    assert settings.most_waiting(frame) == 50
+    assert settings.most_waiting(replace(frame, jpeg=frame.jpeg * 5)) == 10
+    decoded = replace(frame, jpeg=None)
+    pixels = decoded.luma().size
+    assert LiveSettings(queue_bytes=30 * pixels).most_waiting(decoded) == 20
 
 
 def test_a_mosaic_under_way_is_gone_when_the_stitch_is_left_before_its_end(

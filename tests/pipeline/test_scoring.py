@@ -10,7 +10,7 @@ import pytest
 from blurryscope.artifacts.mosaic import MosaicWriter
 from blurryscope.artifacts.predictions import Decision, read_predictions
 from blurryscope.artifacts.provenance import read_provenance
-from blurryscope.artifacts.samples import Sample
+from blurryscope.artifacts.samples import Sample, write_stack
 from blurryscope.artifacts.tissue_cores import (
     CoreGrid,
     CoreStatus,
@@ -97,6 +97,20 @@ def test_what_cannot_score_is_refused_before_anything_is_read(tmp_path: Path) ->
         score_inputs([tmp_path / "none.tif"], None, str(two), is_bgr=False)
     with pytest.raises(InputError, match="--bgr"):
         score_inputs([tmp_path], None, SHIPPED, is_bgr=True)
+
+
+def test_a_stack_that_cannot_be_read_is_told_before_the_others_cost_time(tmp_path: Path) -> None:
+    paths = [tmp_path / "S_1_A1.tif", tmp_path / "S_1_A2.tif"]
+    write_stack(paths[0], np.full((5, 64, 64, 3), 240, np.uint8))
+    paths[1].write_bytes(paths[0].read_bytes()[:100])
+    told: list[str] = []
+    with pytest.raises(InputError, match=r"S_1_A2\.tif"):
+        score_inputs(
+            paths, tmp_path / "scores.csv", SHIPPED, is_bgr=False,
+            progress=lambda what, _: told.append(what),
+        )  # fmt: skip
+    assert not told
+    assert not (tmp_path / "scores.csv").exists()
 
 
 def _slide(folder: Path) -> dict[str, Rgb]:

@@ -1,5 +1,6 @@
 """Stitching while the scan runs: frames wait in a queue, a second thread takes them."""
 
+import math
 import queue
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -15,19 +16,27 @@ from blurryscope.stitch.film import SlideStitcher
 
 _LOOK_S = 0.005
 """Between looks whether there is room."""
+_BYTES_PER_PIXEL = 1.5
+"""Decoded, with colour at half the resolution (4:2:0)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LiveSettings:
     """How frames wait for the stitcher."""
 
-    queue_frames: int = 900
-    """Half a minute of film; decoded, that is all the memory there should be."""
-    queue_jpegs: int = 3600
-    """Two minutes of film, of frames that wait as the JPEGs they came as. To work that off takes
-    less time than to stitch the film from its beginning."""
+    queue_bytes: float = 420e6
+    """Of decoded frames that wait: half a minute of 640 x 480, all the memory there should be."""
+    queue_jpeg_bytes: float = 150e6
+    """Of frames that wait as the JPEGs they came as: two minutes of 640 x 480. To work that off
+    takes less time than to stitch the film from its beginning."""
     patience_s: float = 0.05
     """How long a frame waits for room before live stitching is given up: the camera waits too."""
+
+    def most_waiting(self, frame: CameraFrame) -> int:
+        """How many frames like this one may wait."""
+        if frame.jpeg is None:
+            return math.ceil(self.queue_bytes / (_BYTES_PER_PIXEL * frame.luma().size))
+        return math.ceil(self.queue_jpeg_bytes / len(frame.jpeg))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,8 +94,7 @@ class LiveStitch:
             return
         if self._first_s is None:
             self._first_s = frame.time_s
-        room = self._live.queue_frames if frame.jpeg is None else self._live.queue_jpegs
-        if self._has_room(room):
+        if self._has_room(self._live.most_waiting(frame)):
             self._queue.put(replace(frame, time_s=frame.time_s - self._first_s))
         else:
             self._is_given_up = True

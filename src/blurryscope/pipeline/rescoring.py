@@ -33,11 +33,13 @@ def score_inputs(
             raise InputError("--bgr", "is for stacks; a slide's folder holds none", "Leave it out")
         settings = RunSettings(model=classifier.name, shows_why=shows_why)
         return _score_folder(inputs[0], out, classifier, settings, progress)
+    samples = [sample_of_file(path) for path in inputs]
+    for path in inputs:
+        read_stack(path)  # one that cannot be read is refused before the others cost any time
     predictions = []
-    for number, path in enumerate(inputs, start=1):
-        sample = sample_of_file(path)
-        predictions.append(classifier.score(sample, read_stack(path, bgr=is_bgr)))
-        progress("score the stacks", number / len(inputs))
+    for number, sample in enumerate(samples, start=1):
+        predictions.append(classifier.score(sample, read_stack(sample.path, bgr=is_bgr)))
+        progress("score the stacks", number / len(samples))
     table = out or Path("scores.csv")
     write_predictions(table, predictions)
     return table
