@@ -1,5 +1,6 @@
 import itertools
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -285,6 +286,18 @@ def test_the_folder_of_the_film_is_no_folder_for_results(
 ) -> None:
     told = refused("stitch", scan.video, "--out", scan.video.parent)
     assert "recording.json would be overwritten" in told
+
+
+def test_a_command_that_is_stopped_by_the_keyboard_says_so_and_fails(
+    refused: Refused, scan: SimulatedScan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(film: Video) -> Video:
+        signal.raise_signal(signal.SIGINT)
+        return film
+
+    monkeypatch.setattr(Video, "__enter__", interrupted)
+    told = refused("stitch", scan.video, "--out", tmp_path / "out", "--quiet")
+    assert "stopped. Run the same command again to go on." in told
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ def run_app() -> None:
     """Run the command line; whatever a user can put right becomes one line and exit code 2."""
     _silence_libraries()
     try:
-        app(standalone_mode=False)
+        code = app(standalone_mode=False)
     except BlurryScopeError as error:
         _fail(str(error))
     except OSError as error:
@@ -31,13 +31,22 @@ def run_app() -> None:
     except MemoryError:
         _fail("there is not enough memory. Close other programs and run the same command again.")
     except (typer.Abort, KeyboardInterrupt):
-        _fail("stopped. Run the same command again to go on.")
+        _fail(_STOPPED)
     except typer.Exit as stop:
         sys.exit(stop.exit_code)
     except Exception as error:
         if not hasattr(error, "format_message"):
             raise  # a fault of the program: whoever reports it needs all of it
         _fail_usage(error)
+    if code == _INTERRUPTED:
+        _fail(_STOPPED)
+    if code:
+        sys.exit(code)
+
+
+_INTERRUPTED = 130
+"""What the parser makes of Ctrl-C while a command runs."""
+_STOPPED = "stopped. Run the same command again to go on."
 
 
 def _silence_libraries() -> None:
