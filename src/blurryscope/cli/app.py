@@ -3,6 +3,7 @@
 import logging
 import sys
 import warnings
+from typing import NoReturn
 
 import typer
 
@@ -23,21 +24,11 @@ def run_app() -> None:
     _silence_libraries()
     try:
         code = app(standalone_mode=False)
-    except BlurryScopeError as error:
-        _fail(str(error))
-    except OSError as error:
-        place = f"{error.filename}: " if error.filename else ""
-        _fail(f"{place}{error.strerror or error}. Check the path, the space and the rights there.")
-    except MemoryError:
-        _fail("there is not enough memory. Close other programs and run the same command again.")
-    except (typer.Abort, KeyboardInterrupt):
-        _fail(_STOPPED)
     except typer.Exit as stop:
         sys.exit(stop.exit_code)
-    except Exception as error:
-        if not hasattr(error, "format_message"):
-            raise  # a fault of the program: whoever reports it needs all of it
-        _fail_usage(error)
+    except (Exception, KeyboardInterrupt) as error:
+        _fail_by(error)
+        raise  # a fault of the program: whoever reports it needs all of it
     if code == _INTERRUPTED:
         _fail(_STOPPED)
     if code:
@@ -55,12 +46,31 @@ def _silence_libraries() -> None:
     logging.getLogger().addHandler(logging.NullHandler())
 
 
-def _fail(message: str) -> None:
+def _fail_by(error: BaseException) -> None:
+    """End with the line for this error, if it is one that a user can put right."""
+    match error:
+        case BlurryScopeError():
+            _fail(str(error))
+        case OSError():
+            place = f"{error.filename}: " if error.filename else ""
+            why = error.strerror or error
+            _fail(f"{place}{why}. Check the path, the space and the rights there.")
+        case MemoryError():
+            _fail(
+                "there is not enough memory. Close other programs and run the same command again."
+            )
+        case typer.Abort() | KeyboardInterrupt():
+            _fail(_STOPPED)
+        case _ if hasattr(error, "format_message"):
+            _fail_usage(error)
+
+
+def _fail(message: str) -> NoReturn:
     print(f"blurryscope: {' '.join(message.split())}", file=sys.stderr)
     sys.exit(2)
 
 
-def _fail_usage(error: Exception) -> None:
+def _fail_usage(error: BaseException) -> NoReturn:
     """Say an error of the argument parser in one line, with its own wording."""
     command = getattr(getattr(error, "ctx", None), "command_path", "blurryscope")
     problem = str(error.format_message()) if hasattr(error, "format_message") else str(error)
