@@ -89,6 +89,11 @@ _FULL_SPEED_FRACTION = 0.8
 _LONGEST_STEP = 1.25
 _EVEN_SPEED_FRACTION = 0.08
 """Speeds this near to the lane's usual one are taken for it."""
+_EVEN_CHANGE, _SUDDEN_CHANGE = 0.03, 0.06
+"""Of full speed, from step to step: up to the first a stage goes on evenly, more than frame times
+jitter; beyond twice the second its speed changed at once. Between them the one passes into the
+other, so that small errors of the places change little."""
+_LEAST_CHANGE = 1e-3
 
 
 def _lane_velocities(
@@ -110,13 +115,52 @@ def _lane_velocities(
     is_sane = np.isfinite(share) & (share < _LONGEST_STEP)
     before = np.concatenate([[False], is_sane])
     after = np.concatenate([is_sane, [False]])
-    sane = np.where(is_sane[:, None], rates, 0.0)
-    empty = np.zeros((1, 2))
-    total = np.concatenate([empty, sane]) + np.concatenate([sane, empty])
-    own = total / np.maximum(before.astype(int) + after, 1)[:, None]
+    own = _at_frames(np.where(is_sane[:, None], rates, np.nan), max(abs(float(usual[1])), 1e-6))
     is_whole = before & after
     is_whole[[0, -1]] = (before | after)[[0, -1]]
     is_even = np.abs(own[:, 1] - usual[1]) < _EVEN_SPEED_FRACTION * abs(usual[1])
     # Half of the evidence is enough to tell a jerk, not to tell a standstill from a repeat.
     is_slow = (before | after) & (is_whole | (np.abs(own[:, 1]) > 0.3 * abs(usual[1])))
     return np.where((is_slow & ~is_even)[:, None], own, usual)
+
+
+def _at_frames(rates: NDArray[np.float64], usual: float) -> NDArray[np.float64]:
+    """(n, 2) velocities at frames from the n - 1 rates between them; 0 where no rate is known.
+
+    Where the speed changes at once, as where a stage sticks, a frame moves with the side that goes
+    on evenly: half of both is the speed of neither. In a ramp both sides change about alike, and
+    count alike.
+
+    Parameters
+    ----------
+    rates
+        (n - 1, 2) px/s, NaN where the step says nothing.
+    usual
+        Full speed, px/s, above 0.
+    """
+    none, unknown = np.full((1, 2), np.nan), np.full(2, np.nan)
+    left, right = np.concatenate([none, rates]), np.concatenate([rates, none])
+    changes = np.abs(np.diff(rates[:, 1]))
+    uneven_left = np.concatenate([unknown, changes])[: len(left)]
+    uneven_right = np.concatenate([changes, unknown])[-len(left) :]
+    here = np.abs(right[:, 1] - left[:, 1])
+    leaning = _lean(uneven_right / usual, here / usual, uneven_left / usual)
+    leaning -= _lean(uneven_left / usual, here / usual, uneven_right / usual)
+    from_left = np.where(np.isfinite(left[:, 1]), (1.0 - leaning) / 2, 0.0)
+    from_left = np.where(np.isfinite(right[:, 1]), from_left, 1.0)[:, None]
+    return np.nan_to_num(left) * from_left + np.nan_to_num(right) * (1.0 - from_left)
+
+
+def _lean(
+    this_side: NDArray[np.float64], here: NDArray[np.float64], other_side: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """0 to 1, how far a frame moves with this side alone, by how the speed changes around it.
+
+    Changes are fractions of full speed; unknown ones (NaN) tell nothing. One as large at the frame
+    as beside it is a ramp.
+    """
+    is_even = np.clip(2.0 - this_side / _EVEN_CHANGE, 0.0, 1.0)
+    is_sudden = np.clip(other_side / _SUDDEN_CHANGE - 1.0, 0.0, 1.0)
+    unlike = np.log2(np.maximum(here, _LEAST_CHANGE) / np.maximum(other_side, _LEAST_CHANGE))
+    is_no_ramp = np.clip(np.abs(unlike), 0.0, 1.0)
+    return np.asarray(np.nan_to_num(is_even * is_sudden * is_no_ramp))

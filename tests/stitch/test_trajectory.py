@@ -1,0 +1,48 @@
+"""How fast the stage went while each frame was read out follows from where the frames lay."""
+
+import numpy as np
+import pytest
+
+from blurryscope.stitch.camera import CameraModel
+from blurryscope.stitch.trajectory import Trajectory
+
+_INTERVAL_S = 1 / 30
+
+
+def _steps_in(steps_px: list[float]) -> Trajectory:
+    """One lane with these steps from frame to frame."""
+    x_px = np.concatenate([[0.0], np.cumsum(steps_px)])
+    count = len(x_px)
+    return Trajectory(
+        frames=np.arange(count),
+        lanes=np.zeros(count, np.int64),
+        times_s=np.arange(count) * _INTERVAL_S,
+        positions=np.stack([np.zeros(count), x_px], axis=1),
+        camera=CameraModel(scan_angle_rad=0.0, readout_s_per_row=3e-5),
+    )
+
+
+def _told(trajectory: Trajectory) -> list[float]:
+    """Velocities along the lane as way per frame."""
+    return (trajectory.velocities[:, 1] * _INTERVAL_S).tolist()
+
+
+@pytest.mark.parametrize("way", [1.0, -1.0])
+def test_beside_a_sudden_change_a_frame_moves_with_the_side_that_goes_on_evenly(way: float) -> None:
+    steps_px = [*[235.0] * 8, 135.0, *[100.0] * 4, 140.0, *[235.0] * 8]
+    told = np.array(_told(_steps_in((way * np.array(steps_px)).tolist()))) * way
+    assert told[8] == pytest.approx(235)  # the last frame before it
+    assert told[9] == pytest.approx(100, abs=4)  # the first one after it
+    assert told[11] == pytest.approx(100)
+    assert told[14] == pytest.approx(235)
+
+
+def test_in_a_ramp_a_frame_has_the_mean_speed_of_the_steps_around_it() -> None:
+    told = _told(_steps_in([30, 80, 130, 180, *[230.0] * 10, 180, 130, 80, 30]))
+    assert told[1:4] == pytest.approx([55, 105, 155])
+    assert told[-4:-1] == pytest.approx([155, 105, 55])
+
+
+def test_a_step_over_a_lost_frame_says_nothing_of_the_speed() -> None:
+    told = _told(_steps_in([*[230.0] * 6, 460.0, *[230.0] * 6]))
+    assert told == pytest.approx([230] * len(told))
