@@ -1,4 +1,5 @@
 import itertools
+import json
 import shutil
 import signal
 import subprocess
@@ -354,6 +355,25 @@ def test_scores_of_a_folder_are_written_again_alike(
         monkeypatch.setattr(sys, "argv", ["blurryscope", command, str(slide_dir)])
         cli.main()
     assert contents_of(slide_dir, with_stamps=False) == before
+
+
+def test_a_scale_that_hangs_on_an_assumed_speed_is_told(
+    scan: SimulatedScan,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    film = tmp_path / "film" / "scan.mp4"  # without the recording.json that lies beside it
+    film.parent.mkdir()
+    shutil.copyfile(scan.video, film)
+    out = tmp_path / "out"
+    monkeypatch.setattr(
+        sys, "argv", ["blurryscope", "stitch", str(film), "--out", str(out), "--quiet"]
+    )
+    cli.main()
+    assert "if the stage ran at 5 mm/s, as is assumed" in capfd.readouterr().out
+    told = json.loads((out / "stitch.json").read_text(encoding="utf-8"))
+    assert told["uncertainty"]["pixel_size_um"] is None
 
 
 def test_quiet_says_only_where_the_results_are(

@@ -24,11 +24,12 @@ from blurryscope.evaluate.placement import (
     slide_fit,
 )
 from blurryscope.simulator.scan import simulate_scan
+from blurryscope.stitch.compose import Canvas
 from blurryscope.stitch.film import PAPER_SPEED_UM_PER_S, SlideStitcher, scale_of
 from blurryscope.stitch.film_so_far import FilmSoFar
 from blurryscope.stitch.lanes import Lane
 from blurryscope.stitch.placing import Placer
-from blurryscope.stitch.stitcher import StitchSettings
+from blurryscope.stitch.stitcher import StitchSettings, frame_places
 from tests.stitch.conftest import DESIGN, REST_S, SCANS
 
 Get = Callable[[str], Any]
@@ -129,6 +130,15 @@ def test_the_scale_is_what_is_told_else_follows_from_the_speed(stitched_scan: Ge
     assert "recorded" in recorded.source
     assert assumed.pixel_size_um * stitched.speed_px_per_s == pytest.approx(PAPER_SPEED_UM_PER_S)
     assert "assumed" in assumed.source
+
+
+def test_a_repeated_frame_lies_where_the_one_lies_that_it_repeats(stitched_scan: Get) -> None:
+    stitched = stitched_scan("plain").stitched
+    frame = int(stitched.solution.trajectory.frames[10])
+    canvas = Canvas(origin=np.zeros(2), columns=100)
+    before, here = frame_places(replace(stitched, repeated=(frame,)), canvas)[frame - 1 : frame + 1]
+    assert (here.x_px, here.y_px, here.lane) == (before.x_px, before.y_px, before.lane)
+    assert here.frame == frame
 
 
 def test_the_scale_used_is_kept_beside_the_mosaic(stitched_scan: Get) -> None:

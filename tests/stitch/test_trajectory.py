@@ -16,7 +16,7 @@ def _steps_in(steps_px: list[float]) -> Trajectory:
     return Trajectory(
         frames=np.arange(count),
         lanes=np.zeros(count, np.int64),
-        times_s=np.arange(count) * _INTERVAL_S,
+        times_s=np.arange(count, dtype=np.float64) * _INTERVAL_S,
         positions=np.stack([np.zeros(count), x_px], axis=1),
         camera=CameraModel(scan_angle_rad=0.0, readout_s_per_row=3e-5),
     )
@@ -24,7 +24,7 @@ def _steps_in(steps_px: list[float]) -> Trajectory:
 
 def _told(trajectory: Trajectory) -> list[float]:
     """Velocities along the lane as way per frame."""
-    return (trajectory.velocities[:, 1] * _INTERVAL_S).tolist()
+    return [float(velocity) * _INTERVAL_S for velocity in trajectory.velocities[:, 1]]
 
 
 @pytest.mark.parametrize("way", [1.0, -1.0])

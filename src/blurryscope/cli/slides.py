@@ -1,5 +1,6 @@
 """The commands that a slide goes through: from its film to its report."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -85,7 +86,9 @@ def run(
         report = run(
             videos, out, map_path=map_path, slide=slide, settings=settings, progress=progress
         )
-    _say_doubts(repeat_folders(out, len(videos)))
+    folders = repeat_folders(out, len(videos))
+    _say_assumed_speed(folders[0])
+    _say_doubts(folders)
     print(f"report: {report}")
     print(RESEARCH_USE_ONLY)
 
@@ -131,6 +134,7 @@ def stitch(
     print(f"mosaic: {out / 'mosaic.ome.zarr'}")
     for layer in layers:
         print(f"layer: {layer}")
+    _say_assumed_speed(out)
     _say_rescans(out)
 
 
@@ -255,6 +259,18 @@ def simulate(
             )
     for scan in scans:
         print(f"film: {scan.video}")
+
+
+def _say_assumed_speed(folder: Path) -> None:
+    """Say that a mosaic's scale hangs on a speed that nobody told."""
+    from blurryscope.stitch.quality import ScaleSource
+
+    told = json.loads((folder / "stitch.json").read_text(encoding="utf-8"))
+    if told["pixel_size_source"] == ScaleSource.ASSUMED_SPEED:
+        print(
+            f"pixel size: {told['pixel_size_um']:.3f} µm "
+            "if the stage ran at 5 mm/s, as is assumed; if it did not, give --pixel-size-um"
+        )
 
 
 def _say_rescans(folder: Path) -> None:

@@ -22,7 +22,7 @@ from blurryscope.basics.errors import InputError
 from blurryscope.basics.progress import Progress, silent
 from blurryscope.stitch.brightness import lane_brightness, shrunk_gain
 from blurryscope.stitch.compose import Canvas, Composer, PlacedLane, canvas_of
-from blurryscope.stitch.quality import measured
+from blurryscope.stitch.quality import ScaleSource, measured
 from blurryscope.stitch.shading_drift import ShadingDrift
 from blurryscope.stitch.stitcher import Stitched, Stitcher, StitchSettings, frame_places
 
@@ -35,7 +35,7 @@ class Scale:
     """Size of a mosaic pixel, and where that is known from."""
 
     pixel_size_um: float
-    source: str
+    source: ScaleSource
 
 
 def stitch_film(
@@ -198,10 +198,10 @@ _SURE_PITCH_FRACTION = 0.8
 def scale_of(speed_px_per_s: float, recording: Recording) -> Scale:
     """Find the pixel size: told, or from the speed of the stage and the motion seen."""
     if recording.pixel_size_um is not None:
-        return Scale(pixel_size_um=recording.pixel_size_um, source="given")
-    speed, source = recording.speed_um_per_s, "speed of the stage as recorded"
+        return Scale(pixel_size_um=recording.pixel_size_um, source=ScaleSource.GIVEN)
+    speed, source = recording.speed_um_per_s, ScaleSource.RECORDED_SPEED
     if speed is None:
-        speed, source = PAPER_SPEED_UM_PER_S, "speed of the stage assumed as in the paper"
+        speed, source = PAPER_SPEED_UM_PER_S, ScaleSource.ASSUMED_SPEED
     return Scale(pixel_size_um=speed / speed_px_per_s, source=source)
 
 

@@ -1,5 +1,6 @@
 """What the stitcher measured and how well: the figures of `stitch.json`."""
 
+from enum import StrEnum
 from itertools import pairwise
 
 import numpy as np
@@ -15,7 +16,17 @@ _TRUSTED_WEIGHT = 0.3
 """Links that keep less than this are taken for wrong."""
 
 
-def measured(stitched: Stitched, pixel_size_um: float, scale_source: str) -> dict[str, object]:
+class ScaleSource(StrEnum):
+    """Where the size of a mosaic pixel is known from."""
+
+    GIVEN = "given"
+    RECORDED_SPEED = "speed of the stage as recorded"
+    ASSUMED_SPEED = "speed of the stage assumed as in the paper"
+
+
+def measured(
+    stitched: Stitched, pixel_size_um: float, scale_source: ScaleSource
+) -> dict[str, object]:
     """Give the figures of a stitched slide, ready for JSON."""
     trajectory, solution = stitched.solution.trajectory, stitched.solution
     camera = trajectory.camera
@@ -31,7 +42,7 @@ def measured(stitched: Stitched, pixel_size_um: float, scale_source: str) -> dic
         "readout_s": _rounded(readout_s),
         "readout_along_columns_s": _rounded(camera.readout_s_per_column * stitched.frame_shape[1]),
         "readout_ratio": _rounded(stitched.speed_px_per_s * camera.readout_s_per_row),
-        "uncertainty": _uncertainties(stitched, pixel_size_um, is_given=scale_source == "given"),
+        "uncertainty": _uncertainties(stitched, pixel_size_um, scale_source),
         "lane_count": len(stitched.lanes),
         "lane_pitch_um": _rounded(_pitch_px(stitched) * pixel_size_um),
         "overlap_fraction": _rounded(_overlap_fraction(stitched)),
@@ -48,7 +59,7 @@ def measured(stitched: Stitched, pixel_size_um: float, scale_source: str) -> dic
 
 
 def _uncertainties(
-    stitched: Stitched, pixel_size_um: float, *, is_given: bool
+    stitched: Stitched, pixel_size_um: float, scale_source: ScaleSource
 ) -> dict[str, object]:
     """One standard deviation of what was estimated; null where the film does not tell."""
     trajectory, table = stitched.solution.trajectory, stitched.table
@@ -59,7 +70,9 @@ def _uncertainties(
     speeds = table.speed_px_per_s[table.is_seen] / stitched.speed_px_per_s
     # Lanes that no tissue joins to others lie where two turns of the stage say, one on each side.
     apart_um = table.turn_sigma_px / np.sqrt(2) * pixel_size_um
-    scale = np.nan if is_given else float(np.hypot(_of_mean(speeds), _SPEED_BIAS))
+    # A size that was given is not measured, and how wrong an assumed speed is nobody knows.
+    is_measured = scale_source is ScaleSource.RECORDED_SPEED
+    scale = float(np.hypot(_of_mean(speeds), _SPEED_BIAS)) if is_measured else np.nan
     return {
         "pixel_size_um": _known(pixel_size_um * scale),
         "camera_rotation_deg": _known(float(np.rad2deg(angle))),

@@ -61,16 +61,22 @@ def glass_shading(
         mask = cv2.resize(is_glass, shape[1::-1], interpolation=cv2.INTER_NEAREST)
         cv2.accumulate(rgb, total, mask=mask)
         cv2.accumulate(mask, count)
-    if np.percentile(count, 1) < _LEAST_GLASS:
-        few = [rgb for rgb, _ in samples[:: max(len(samples) // _FEW_SAMPLES, 1)]]
-        stack = np.stack(few)
-        return np.stack([lasting_shading(stack[..., c]) for c in range(3)], axis=-1)
-    return np.asarray(np.maximum(total / np.maximum(count, 1)[..., None], 1.0), np.float32)
+    shading = np.asarray(total / np.maximum(count, 1)[..., None], np.float32)
+    is_rare = count < _LEAST_GLASS
+    if is_rare.any():
+        stack = np.stack([rgb for rgb, _ in samples[:: max(len(samples) // _FEW_SAMPLES, 1)]])
+        lasting = np.stack([lasting_shading(stack[..., c]) for c in range(3)], axis=-1)
+        # A pixel alone among others would stand out as a speck.
+        shading = lasting if is_rare.mean() > _FEW_PIXELS else shading
+        shading[is_rare] = lasting[is_rare]
+    return np.asarray(np.maximum(shading, 1.0), np.float32)
 
 
 _GLASS_ABSORBANCE = 0.03
 _LEAST_GLASS = 8
-"""Samples of glass that nearly every pixel must have for their mean."""
+"""Samples of glass that a pixel must have for their mean."""
+_FEW_PIXELS = 0.01
+"""Share of pixels without them from which none takes the mean: two estimates do not fit exactly."""
 _FEW_SAMPLES = 40
 
 

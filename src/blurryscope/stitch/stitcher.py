@@ -124,6 +124,7 @@ class Stitcher:
         """Told of, and not handed on to who places lanes."""
         self._is_started = False
         self._next_try = float(_FIRST_TRY)
+        self._was_full = False
         self._settled_count = 0
         self._shading = np.ones((1, 1, 3), np.float32)
         self._glass = np.ones(3)
@@ -179,13 +180,7 @@ class Stitcher:
             if new:
                 self._begin_to_add(new)
             return placed
-        if self._finder.axis is None:
-            # The stage has not set off yet, or scans glass that no core lies beside.
-            tracker.forget_beyond(_MOST_HELD_BYTES)
-        if tracker.count < self._next_try:
-            return placed
-        self._next_try *= _LATER_TRY
-        return self._tried()
+        return placed + self._until_started()
 
     def set_off(self, time_s: float) -> None:
         """Take from the stage when it set off on a lane, on the film's clock, before it is over."""
@@ -228,6 +223,21 @@ class Stitcher:
             gain=self.gain,
             second_scan_from_s=self._second_scan_s,
         )
+
+    def _until_started(self) -> list[PlacedLane]:
+        """Try from time to time to lay the first lanes out; hands them out when that succeeds."""
+        tracker = self._tracker
+        placed: list[PlacedLane] = []
+        if tracker.held_bytes >= _MOST_HELD_BYTES and not self._was_full:
+            # Large frames: look whether lanes have begun before any frame is let go.
+            self._was_full, self._next_try = True, tracker.count
+        if tracker.count >= self._next_try:
+            self._next_try *= _LATER_TRY
+            placed = self._tried()
+        if self._finder.axis is None:
+            # The stage has not set off yet, or scans glass that no core lies beside.
+            tracker.forget_beyond(_MOST_HELD_BYTES)
+        return placed
 
     def _tried(self) -> list[PlacedLane]:
         """Lay the first lanes out if enough of them have been seen side by side."""
@@ -379,6 +389,10 @@ def frame_places(stitched: Stitched, canvas: Canvas) -> list[FramePlace]:
     places = trajectory.positions - canvas.origin
     confidence = place_confidence(stitched.solution, stitched.links)
     row_of = {int(frame): row for row, frame in enumerate(trajectory.frames)}
+    for frame in sorted(stitched.repeated):
+        # It shows what the one before shows, and lies where that lies.
+        if frame in row_of and frame - 1 in row_of:
+            row_of[frame] = row_of[frame - 1]
     result = []
     for frame, time_s in enumerate(stitched.times_s):
         row = row_of.get(frame)

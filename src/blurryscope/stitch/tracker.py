@@ -21,6 +21,12 @@ _FIRST_SHADING = 64
 """Frames after which the shading is estimated first, and again when there are thrice as many."""
 _MOST_SHADING_SAMPLES = 200
 _COLOUR_SAMPLES = 120
+_NEW_CHANGE, _MOVING_QUANTILE = 0.25, 0.75
+"""Of the change from frame to frame that a moving stage gives, and where that is found among all:
+lanes take more than half of a scan, and much of it over glass changes by noise alone."""
+_GLASS_BRIGHTNESS, _BRIGHTEST = 0.995, 0.95
+"""Of what the brightest frames give: glass may be seen again and again."""
+_LEAST_MOVED = 16
 _MOST_FINE_BYTES = 64e6
 """Of detail pictures for exact links: two lanes of a hundred frames."""
 _SIGMA_FRACTION = 1 / 20
@@ -141,9 +147,8 @@ class Tracker:
 
     def _look_again_from(self, index: int) -> None:
         """Estimate the shading anew from the frames held, and compare them from one on."""
-        samples = list(self._small.values())
-        thinned = samples[:: max(len(samples) // _MOST_SHADING_SAMPLES, 1)]
-        self._shading = lasting_shading(np.stack(thinned))
+        chosen = self._moved(list(self._small), _MOST_SHADING_SAMPLES)
+        self._shading = lasting_shading(np.stack([self._small[frame] for frame in chosen]))
         self._log_shading = log_of(self._shading)
         self._coarse.clear()
         self._correlator = OverlapCorrelator(self._shading.shape)
@@ -235,6 +240,20 @@ class Tracker:
         """The first frame that is not forgotten."""
         return next(iter(self._frames), self.count)
 
+    def _moved(self, held: Sequence[int], count: int) -> Sequence[int]:
+        """About `count` of the frames held, evenly, and none that shows tissue at rest.
+
+        The same tissue seen again and again would pass for the sensor's own.
+        """
+        changes = np.array([0.0, *self._changes])[list(held)]
+        is_new = changes > _NEW_CHANGE * np.quantile(changes, _MOVING_QUANTILE)
+        brightness = np.array([cv2.mean(self._small[frame])[0] for frame in held])
+        is_glass = brightness > _GLASS_BRIGHTNESS * np.quantile(brightness, _BRIGHTEST)
+        moved = [frame for frame, fit in zip(held, is_new | is_glass, strict=True) if fit]
+        if len(moved) < _LEAST_MOVED:
+            moved = list(held)
+        return moved[:: max(len(moved) // count, 1)]
+
     def _correlate(self, index: int) -> None:
         if self._correlator is None:
             raise ValueError("there is no correlation before the shading is known")
@@ -251,8 +270,7 @@ class Tracker:
         """What the lamp and the sensor make of empty glass, in colour."""
         if self._shading is None:
             raise ValueError("the shading in colour needs that of the small pictures first")
-        held = sorted(self._frames)
-        chosen = held[:: max(len(held) // _COLOUR_SAMPLES, 1)]
+        chosen = self._moved(sorted(self._frames), _COLOUR_SAMPLES)
         return glass_shading(
             [(self._frames[i].rgb(), self._small[i]) for i in chosen], self._shading
         )

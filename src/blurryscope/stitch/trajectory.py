@@ -148,7 +148,8 @@ def _at_frames(rates: NDArray[np.float64], usual: float) -> NDArray[np.float64]:
     leaning -= _lean(uneven_left / usual, here / usual, uneven_right / usual)
     from_left = np.where(np.isfinite(left[:, 1]), (1.0 - leaning) / 2, 0.0)
     from_left = np.where(np.isfinite(right[:, 1]), from_left, 1.0)[:, None]
-    return np.nan_to_num(left) * from_left + np.nan_to_num(right) * (1.0 - from_left)
+    told = np.nan_to_num(left) * from_left + np.nan_to_num(right) * (1.0 - from_left)
+    return np.asarray(told, np.float64)
 
 
 def _lean(

@@ -1,0 +1,50 @@
+"""What is looked at frame by frame, and what of it is taken for the microscope's own."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from blurryscope.artifacts.recording import Recording
+from blurryscope.artifacts.video import Video, VideoWriter
+from blurryscope.simulator.scan import SimulatedScan
+from blurryscope.stitch import stitcher as stitcher_module
+from blurryscope.stitch.film import stitch_film
+from blurryscope.stitch.tracker import Tracker
+from blurryscope.testing import smooth_picture
+
+SIZE_PX = (120, 160)
+RATE_HZ = 30.0
+
+
+def test_tissue_seen_again_and_again_at_rest_is_not_taken_for_shading(tmp_path: Path) -> None:
+    rng = np.random.default_rng(7)
+    slide = smooth_picture(rng, (120, 1600), grain_px=7)
+    slide[:, 500:1000] = 235  # glass in the middle
+    lefts = [*range(0, 1440, 24), *[1440] * 90, *range(1440, 0, -24)]
+    path = tmp_path / "scan.mp4"
+    with VideoWriter(path, SIZE_PX, RATE_HZ, "libx264", {"crf": "12"}) as film:
+        for index, left in enumerate(lefts):
+            noise = rng.normal(0, 1.5, (*SIZE_PX, 3))
+            picture = np.clip(slide[:, left : left + SIZE_PX[1]] + noise, 0, 255)
+            film.write(picture.astype(np.uint8), index / RATE_HZ)
+    tracker = Tracker(60, 120)
+    with Video(path) as video:
+        for frame in video:
+            tracker.push(frame)
+    shading = tracker.settle().mean(axis=2)
+    rested_on = slide[:, 1440:].astype(np.float64).mean(axis=2)
+    assert rested_on.std() > 8  # a picture that would be seen
+    assert abs(np.corrcoef(shading.ravel(), rested_on.ravel())[0, 1]) < 0.2
+
+
+def test_frames_that_fill_the_memory_early_cost_no_lane(
+    tiny_scans: list[SimulatedScan], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scan = tiny_scans[0]
+    whole = stitch_film(scan.video, tmp_path / "whole", recording=Recording())
+    rows, columns = whole.frame_shape
+    monkeypatch.setattr(stitcher_module, "_MOST_HELD_BYTES", 1.5 * rows * columns * 80)
+    filled = stitch_film(scan.video, tmp_path / "filled", recording=Recording())
+    assert len(filled.lanes) == len(whole.lanes)
+    assert abs(filled.lanes[0].first - whole.lanes[0].first) <= 2
