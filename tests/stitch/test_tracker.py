@@ -7,9 +7,11 @@ import pytest
 
 from blurryscope.artifacts.recording import Recording
 from blurryscope.artifacts.video import Video, VideoWriter
+from blurryscope.basics.errors import InputError
 from blurryscope.simulator.scan import SimulatedScan
 from blurryscope.stitch import stitcher as stitcher_module
 from blurryscope.stitch.film import stitch_film
+from blurryscope.stitch.stitcher import StitchSettings
 from blurryscope.stitch.tracker import Tracker
 from blurryscope.testing import smooth_picture
 
@@ -36,6 +38,18 @@ def test_tissue_seen_again_and_again_at_rest_is_not_taken_for_shading(tmp_path: 
     rested_on = slide[:, 1440:].astype(np.float64).mean(axis=2)
     assert rested_on.std() > 8  # a picture that would be seen
     assert abs(np.corrcoef(shading.ravel(), rested_on.ravel())[0, 1]) < 0.2
+
+
+@pytest.mark.parametrize("factor", [0.75, 1.3])
+def test_a_film_that_shows_another_speed_than_was_told_is_refused(
+    tiny_scans: list[SimulatedScan], tmp_path: Path, factor: float
+) -> None:
+    scan = tiny_scans[0]
+    speed_px_per_s = stitch_film(scan.video, tmp_path / "a", recording=Recording()).speed_px_per_s
+    told = StitchSettings(told_speed_px_per_s=factor * speed_px_per_s)
+    with pytest.raises(InputError, match="frames that hardly overlap"):
+        stitch_film(scan.video, tmp_path / "b", recording=Recording(), settings=told)
+    assert not list((tmp_path / "b").glob("*"))
 
 
 def test_frames_that_fill_the_memory_early_cost_no_lane(

@@ -34,9 +34,10 @@ from blurryscope.stitch.strips import (
 )
 from blurryscope.stitch.trajectory import Trajectory
 
-_LEAST_SCORE = 18.0
+_LEAST_SCORE = 30.0
 """Log-likelihood gain that makes an agreement of two lanes more than chance: over the some 20,000
-offsets that are tried, blank lanes reach about log(20,000) = 10."""
+offsets that are tried, blank lanes reach about log(20,000) = 10, and rims of unlike cores 25. Two
+lanes that truly share tissue rarely stay below 40; those that do are joined by their frames."""
 _LEAST_RUN_SCORE = 10.0
 """The same for pieces of lanes: over some 1,000 offsets chance reaches about log(1,000) = 7."""
 _RUN_ROWS = 6.0

@@ -39,6 +39,8 @@ _SURE = 0.5
 """Correlation from which a pair was seen to move."""
 _LAG_SLACK = 3
 """Frames by which the lag of a second scan may be wrong."""
+_MOST_OFF_TOLD = 0.15
+"""Part of the told speed; a right record and a film that can be stitched agree to 2 %."""
 _EARLY_LINKS = 2
 """Pairs of lanes that must be seen to overlap before any lane is placed for good."""
 
@@ -122,6 +124,7 @@ class Stitcher:
         )
         self._starts_s = list(settings.lane_starts_s)
         """Told of, and not handed on to who places lanes."""
+        self._told_speed_px_per_s = settings.told_speed_px_per_s
         self._is_started = False
         self._next_try = float(_FIRST_TRY)
         self._was_full = False
@@ -202,6 +205,7 @@ class Stitcher:
             self._wait()
         else:
             self._start(self._all_lanes())
+        self._refuse_another_speed()
         left = range(self._placer.fixed_count, len(self._placer.lanes))
         return placed + self._handed_out(left)
 
@@ -337,6 +341,18 @@ class Stitcher:
                 "Scan with a smaller lane pitch, or check that the slide carries tissue",
             )
         self._is_started = True
+
+    def _refuse_another_speed(self) -> None:
+        """Raise where the film shows another speed than the rig told: then links are chance."""
+        told, seen = self._told_speed_px_per_s, self.speed_px_per_s
+        if told is not None and abs(seen / told - 1) > _MOST_OFF_TOLD:
+            raise InputError(
+                self._where,
+                f"shows the stage at {seen:.0f} pixels a second, but by its recording.json it ran "
+                f"at {told:.0f}: frames that hardly overlap tell nothing",
+                "Scan with more frames a second, or slower; if the record is of another lens, "
+                "correct its pixel_size_um",
+            )
 
     def _begin_to_add(self, lanes: list[Lane]) -> None:
         self._tell_starts()
