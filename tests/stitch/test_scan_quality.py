@@ -167,6 +167,19 @@ def test_a_hole_that_a_lost_frame_left_is_its_doing_in_the_next_stretch_too(tmp_
     assert entry.problem.startswith("lane 2 lost 1 frame between x 2.0 and 3.0 mm")
 
 
+@pytest.mark.parametrize(("lane", "rows"), [(0, (40, 380)), (3, (1240, 1560))])
+def test_a_hole_in_the_first_or_the_last_lane_is_told_its_ragged_edge_is_not(
+    tmp_path: Path, lane: int, rows: tuple[int, int]
+) -> None:
+    slide = good_slide()
+    slide.picture[:20] = slide.picture[-20:] = 0  # as where lanes set off at unlike heights
+    assert judge_scan(slide.write(tmp_path / "whole")) == []
+    slide.picture[slice(*rows), 1600:1680] = 0
+    (entry,) = judge_scan(slide.write(tmp_path / "holed"))
+    assert entry.reason is RescanReason.GAP
+    assert entry.first_lane == lane
+
+
 def test_a_lane_that_the_film_breaks_off_is_told(tmp_path: Path) -> None:
     slide = good_slide()
     slide.places = slide.places[:-15]

@@ -130,17 +130,25 @@ def _touching_in_lane(region: Region, survey: ScanSurvey) -> list[Region]:
 
 
 def _is_hole(region: Region, survey: ScanSurvey, settings: RescanSettings) -> bool:
-    """Whether something inside the scan was not covered; its ragged outer edge does not count."""
+    """Whether something inside the scan was not covered; its ragged outer edge does not count.
+
+    The first and the last lane have that edge all along: of them counts what is less covered than
+    the rest of the lane.
+    """
     if region.overlap_fraction is not None and region.overlap_fraction < 0:
         return True
     low = float(np.median([track.x_px.min() for track in survey.tracks]))
     high = float(np.median([track.x_px.max() for track in survey.tracks]))
-    is_inside = region.frame_count > 0 and region.x_from_px > low and region.x_to_px < high
-    edge_lanes = (survey.tracks[0].lane, survey.tracks[-1].lane)
+
+    def is_inside(other: Region) -> bool:
+        return other.frame_count > 0 and other.x_from_px > low and other.x_to_px < high
+
+    usual = 0.0
+    if region.lane in (survey.tracks[0].lane, survey.tracks[-1].lane):
+        in_lane = [each for each in survey.regions if each.lane == region.lane and is_inside(each)]
+        usual = float(np.median([each.unscanned_fraction for each in in_lane] or [0.0]))
     return (
-        is_inside
-        and region.lane not in edge_lanes
-        and region.unscanned_fraction > settings.most_unscanned_fraction
+        is_inside(region) and region.unscanned_fraction > usual + settings.most_unscanned_fraction
     )
 
 
