@@ -133,18 +133,21 @@ def _is_hole(region: Region, survey: ScanSurvey, settings: RescanSettings) -> bo
     """Whether something inside the scan was not covered; its ragged outer edge does not count.
 
     The first and the last lane have that edge all along: of them counts what is less covered than
-    the rest of the lane.
+    the rest of the lane, between its own first and last frame.
     """
     if region.overlap_fraction is not None and region.overlap_fraction < 0:
         return True
     low = float(np.median([track.x_px.min() for track in survey.tracks]))
     high = float(np.median([track.x_px.max() for track in survey.tracks]))
+    edge_lane = {survey.tracks[end].lane: survey.tracks[end] for end in (0, -1)}.get(region.lane)
+    if edge_lane is not None:
+        low, high = max(low, edge_lane.x_px.min()), min(high, edge_lane.x_px.max())
 
     def is_inside(other: Region) -> bool:
         return other.frame_count > 0 and other.x_from_px > low and other.x_to_px < high
 
     usual = 0.0
-    if region.lane in (survey.tracks[0].lane, survey.tracks[-1].lane):
+    if edge_lane is not None:
         in_lane = [each for each in survey.regions if each.lane == region.lane and is_inside(each)]
         usual = float(np.median([each.unscanned_fraction for each in in_lane] or [0.0]))
     return (
