@@ -2,11 +2,12 @@
 
 import csv
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
 from pathlib import Path
 
 from blurryscope.artifacts.lab_map import MapEntry, SlideMap
 from blurryscope.artifacts.score_words import Presence
-from blurryscope.artifacts.tissue_cores import CoreStatus, TissueCore
+from blurryscope.artifacts.tissue_cores import CoreOutside, CoreStatus, TissueCore
 from blurryscope.artifacts.whole import present_file, whole_file
 from blurryscope.basics.core_name import CoreName
 from blurryscope.basics.errors import InputError
@@ -60,9 +61,23 @@ def write_differences(
     path: Path,
     listed: Mapping[CoreName, tuple[Presence, str]],
     cores: Iterable[TissueCore],
+    outside: Iterable[CoreOutside] = (),
 ) -> None:
-    """Write where slide and map differ: cores that are missing, and tissue that is not listed."""
-    _write(path, _DIFFERENCES, _differences(listed, cores))
+    """Write where slide and map differ: cores that are missing, and tissue that is not listed.
+
+    Cores beyond the map's rows and columns have no name; they follow the others.
+    """
+    beyond = (
+        [
+            "",
+            "",
+            "not listed",
+            CoreStatus.EXTRA,
+            f"core beyond {core.line} of the map, at {core.x_px:.0f},{core.y_px:.0f}",
+        ]
+        for core in outside
+    )
+    _write(path, _DIFFERENCES, chain(_differences(listed, cores), beyond))
 
 
 def _differences(

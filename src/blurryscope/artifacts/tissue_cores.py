@@ -228,6 +228,18 @@ class Candidate(BaseModel):
     """What to add to the command line to choose this one."""
 
 
+class CoreOutside(BaseModel):
+    """A core that was seen beyond the rows and columns of the map, and so has no name."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    x_px: float
+    """Centre in the mosaic, full resolution."""
+    y_px: float
+    line: str
+    """The outermost line of the map that it lies beyond, such as `row A`."""
+
+
 class CoreGrid(BaseModel):
     """`cores.json`: the layout used, and how sure it is that it lies right."""
 
@@ -253,6 +265,8 @@ class CoreGrid(BaseModel):
     """`map`: names are the lab's. `grid`: there was no map; names count what was seen."""
     candidates: tuple[Candidate, ...] = ()
     """The best placements, best first."""
+    outside: tuple[CoreOutside, ...] = ()
+    """Cores beyond the rows and columns of the map."""
     pixel_size_um: float | None
     diameter_px: float
     """The usual core, in full-resolution pixels."""

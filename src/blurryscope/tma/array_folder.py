@@ -117,7 +117,8 @@ def write_array_again(
 
 def _write_slide(folder: Path, found: Dearrayed, picture: SlidePicture, layout: Layout) -> None:
     if (folder / MAP).is_file():
-        write_differences(folder / DIFFERENCES, read_map_table(folder / MAP), found.cores)
+        listed = read_map_table(folder / MAP)
+        write_differences(folder / DIFFERENCES, listed, found.cores, found.grid.outside)
     sheet = draw_contact_sheet(found, picture, layout)
     encoded = cv2.imencode(".png", cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR))[1]
     (folder / SHEET).write_bytes(np.asarray(encoded).tobytes())

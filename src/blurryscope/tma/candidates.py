@@ -80,6 +80,8 @@ def _panel(
     }
     for name, place in alternative.places.items():
         _draw_place(panel, at[name], place, diameter_px)
+    for node in alternative.outside:
+        _draw_ring(panel, (np.array(node.xy) + 0.5) * zoom + (left - 0.5, top - 0.5), diameter_px)
     for text, where in _outer_names(at, diameter_px):
         _write(panel, text, where, _INK, 0.55)
     _draw_heading(panel, alternative, number, best_score)
@@ -91,8 +93,18 @@ def _draw_place(panel: Rgb, at: NDArray[np.float64], place: PlaceSeen, diameter_
         return
     agrees = place.is_expected and place.has_tissue
     colour = _GREEN if agrees else _RED if place.is_expected else _BLUE
+    _draw_ring(panel, at, diameter_px, colour, 1 if agrees else 3)
+
+
+def _draw_ring(
+    panel: Rgb,
+    at: NDArray[np.float64],
+    diameter_px: float,
+    colour: tuple[int, int, int] = _BLUE,
+    width_px: int = 3,
+) -> None:
     centre = (round(float(at[0])), round(float(at[1])))
-    cv2.circle(panel, centre, round(0.55 * diameter_px), colour, 1 if agrees else 3, cv2.LINE_AA)
+    cv2.circle(panel, centre, round(0.55 * diameter_px), colour, width_px, cv2.LINE_AA)
 
 
 def _outer_names(

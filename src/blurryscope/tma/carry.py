@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from blurryscope.artifacts.tissue_cores import CoreGrid, CoreStatus, PlaceSource
+from blurryscope.artifacts.tissue_cores import CoreGrid, CoreOutside, CoreStatus, PlaceSource
 from blurryscope.basics.image import Grey
 from blurryscope.tma.find import Dearrayed
 from blurryscope.tma.measure import NamedNode, measured_cores
@@ -189,5 +189,12 @@ def _carried_grid(
             "tilt_deg": tilt,
             "white": (red, green, blue),
             "candidates": (),
+            "outside": tuple(_moved_outside(first, registration)),
         }
     )
+
+
+def _moved_outside(first: NamedScan, registration: Registration) -> Iterator[CoreOutside]:
+    for core in first.grid.outside:
+        x_px, y_px = registration.moved(np.array([core.x_px, core.y_px]))
+        yield core.model_copy(update={"x_px": float(x_px), "y_px": float(y_px)})

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from blurryscope.artifacts.edit_log import Author, EditEntry, EditKind, PlaceState, entry_of
-from blurryscope.artifacts.tissue_cores import CoreStatus, PlaceSource, TissueCore
+from blurryscope.artifacts.tissue_cores import CoreOutside, CoreStatus, PlaceSource, TissueCore
 from blurryscope.basics.core_name import CoreName
 from blurryscope.basics.errors import InputError
 from blurryscope.tma.find import Dearrayed
@@ -201,7 +201,21 @@ def with_edits(
         if not state.is_gone
     ]
     cores = [core for core in kept if core is not None] + told
-    return replace(found, cores=tuple(sorted(cores, key=lambda core: core.name)))
+    reach_px = _SAME_PLACE_DIAMETERS * found.grid.diameter_px
+    outside = tuple(core for core in found.grid.outside if not _is_named(core, cores, reach_px))
+    return replace(
+        found,
+        cores=tuple(sorted(cores, key=lambda core: core.name)),
+        grid=found.grid.model_copy(update={"outside": outside}),
+    )
+
+
+def _is_named(outside: CoreOutside, cores: Iterable[TissueCore], reach_px: float) -> bool:
+    return any(
+        core.status.has_tissue
+        and np.hypot(outside.x_px - core.x_px, outside.y_px - core.y_px) < reach_px
+        for core in cores
+    )
 
 
 def _without_taken_tissue(

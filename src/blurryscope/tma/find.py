@@ -1,12 +1,18 @@
 """From the picture of a slide and the lab's map to cores with names, and how sure they are."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from blurryscope.artifacts.slide_map import SlideMap
-from blurryscope.artifacts.tissue_cores import Block, CoreGrid, CoreStatus, TissueCore
+from blurryscope.artifacts.tissue_cores import (
+    Block,
+    CoreGrid,
+    CoreOutside,
+    CoreStatus,
+    TissueCore,
+)
 from blurryscope.basics.her2 import RESEARCH_USE_ONLY
 from blurryscope.tma.measure import measured_cores
 from blurryscope.tma.named_blocks import NamedBlock, named_blocks
@@ -90,6 +96,7 @@ def _core_grid(
         reasons=reasons,
         names_from="map" if least_sure.is_by_map else "grid",
         candidates=least_sure.candidates,
+        outside=tuple(_outside(sight, blocks)),
         pixel_size_um=picture.pixel_size_um,
         diameter_px=float(np.median([core.diameter_px for core in cores])),
         pitch_px=(rows, columns),
@@ -97,6 +104,13 @@ def _core_grid(
         white=(red, green, blue),
         research_use_only=RESEARCH_USE_ONLY,
     )
+
+
+def _outside(sight: SlideSight, blocks: Sequence[NamedBlock]) -> Iterator[CoreOutside]:
+    for block in blocks:
+        for node in block.naming.outside:
+            x_px, y_px = (sight.working.to_full(value) for value in node.xy)
+            yield CoreOutside(x_px=x_px, y_px=y_px, line=node.line)
 
 
 def _reasons_of_faint_cores(cores: Sequence[TissueCore]) -> list[str]:

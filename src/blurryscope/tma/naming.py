@@ -12,11 +12,14 @@ from blurryscope.basics.core_name import CoreName
 from blurryscope.basics.errors import InputError
 from blurryscope.tma.nodes import NodeTable
 from blurryscope.tma.orientation import Orientation
+from blurryscope.tma.outside import NodeOutside, nodes_outside
 from blurryscope.tma.placement import Placement, all_placements, names_of_nodes
 from blurryscope.tma.reasons import (
+    SURE,
     better_turns,
     reasons_of_map,
     reasons_of_margin,
+    reasons_of_outside,
     reasons_of_places,
     reasons_of_turns,
 )
@@ -47,6 +50,8 @@ class Alternative:
     places: Mapping[CoreName, PlaceSeen]
     unnamed_count: int
     """Pieces of tissue on the lattice that get no name of a core in the map."""
+    outside: tuple[NodeOutside, ...]
+    """Those of them that lie beyond the rows and columns of the map."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +70,8 @@ class Naming:
     alternatives: tuple[Alternative, ...]
     """The likeliest placements; the one taken comes first."""
     is_by_map: bool
+    outside: tuple[NodeOutside, ...] = ()
+    """Sure cores beyond the rows and columns of the map; they have no name."""
 
     @property
     def candidates(self) -> tuple[Candidate, ...]:
@@ -119,6 +126,7 @@ def named_by_map(
     better = better_turns(best, [other for other in every if other.orientation not in fitting])
     margin = _margin(best, rivals)
     places = names_of_nodes(best, slide_map.rows, slide_map.columns)
+    outside = nodes_outside(nodes, places, lab_name, SURE)
     reasons = (
         []
         if settings.place is not None
@@ -128,6 +136,7 @@ def named_by_map(
             *reasons_of_turns(best, better),
             *reasons_of_map(slide_map),
             *reasons_of_places(nodes, slide_map, places, lab_name),
+            *reasons_of_outside(outside),
         ]
     )
     shown = [best, *better[:1], *rivals][:_CANDIDATE_COUNT]
@@ -144,6 +153,7 @@ def named_by_map(
             for placement in shown
         ),
         is_by_map=True,
+        outside=tuple(outside),
     )
 
 
@@ -244,7 +254,8 @@ def _alternative(
 ) -> Alternative:
     places = {}
     named_count = 0
-    for name, at in names_of_nodes(placement, slide_map.rows, slide_map.columns).items():
+    laid = names_of_nodes(placement, slide_map.rows, slide_map.columns)
+    for name, at in laid.items():
         is_expected, has_tissue = slide_map.expects_tissue(name), bool(nodes.tissue[at] > 0)
         named_count += is_expected and has_tissue
         x, y = nodes.found[at] if has_tissue else nodes.predicted[at]
@@ -255,4 +266,5 @@ def _alternative(
         candidate=candidate,
         places=places,
         unnamed_count=int(np.count_nonzero(nodes.tissue > 0)) - named_count,
+        outside=tuple(nodes_outside(nodes, laid, lab_name, 0.0)),
     )

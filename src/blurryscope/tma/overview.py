@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from blurryscope.artifacts.tissue_cores import CoreStatus, TissueCore
+from blurryscope.artifacts.tissue_cores import CoreOutside, CoreStatus, TissueCore
 from blurryscope.basics.image import Rgb
 from blurryscope.tma.find import Dearrayed
 from blurryscope.tma.picture import WorkingPicture
@@ -33,6 +33,10 @@ def draw_overview(dearrayed: Dearrayed, working: WorkingPicture) -> Rgb:
     for core in dearrayed.cores:
         _draw_core(canvas, core, places[core.name], core.diameter_px / shrink)
         _draw_words(canvas, core, places[core.name], usual_px)
+    for outside in dearrayed.grid.outside:
+        at = _point(outside, shrink)
+        cv2.circle(canvas, at, round(usual_px / 2) + 2, _BLUE, 2, cv2.LINE_AA)
+        _write(canvas, "not in the map", (at[0], at[1] + 4), _BLUE, 0.7 * usual_px)
     return canvas
 
 
@@ -47,7 +51,7 @@ def _canvas(dearrayed: Dearrayed, working: WorkingPicture) -> tuple[float, Rgb]:
     return working.shrink / zoom, canvas
 
 
-def _point(core: TissueCore, shrink: float) -> tuple[int, int]:
+def _point(core: TissueCore | CoreOutside, shrink: float) -> tuple[int, int]:
     return round((core.x_px + 0.5) / shrink - 0.5), round((core.y_px + 0.5) / shrink - 0.5)
 
 

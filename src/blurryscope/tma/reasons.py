@@ -5,13 +5,16 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from blurryscope.artifacts.slide_map import SlideMap
 from blurryscope.basics.core_name import CoreName
 from blurryscope.tma.nodes import NodeTable
+from blurryscope.tma.outside import NodeOutside, lines_told
 from blurryscope.tma.placement import Placement
 
 _ALARM = 3.0
 """Nats by which an orientation that was not allowed must fit better to raise an alarm."""
 _LEAST_FOUND_FRACTION = 0.5
-_SURE = 2.5
+SURE = 2.5
 """Nats from which on a single place is called surely full."""
+_LEAST_OUTSIDE = 2
+"""Cores beyond the map from which on it is asked about: a single one may be debris."""
 
 
 def reasons_of_margin(
@@ -92,7 +95,7 @@ def reasons_of_places(
     extra = [
         name
         for name in places
-        if not slide_map.expects_tissue(name) and nodes.tissue[places[name]] > _SURE
+        if not slide_map.expects_tissue(name) and nodes.tissue[places[name]] > SURE
     ]
     reasons = []
     if len(found) < _LEAST_FOUND_FRACTION * len(wanted):
@@ -105,6 +108,16 @@ def reasons_of_places(
             "is it the map of this slide?"
         )
     return reasons
+
+
+def reasons_of_outside(outside: Sequence[NodeOutside]) -> list[str]:
+    """A map that is a row or column short fits as well one line off, and every name with it."""
+    if len(outside) < _LEAST_OUTSIDE:
+        return []
+    return [
+        f"{len(outside)} cores lie outside the map's rows and columns ({lines_told(outside)}): "
+        "was a row or column taken from it?"
+    ]
 
 
 def _listed(names: Iterable[CoreName]) -> str:
