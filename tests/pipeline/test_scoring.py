@@ -1,6 +1,7 @@
 """Scoring a folder: as one core at a time would be, with a map for each core that has an answer."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -16,6 +17,7 @@ from blurryscope.artifacts.tissue_cores import (
     CoreStatus,
     PlaceSource,
     TissueCore,
+    read_tissue_cores,
     write_core_grid,
     write_tissue_cores,
 )
@@ -30,8 +32,11 @@ from blurryscope.classify.networks import CoreNet
 from blurryscope.classify.predict import load_model
 from blurryscope.classify.shipped import SHIPPED
 from blurryscope.dataset.views import make_stack
+from blurryscope.pipeline.evaluation import EvaluationInputs, evaluate_honestly
+from blurryscope.pipeline.reporting import report_again
 from blurryscope.pipeline.rescoring import score_inputs
 from blurryscope.pipeline.run import finish
+from blurryscope.pipeline.scored_places import has_scores_of_other_names
 from blurryscope.pipeline.scoring import score
 from blurryscope.pipeline.settings import RunSettings
 from blurryscope.report import write_report
@@ -113,6 +118,46 @@ def test_a_stack_that_cannot_be_read_is_told_before_the_others_cost_time(tmp_pat
     assert not (tmp_path / "scores.csv").exists()
 
 
+def test_scores_of_before_are_not_shown_under_names_of_now(tmp_path: Path) -> None:
+    _scored(tmp_path)
+    page = report_again(tmp_path)
+    page.unlink()
+    one, other, lost = read_tissue_cores(tmp_path / "cores.csv")
+    swapped = [replace(one, x_px=other.x_px), replace(other, x_px=one.x_px), lost]
+    write_tissue_cores(tmp_path / "cores.csv", swapped)
+    assert has_scores_of_other_names(tmp_path)
+    with pytest.raises(InputError, match=r"named anew after scoring.*blurryscope score"):
+        report_again(tmp_path)
+    assert not page.exists()
+    with pytest.raises(InputError, match="named anew after scoring"):
+        evaluate_honestly(EvaluationInputs(predictions=[tmp_path / "scores.csv"]), tmp_path / "e")
+    score_inputs([tmp_path], None, SHIPPED, is_bgr=False, shows_why=False)
+    assert report_again(tmp_path) == page
+
+
+def test_labels_locks_and_damage_do_not_make_scores_old(tmp_path: Path) -> None:
+    _scored(tmp_path)
+    cores = [
+        replace(core, label=Score.TWO, is_locked=True, focus=0.1)
+        for core in read_tissue_cores(tmp_path / "cores.csv")
+    ]
+    write_tissue_cores(tmp_path / "cores.csv", cores)
+    assert not has_scores_of_other_names(tmp_path)
+
+
+def test_a_core_that_was_called_missing_later_makes_scores_old(tmp_path: Path) -> None:
+    _scored(tmp_path)
+    first, *rest = read_tissue_cores(tmp_path / "cores.csv")
+    write_tissue_cores(tmp_path / "cores.csv", [replace(first, status=CoreStatus.MISSING), *rest])
+    assert has_scores_of_other_names(tmp_path)
+
+
+def _scored(folder: Path) -> None:
+    _slide(folder)
+    settings = RunSettings(shows_why=False)
+    score([folder], folder, slide="S", classifier=load_model(), settings=settings)
+
+
 def _slide(folder: Path) -> dict[str, Rgb]:
     """Two drawn cores and a place without one, as the step before leaves them."""
     with MosaicWriter(folder / "mosaic.ome.zarr", (256, 256), _PIXEL_UM) as mosaic:
@@ -140,7 +185,7 @@ def _core(name: str) -> TissueCore:
     is_missing = name == _MISSING
     return TissueCore(
         name=CoreName.parse(name),
-        x_px=100.0,
+        x_px=100.0 + 20 * _NAMES.index(name),
         y_px=100.0,
         diameter_px=500.0,
         status=CoreStatus.MISSING if is_missing else CoreStatus.OK,

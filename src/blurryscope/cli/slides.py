@@ -161,6 +161,7 @@ def cores(
     Example: blurryscope cores slide-1 --map map.csv
     """
     from blurryscope.pipeline.cores import find_and_write_cores
+    from blurryscope.pipeline.scored_places import has_scores_of_other_names
 
     settings = run_settings(
         orientation=orientation,
@@ -174,6 +175,8 @@ def cores(
     _say_doubts(folders)
     for folder in folders:
         print(f"cores: {folder / 'cores.csv'}")
+    if has_scores_of_other_names(slide_dir):
+        print(f"Scores and report are still those of before: blurryscope score {slide_dir}")
 
 
 @app.command()
@@ -213,9 +216,9 @@ def report(
 
     Example: blurryscope report slide-1
     """
-    from blurryscope.report import write_report
+    from blurryscope.pipeline.reporting import report_again
 
-    print(f"report: {write_report(slide_dir)}")
+    print(f"report: {report_again(slide_dir)}")
     print(RESEARCH_USE_ONLY)
 
 

@@ -49,6 +49,7 @@ from blurryscope.evaluate.page import write_page
 from blurryscope.evaluate.paper_figures import paper_figures
 from blurryscope.evaluate.paper_protocol import PaperReport, paper_evaluation
 from blurryscope.evaluate.paper_sections import paper_lead, paper_sections
+from blurryscope.pipeline.scored_places import SCORES, refuse_scores_of_other_names
 
 PAGE = "evaluation.html"
 NUMBERS = "metrics.csv"
@@ -168,6 +169,10 @@ def _told_by_stacks(inputs: EvaluationInputs) -> NamedRows | None:
 
 def _table(inputs: EvaluationInputs, paths: Sequence[Path]) -> LabelledTable:
     labels = _known(inputs) or inputs.labels
+    if labels is None:  # those of the slide's own cores are taken, by name
+        for path in (*paths, *([inputs.calibration] if inputs.calibration else [])):
+            if path.name == SCORES:
+                refuse_scores_of_other_names(path.parent)
     named_stacks = _told_by_stacks(inputs)
     table = read_labelled_tables(
         paths,

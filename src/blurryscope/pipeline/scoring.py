@@ -13,18 +13,14 @@ from blurryscope.artifacts.mosaic import Mosaic
 from blurryscope.artifacts.predictions import Prediction, write_predictions, write_results
 from blurryscope.artifacts.provenance import sha256_of_file
 from blurryscope.artifacts.samples import Sample
-from blurryscope.artifacts.tissue_cores import (
-    CoreStatus,
-    TissueCore,
-    read_core_grid,
-    read_tissue_cores,
-)
+from blurryscope.artifacts.tissue_cores import read_core_grid, read_tissue_cores
 from blurryscope.basics.core_name import CoreName
 from blurryscope.basics.errors import InputError, MissingInputError
 from blurryscope.basics.progress import Progress, silent
 from blurryscope.classify.predict import Classifier, load_model, withheld
 from blurryscope.evaluate.repeats import fuse_slide
 from blurryscope.pipeline.core_stacks import CoreStack, core_stacks
+from blurryscope.pipeline.scored_places import remember_scored_places, why_unfit
 from blurryscope.pipeline.settings import RunSettings
 from blurryscope.pipeline.steps import MOSAIC, SCORE_FILES, fingerprint_of, is_done, redo, stamp
 from blurryscope.pipeline.why import WhyFolder, open_why
@@ -73,6 +69,7 @@ def score(
         redo(
             out, "score", fingerprint, _scoring(folders, out, slide, classifier, settings, progress)
         )
+    remember_scored_places(out, folders)
 
 
 def _scoring(
@@ -141,7 +138,7 @@ def score_cores(  # noqa: PLR0913 - which scan it is takes three, how it is scor
             score=core.label,
             path=folder / "cores" / f"{core.name}.png",
         )
-        unfit = _UNPROVEN if is_unproven else _unfit(core)
+        unfit = _UNPROVEN if is_unproven else why_unfit(core)
         if unfit is None:
             fit.append(sample)
         else:
@@ -182,11 +179,3 @@ def _cores_fingerprint(folder: Path) -> list[str | None]:
                 table, "no such file", "Find the cores first: blurryscope cores"
             )
     return [stamp(folder, "stitch"), stamp(folder, "cores"), *map(sha256_of_file, tables)]
-
-
-def _unfit(core: TissueCore) -> str | None:
-    if core.status is CoreStatus.MISSING:
-        return "no tissue at this place of the slide"
-    if core.status is CoreStatus.UNSURE:
-        return "hardly any tissue: perhaps a faint core, perhaps dirt"
-    return None

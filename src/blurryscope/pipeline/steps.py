@@ -48,9 +48,14 @@ def redo(folder: Path, step: str, fingerprint: str, work: Callable[[], object]) 
     write_text_whole(folder / _STAMPS / step, fingerprint)
 
 
+def stamp_path(folder: Path, step: str) -> Path:
+    """Where the stamp of a step lies."""
+    return folder / _STAMPS / step
+
+
 def stamp(folder: Path, step: str) -> str | None:
     """The stamp of a step, None where it was not finished."""
-    path = folder / _STAMPS / step
+    path = stamp_path(folder, step)
     return path.read_text(encoding="utf-8") if path.is_file() else None
 
 

@@ -1,0 +1,12 @@
+"""The report of a slide's folder written again, from what lies there."""
+
+from pathlib import Path
+
+from blurryscope.pipeline.scored_places import refuse_scores_of_other_names
+from blurryscope.report import write_report
+
+
+def report_again(slide_dir: Path) -> Path:
+    """Write the report; an `InputError` where its scores were made under other names."""
+    refuse_scores_of_other_names(slide_dir)
+    return write_report(slide_dir)
