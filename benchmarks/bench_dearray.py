@@ -21,7 +21,6 @@ import numpy as np
 from blurryscope.artifacts.array_layout import Layout
 from blurryscope.artifacts.layout_file import read_layout
 from blurryscope.artifacts.slide_map import SlideMap, read_slide_map
-from blurryscope.artifacts.tissue_cores import CoreStatus
 from blurryscope.basics.core_name import CoreName
 from blurryscope.basics.errors import InputError
 from blurryscope.basics.image import to_uint8
@@ -65,11 +64,11 @@ class TrueCore:
 def judge(slide: str, found: Dearrayed, truth: list[TrueCore], seconds: float) -> Outcome:
     """Right: within reach under its name; or told as missing, if it is."""
     by_name = {core.name: core for core in found.cores}
-    there = np.array([(c.x_px, c.y_px) for c in found.cores if c.status is not CoreStatus.MISSING])
+    there = np.array([(c.x_px, c.y_px) for c in found.cores if c.status.has_tissue])
     right = hits = 0
     for core in truth:
         mine = by_name.get(core.name)
-        is_missing = mine is None or mine.status is CoreStatus.MISSING
+        is_missing = mine is None or not mine.status.has_tissue
         if core.is_missing:
             right += is_missing
             continue

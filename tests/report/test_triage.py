@@ -86,6 +86,18 @@ def test_a_core_cut_by_the_edge_names_the_side_to_enlarge(make_slide: MakeSlide)
     assert "at the left of the overview picture" in action
 
 
+def test_a_core_outside_the_scan_is_not_lost_and_names_the_side_to_enlarge(
+    make_slide: MakeSlide,
+) -> None:
+    root = make_slide({"A1": ["withheld"]}, statuses={"A1": CoreStatus.NOT_SCANNED})
+    with MosaicWriter(root / "mosaic.ome.zarr", (1000, 2000), 1.12) as writer:
+        writer.write_rows(np.full((1000, 2000, 3), 200, np.uint8))
+    assert _order(root) == [("A1", Urgency.NO_SCORE)]
+    ((action, why),) = _tasks(root).items()
+    assert "at the left of the overview picture" in action
+    assert why == {"the core lies outside what was scanned": ["A1"]}
+
+
 def test_cores_with_the_same_remedy_stand_together_with_their_reasons(
     make_slide: MakeSlide,
 ) -> None:

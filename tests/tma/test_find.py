@@ -184,6 +184,17 @@ def test_a_core_cut_by_the_edge_of_the_scan_is_told() -> None:
     assert cut == {"A4", "B4", "C4"}
 
 
+def test_cores_beyond_the_scan_are_not_called_missing() -> None:
+    slide = ToySlide(rows=3, columns=4)
+    rgb = slide.picture().read_level(0).copy()
+    x, _ = 2 * slide.centres()[CoreName(0, 3)]
+    rgb[:, int(x) - 75 :] = 0
+    found = find_cores(PlainPicture(rgb, 10.0), slide.map(), TmaSettings())
+    unknown = {str(core.name) for core in found.cores if core.status is CoreStatus.NOT_SCANNED}
+    assert unknown == {"A4", "B4", "C4"}
+    assert not any(core.status is CoreStatus.MISSING for core in found.cores)
+
+
 def test_half_a_core_is_partial() -> None:
     slide = ToySlide(rows=3, columns=4)
     rgb = slide.picture().read_level(0).copy()

@@ -1,6 +1,7 @@
 """What is said of a core must follow from what its picture shows."""
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 
 from blurryscope.artifacts.tissue_cores import CoreStatus
@@ -19,6 +20,18 @@ def test_a_core_with_a_hole_that_was_never_filmed_is_told_from_one_cut_by_the_ed
         status_of(measure_core(each, white, 200.0), 5.0, is_expected=True) for each in (holed, cut)
     ]
     assert found == [CoreStatus.HOLED, CoreStatus.EDGE_CUT]
+
+
+@pytest.mark.parametrize(
+    ("scanned_px", "status"), [(0, CoreStatus.NOT_SCANNED), (260, CoreStatus.MISSING)]
+)
+def test_a_place_that_was_not_scanned_is_unknown_and_not_missing(
+    scanned_px: int, status: CoreStatus
+) -> None:
+    rgb = np.zeros((300, 300, 3), np.uint8)
+    rgb[:, :scanned_px] = 240
+    measures = measure_core(rgb, np.array([240.0, 240.0, 240.0]), 200.0)
+    assert status_of(measures, -4.0, is_expected=True) is status
 
 
 def _disc_mask(side_px: int, radius_px: float) -> NDArray[np.bool_]:

@@ -94,6 +94,8 @@ def _difference(core: TissueCore, presence: Presence | None) -> str | None:
     is_expected = presence is not None and presence.expects_tissue
     if core.status is CoreStatus.UNSURE:
         return "hardly any tissue: look"
+    if core.status is CoreStatus.NOT_SCANNED:
+        return "not scanned"
     if is_expected and not core.status.has_tissue:
         scored = presence is Presence.SCORED
         return "missing, although the map gives a score" if scored else "missing"

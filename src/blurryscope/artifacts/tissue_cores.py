@@ -42,12 +42,15 @@ class CoreStatus(StrEnum):
     """Part of it, inside what was scanned, was never filmed: frames were lost."""
     EDGE_CUT = "edge-cut"
     """Part of it was not scanned: it lies beyond the edge, or the film has a hole there."""
+    NOT_SCANNED = "not-scanned"
+    """The place lies where nothing was scanned: whether a core is there is not known."""
     UNSURE = "unsure"
     """Hardly any tissue: perhaps a faint core, perhaps dirt."""
 
     @property
     def has_tissue(self) -> bool:
-        return self is not CoreStatus.MISSING
+        """Whether tissue was seen there."""
+        return self not in {CoreStatus.MISSING, CoreStatus.NOT_SCANNED}
 
 
 class PlaceSource(StrEnum):

@@ -13,7 +13,7 @@ import pydantic
 from numpy.typing import NDArray
 
 from blurryscope.artifacts.frame_places import FramePlace
-from blurryscope.artifacts.tissue_cores import CoreStatus, TissueCore
+from blurryscope.artifacts.tissue_cores import TissueCore
 from blurryscope.artifacts.whole import present_file
 from blurryscope.basics.core_name import CoreName
 from blurryscope.basics.errors import InputError
@@ -239,7 +239,7 @@ def measure_placement(places: Sequence[FramePlace], truth: Truth) -> PlacementFi
 def measure_cores(cores: Sequence[TissueCore], truth: Truth, fit: RigidFit) -> CoreFigures:
     """Compare `cores.csv` with the truth, `fit` being where the slide lies in the mosaic."""
     told = {core.name: core for core in cores if core.status.has_tissue}
-    said_missing = {core.name for core in cores if core.status is CoreStatus.MISSING}
+    said_missing = {core.name for core in cores if not core.status.has_tissue}
     present = [core for core in truth.cores if not core.is_missing]
     missing = [core for core in truth.cores if core.is_missing]
     found = [core for core in present if _is_found(told.get(core.name), core, truth, fit)]

@@ -21,6 +21,8 @@ def why_unfit(core: TissueCore) -> str | None:
     """Why nothing can be computed for a place; None where its picture can be scored."""
     if core.status is CoreStatus.MISSING:
         return "no tissue at this place of the slide"
+    if core.status is CoreStatus.NOT_SCANNED:
+        return "this place of the slide was not scanned"
     if core.status is CoreStatus.UNSURE:
         return "hardly any tissue: perhaps a faint core, perhaps dirt"
     return None

@@ -62,7 +62,10 @@ class CoreCase:
         if not self.found:
             return None
         best = self.best_repeat
-        return CoreStatus.MISSING if best is None else self.found[best].status
+        if best is not None:
+            return self.found[best].status
+        is_known = any(core.status is CoreStatus.MISSING for core in self.found.values())
+        return CoreStatus.MISSING if is_known else CoreStatus.NOT_SCANNED
 
     @property
     def label(self) -> Score | None:
@@ -109,7 +112,8 @@ def _urgency(
     result: CoreResult | None,
     settings: TriageSettings,
 ) -> Urgency:
-    if found and not any(core.status.has_tissue for core in found.values()):
+    statuses = {core.status for core in found.values()}
+    if CoreStatus.MISSING in statuses and not any(status.has_tissue for status in statuses):
         return Urgency.NO_TISSUE
     if result is not None and _is_unsure_positive(result, settings):
         return Urgency.UNSURE_POSITIVE
@@ -228,8 +232,14 @@ def _task_of(case: CoreCase, repeats: Mapping[int, RepeatScan]) -> tuple[str, st
     if case.status is CoreStatus.EDGE_CUT and best is not None:
         side = _nearest_side(case.found[best], repeats[best].size_px)
         return (
-            f"Move or enlarge the scan area at the {side} of the overview picture, and scan again.",
+            _enlarge(side),
             "the core lies partly outside what was scanned",
+        )
+    if case.status is CoreStatus.NOT_SCANNED:
+        number, core = min(case.found.items())
+        return (
+            _enlarge(_nearest_side(core, repeats[number].size_px)),
+            "the core lies outside what was scanned",
         )
     if case.status is not None and case.status in _ACTIONS:
         return _ACTIONS[case.status]
@@ -244,6 +254,10 @@ def _task_of(case: CoreCase, repeats: Mapping[int, RepeatScan]) -> tuple[str, st
             "the repeats give different scores",
         )
     return None
+
+
+def _enlarge(side: str) -> str:
+    return f"Move or enlarge the scan area at the {side} of the overview picture, and scan again."
 
 
 def _nearest_side(core: TissueCore, size_px: tuple[int, int] | None) -> str:

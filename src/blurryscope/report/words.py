@@ -16,6 +16,7 @@ STATUS_WORDS: Mapping[CoreStatus, str] = {
     CoreStatus.EXTRA: "Not in the map",
     CoreStatus.HOLED: "Partly not filmed",
     CoreStatus.EDGE_CUT: "Cut by the scan's edge",
+    CoreStatus.NOT_SCANNED: "Not scanned",
     CoreStatus.UNSURE: "Hardly any tissue",
 }
 

@@ -224,7 +224,7 @@ def _without_taken_tissue(
     if not core.status.has_tissue:
         return core
     is_taken = any(
-        state.status is not CoreStatus.MISSING
+        (state.status is None or state.status.has_tissue)
         and np.hypot(state.x_px - core.x_px, state.y_px - core.y_px)
         < _SAME_PLACE_DIAMETERS * diameter_px
         for state in locked.values()

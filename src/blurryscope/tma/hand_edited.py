@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from blurryscope.artifacts.edit_log import Author, EditEntry
-from blurryscope.artifacts.tissue_cores import CoreStatus, TissueCore
+from blurryscope.artifacts.tissue_cores import TissueCore
 from blurryscope.basics.core_name import CoreName
 from blurryscope.basics.errors import InputError
 from blurryscope.tma.edits import Table, lock, move, remove, rename, set_status, unlock
@@ -63,7 +63,7 @@ def _edits_of_core(
     has_moved = not _is_at(after, before)
     was_there = before is not None and before.status.has_tissue
     if not after.status.has_tissue and was_there:
-        yield set_status(table, name, CoreStatus.MISSING, author)
+        yield set_status(table, name, after.status, author)
     elif after.status.has_tissue and (has_moved or not was_there):
         yield move(table, name, (after.x_px, after.y_px), author)
     elif before is not None and after.status is not before.status:

@@ -9,7 +9,13 @@ from blurryscope.artifacts.tissue_cores import CoreStatus, PlaceSource, TissueCo
 from blurryscope.basics.core_name import CoreName
 from blurryscope.basics.her2 import Score
 from blurryscope.tma.picture import SlidePicture
-from blurryscope.tma.quality import CoreMeasures, measure_core, measuring_level, status_of
+from blurryscope.tma.quality import (
+    UNKNOWN_FROM,
+    CoreMeasures,
+    measure_core,
+    measuring_level,
+    status_of,
+)
 from blurryscope.tma.white_balance import WhiteBalance
 
 _CROP_DIAMETERS = 1.5
@@ -57,7 +63,8 @@ def _measured(
     measures = measure_core(crop, white.white, diameter_px / shrink)
     status = status_of(measures, node.tissue_ratio, is_expected=node.is_expected)
     if not node.in_scan:
-        status = CoreStatus.MISSING
+        is_unknown = measures.unscanned_fraction > UNKNOWN_FROM
+        status = CoreStatus.NOT_SCANNED if is_unknown else CoreStatus.MISSING
     core = TissueCore(
         name=node.name,
         x_px=node.predicted_xy[0],
@@ -73,7 +80,7 @@ def _measured(
         haematoxylin_od=measures.haematoxylin_od,
         dab_od=measures.dab_od,
     )
-    if status is CoreStatus.MISSING:
+    if not status.has_tissue:
         return core
     x_px, y_px, own_diameter_px = _own_disc(measures, (left, top), shrink, node, diameter_px)
     away = np.hypot(x_px - node.predicted_xy[0], y_px - node.predicted_xy[1])

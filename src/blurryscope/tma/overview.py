@@ -71,8 +71,8 @@ def _rounded(xy: NDArray[np.floating]) -> tuple[int, int]:
 def _draw_core(canvas: Rgb, core: TissueCore, at: tuple[int, int], diameter_px: float) -> None:
     colour = _COLOURS.get(core.status, _ORANGE)
     radius = round(diameter_px / 2) + 2
-    if core.status is CoreStatus.MISSING:
-        for start in range(0, 360, 30):  # a broken ring: nothing is there
+    if not core.status.has_tissue:
+        for start in range(0, 360, 30):  # a broken ring: nothing was seen there
             cv2.ellipse(canvas, at, (radius, radius), 0, start, start + 15, colour, 2, cv2.LINE_AA)
     else:
         cv2.circle(canvas, at, radius, colour, 2, cv2.LINE_AA)

@@ -24,6 +24,8 @@ _BARE = 0.02
 _SURE = 1.1
 """Nats from which on an overview that shows a core is worth more than that."""
 _FOLD_DENSITY = 0.25
+UNKNOWN_FROM = 0.9
+"""Share of the disc that was not scanned from which on seeing no core there says nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,9 +97,11 @@ def status_of(measures: CoreMeasures, tissue_ratio: float, *, is_expected: bool)
     """What to call it; `tissue_ratio` is the log-likelihood ratio of a core against none."""
     is_cut = measures.unscanned_fraction > 0.04
     shows_none = measures.tissue_fraction < _MISSING_BELOW * (1.0 - measures.unscanned_fraction)
+    is_unknown = measures.unscanned_fraction > UNKNOWN_FROM
+    none = CoreStatus.NOT_SCANNED if is_unknown else CoreStatus.MISSING
     checks = (
-        (tissue_ratio < 0 and shows_none, CoreStatus.MISSING),
-        (tissue_ratio < _SURE and measures.tissue_fraction < _BARE, CoreStatus.MISSING),
+        (tissue_ratio < 0 and shows_none, none),
+        (tissue_ratio < _SURE and measures.tissue_fraction < _BARE, none),
         (is_cut and measures.is_hole, CoreStatus.HOLED),
         (is_cut, CoreStatus.EDGE_CUT),
         (tissue_ratio < -1.5, CoreStatus.MISSING),

@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 from blurryscope.artifacts.array_layout import Layout, LayoutBlock
 from blurryscope.artifacts.core_labels import AxisLabels
 from blurryscope.artifacts.slide_map import SlideMap
-from blurryscope.artifacts.tissue_cores import CoreStatus
 from blurryscope.basics.core_name import CoreName
 from blurryscope.tma.find import Dearrayed
 from blurryscope.tma.orientation import Orientation
@@ -88,7 +87,7 @@ def judged(trial: Trial, found: Dearrayed) -> Verdict:
     wrong = untold = 0
     for name, xy in trial.centres.items():
         core = by_name.get(name)
-        is_told_missing = core is None or core.status is CoreStatus.MISSING
+        is_told_missing = core is None or not core.status.has_tissue
         if name in trial.missing:
             untold += not is_told_missing
             continue

@@ -6,7 +6,6 @@ import cv2
 import numpy as np
 
 from blurryscope.artifacts.tissue_cores import (
-    CoreStatus,
     TissueCore,
     write_core_grid,
     write_tissue_cores,
@@ -32,7 +31,7 @@ def write_cores(dearrayed: Dearrayed, picture: SlidePicture, out_dir: Path) -> N
     """
     with whole_folder(out_dir / "cores") as folder:
         for core in dearrayed.cores:
-            if core.status is not CoreStatus.MISSING:
+            if core.status.has_tissue:
                 crop = core_picture(picture, core, dearrayed.white)
                 _store_png(folder / f"{core.name}.png", crop)
         working = working_picture(picture)
