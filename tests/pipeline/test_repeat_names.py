@@ -7,6 +7,7 @@ import pytest
 
 from blurryscope.artifacts.mosaic import Mosaic, MosaicWriter
 from blurryscope.artifacts.tissue_cores import CoreStatus
+from blurryscope.basics.core_name import CoreName
 from blurryscope.basics.image import Rgb
 from blurryscope.pipeline.naming import name_repeat
 from blurryscope.tma.find import find_cores
@@ -45,6 +46,21 @@ def test_an_answer_for_the_first_scan_names_its_repeats_too(
     assert lost(repeat.cores) == SLIDE.missing
     assert repeat.grid.agrees_with_first
     assert not repeat.grid.needs_confirmation
+
+
+def test_a_repeat_of_a_part_of_the_array_raises_no_alarm(tmp_path: Path) -> None:
+    whole = ToySlide(rows=4, columns=5, missing=frozenset({"B2"}), border_px=25.0)
+    found = find_cores(whole.picture(), whole.map(), TmaSettings())
+    first = NamedScan(picture=whole.picture(), cores=found.cores, grid=found.grid)
+    _, below_y = 2 * whole.centres()[CoreName(3, 2)]
+    part = mosaic_of(tmp_path, whole.picture().read_level(0)[: int(below_y) - 70])
+    repeat = name_repeat(part, first, whole.map(), TmaSettings(orientation=None), tmp_path)
+    assert repeat.grid.agrees_with_first
+    assert not repeat.grid.needs_confirmation
+    assert "shows only part of the array" in repeat.grid.reasons[0]
+    assert lost(repeat.cores) == {"B2"}
+    unknown = {str(c.name) for c in repeat.cores if c.status is CoreStatus.NOT_SCANNED}
+    assert unknown == {f"D{number}" for number in range(1, 6)}
 
 
 def lost(cores: object) -> set[str]:

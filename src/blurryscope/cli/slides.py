@@ -300,3 +300,6 @@ def _say_doubts(folders: list[Path]) -> None:
             choice = folder / "cores" / "candidates.png"
             if choice.is_file():
                 print(f"  {choice} shows what there is to choose from, and what to answer")
+        else:
+            for reason in grid.reasons:
+                print(f"{folder}: {reason}")

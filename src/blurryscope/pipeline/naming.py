@@ -6,7 +6,7 @@ one another and the names carried over; where that fails too it is named as the 
 and takes no part in the results.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,6 +22,11 @@ from blurryscope.tma.orientation import Orientation
 from blurryscope.tma.picture import SlidePicture
 from blurryscope.tma.recognise import NamedScan, Recognition, recognise
 from blurryscope.tma.settings import TmaSettings
+
+_ONLY_PART = (
+    "This repeat shows only part of the array, too little to lay the map on it: its names are "
+    "those of the first repeat, by their tissue"
+)
 
 
 def name_scan(
@@ -91,34 +96,39 @@ def _name_by_map(
 ) -> Dearrayed:
     names = slide_map or _map_of_names(first)
     tried: list[tuple[Recognition, Dearrayed]] = []
-    refused: list[InputError] = []
+    refused: dict[Orientation | None, InputError] = {}
     for attempt in _attempts(settings, first):
         try:
             found = name_scan(mosaic, names, attempt, where)
         except InputError as error:
-            refused.append(error)
+            refused[attempt.orientation] = error
             continue
         scan = NamedScan(picture=mosaic, cores=found.cores, grid=found.grid)
         tried.append((recognise(scan, first), found))
         if tried[-1][0].is_proven:
             break
     if not (tried and tried[-1][0].is_proven):
-        carried = _carried(mosaic, first, settings, slide_map)
+        carried = _carried(mosaic, first, settings, slide_map, refused.keys())
         if carried is not None:
             return carried
     if not tried:
-        raise refused[0]
+        raise next(iter(refused.values()))
     recognition, found = tried[-1] if tried[-1][0].is_proven else tried[0]
     return _judged(found if slide_map else _without_map(found, first), recognition, first)
 
 
 def _carried(
-    mosaic: Mosaic, first: NamedScan, settings: TmaSettings, slide_map: SlideMap | None
+    mosaic: Mosaic,
+    first: NamedScan,
+    settings: TmaSettings,
+    slide_map: SlideMap | None,
+    refused: Collection[Orientation | None],
 ) -> Dearrayed | None:
     """The names of the first scan where its tissue lies in this one; None where it is not proven.
 
     The map alone would have named this repeat otherwise, which is an alarm unless a person has
-    already answered for the first scan what the map cannot tell.
+    already answered for the first scan what the map cannot tell. Where the map could not be laid on
+    this repeat at all, in the turn in which it lies, it says nothing against these names.
     """
     carried = _with_names_of_first(mosaic, first, settings, slide_map)
     if carried is None:
@@ -126,6 +136,10 @@ def _carried(
     found, recognition = carried
     if first.grid.confirmed_by_hand:
         return _judged(found, recognition, first)
+    if Orientation(found.grid.orientation) in refused:
+        judged = _judged(found, recognition, first)
+        grid = judged.grid.model_copy(update={"reasons": (_ONLY_PART, *judged.grid.reasons)})
+        return replace(judged, grid=grid)
     alarm = (
         "Tissue gives this repeat the names of the first scan, but the map alone would name it "
         "otherwise: are the names of the first right?"
@@ -208,11 +222,15 @@ def _without_map(found: Dearrayed, first: NamedScan) -> Dearrayed:
 
 
 def _judged(found: Dearrayed, recognition: Recognition, first: NamedScan) -> Dearrayed:
-    """Say whether the repeat is proven; then its names are as sure as those of the first."""
+    """Say whether the repeat is proven; then its names are as sure as those of the first.
+
+    What the map alone could not tell of it is answered by that.
+    """
     if recognition.is_proven:
         judgement: dict[str, object] = {
             "agrees_with_first": True,
             "needs_confirmation": first.grid.needs_confirmation,
+            "reasons": first.grid.reasons,
         }
     else:
         reason = (

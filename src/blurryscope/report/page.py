@@ -234,6 +234,7 @@ def _grid_facts(repeat: RepeatScan) -> list[Fact]:
         Fact("Best placement ahead of the second best by", f"{grid.placement_margin:.3g} nats"),
         Fact("Usual diameter of a core", f"{grid.diameter_px:.0f} px"),
         Fact("Tilt of the rows", f"{grid.tilt_deg:.2f}°"),
+        *(Fact("Remark", reason) for reason in grid.reasons if not grid.needs_confirmation),
     ]
 
 
