@@ -13,11 +13,11 @@ from blurryscope.basics.core_name import CoreName
 from blurryscope.basics.her2 import Score
 from blurryscope.evaluate.repeats import (
     FusionRule,
-    agreement,
     consistency,
     fuse,
     fuse_core,
     fuse_slide,
+    share_of_commonest,
 )
 
 _ZERO_SURE: Probabilities = (0.9, 0.1, 0.0, 0.0)
@@ -63,12 +63,12 @@ def test_log_probabilities_are_averaged_and_normed() -> None:
     assert fused.score is Score.ONE
 
 
-def test_agreement_is_the_share_of_the_commonest_score() -> None:
-    assert agreement([Score(1), Score(1), Score(3)]) == pytest.approx(2 / 3)
-    assert agreement([Score(0), Score(1), Score(3)]) == pytest.approx(1 / 3)
+def test_the_papers_consistency_counts_the_commonest_score() -> None:
+    assert share_of_commonest([Score(1), Score(1), Score(3)]) == pytest.approx(2 / 3)
+    assert share_of_commonest([Score(0), Score(1), Score(3)]) == pytest.approx(1 / 3)
 
 
-def test_consistency_is_the_mean_agreement_of_the_cores() -> None:
+def test_consistency_is_the_mean_over_cores() -> None:
     cores = [[Score(2)] * 3, [Score(0), Score(1), Score(3)]]
     assert consistency(cores) == pytest.approx((1 + 1 / 3) / 2)
 
@@ -89,6 +89,23 @@ def test_repeats_that_are_equal_fuse_to_themselves(
     fused = fuse([probabilities] * count, rule)
     assert fused.probabilities == pytest.approx(probabilities, abs=1e-5)
     assert fused.confidence == pytest.approx(max(probabilities), abs=1e-5)
+
+
+def test_agreement_is_the_share_of_repeats_that_gave_the_fused_score() -> None:
+    """Two repeats lean to 0 a little, one of them too little for a score; one is sure of 3+."""
+    rule = DecisionRule(threshold=0.3)
+    leaning: Probabilities = (0.4, 0.15, 0.15, 0.3)
+    sure: Probabilities = (0.001, 0.001, 0.001, 0.997)
+    three = [
+        _prediction(leaning, 1),
+        replace(
+            _prediction(leaning, 2), score=None, decision=Decision.INDETERMINATE, reason="unsure"
+        ),
+        replace(_prediction(sure, 3), score=Score.THREE),
+    ]
+    result = fuse_core(three, decision_rule=rule)
+    assert result.score is Score.THREE
+    assert result.agreement == pytest.approx(1 / 3)
 
 
 def test_a_withheld_repeat_takes_no_part() -> None:
@@ -114,6 +131,7 @@ def test_a_fused_confidence_below_the_threshold_withholds_the_score() -> None:
     assert result.decision is Decision.INDETERMINATE
     assert result.score is None
     assert result.reason == "confidence 0.40 is below 0.60"
+    assert result.agreement is None
     assert result.p_positive == pytest.approx(0.7)
 
 

@@ -60,6 +60,12 @@ def test_negative_against_positive_stands_before_other_disagreements(
     assert [name for name, _ in _order(root)] == ["A2", "A1", "A3"]
 
 
+def test_a_repeat_that_gave_no_score_contradicts_nobody(make_slide: MakeSlide) -> None:
+    root = make_slide({"A1": ["1+", "undecided", "1+"], "A2": ["1+", "withheld", "0"]})
+    assert _order(root) == [("A2", Urgency.DISAGREEMENT), ("A1", Urgency.OTHERS)]
+    assert [list(why) for why in _tasks(root).values()] == [["the repeats give different scores"]]
+
+
 def test_a_negative_score_that_is_likely_positive_comes_first_too(make_slide: MakeSlide) -> None:
     root = make_slide({"A1": ["0"], "A2": ["1+ leaning up"]})
     assert _order(root) == [("A2", Urgency.UNSURE_POSITIVE), ("A1", Urgency.OTHERS)]

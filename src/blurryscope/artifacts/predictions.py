@@ -83,7 +83,7 @@ class CoreResult:
     repeats_used: int = 0
     """How many repeats were fit to be scored."""
     agreement: float | None = None
-    """Share of them whose most probable score is the commonest one."""
+    """Share of them that gave this score by themselves; None where there is no score."""
 
     def __post_init__(self) -> None:
         _check(self)

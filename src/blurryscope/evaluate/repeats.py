@@ -69,22 +69,23 @@ def fuse_core(
     reasons. Else `decision_rule` judges the fused answer.
     """
     slide, core = _one_core(predictions)
-    fit = [p.probabilities for p in predictions if p.probabilities and not _is_referred(p)]
-    if not fit:
+    used = [p for p in predictions if p.probabilities and not _is_referred(p)]
+    if not used:
         return _not_answered(slide, core, predictions, rule)
-    fused = fuse(fit, rule)
+    fused = fuse([p.probabilities for p in used if p.probabilities], rule)
     decision, reason = decision_rule.decide(fused.probabilities, fused.confidence)
+    score = fused.score if decision is Decision.SCORED else None
     return CoreResult(
         slide=slide,
         core=core,
-        score=fused.score if decision is Decision.SCORED else None,
+        score=score,
         probabilities=fused.probabilities,
         p_positive=_positive(fused.probabilities),
         confidence=fused.confidence,
         decision=decision,
         reason=reason,
-        repeats_used=len(fit),
-        agreement=agreement([_top(probabilities) for probabilities in fit]),
+        repeats_used=len(used),
+        agreement=None if score is None else [p.score for p in used].count(score) / len(used),
     )
 
 
@@ -129,16 +130,16 @@ def fuse_slide(
     ]
 
 
-def agreement(scores: Sequence[Score]) -> float:
+def share_of_commonest(scores: Sequence[Score]) -> float:
     """Share of the scores that equal the commonest one, 1/n to 1."""
     return scores.count(commonest(scores)) / len(scores)
 
 
 def consistency(cores: Sequence[Sequence[Score]]) -> float:
-    """The paper's figure: mean `agreement` over cores. Blind to whether the scores are right."""
+    """The paper's figure: mean over cores. Blind to whether the scores are right."""
     if not cores:
         raise ValueError("cores must not be empty")
-    return math.fsum(agreement(scores) for scores in cores) / len(cores)
+    return math.fsum(share_of_commonest(scores) for scores in cores) / len(cores)
 
 
 def commonest(scores: Sequence[Score]) -> Score:

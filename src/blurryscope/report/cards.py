@@ -58,7 +58,7 @@ class CoreCard:
     lab_label: str
     """Empty where the lab's map gives no score."""
     agreement: float | None
-    """Share of the repeats that give the commonest score."""
+    """Share of the repeats used that gave this score by themselves."""
     repeat_count_used: int
     picture: EmbeddedPicture | None
     picture_repeat: int | None

@@ -78,9 +78,8 @@ class CoreCase:
 
     @property
     def repeat_scores(self) -> frozenset[Score]:
-        """The most probable score of each repeat."""
-        scores = (prediction.most_probable for prediction in self.predictions.values())
-        return frozenset(score for score in scores if score is not None)
+        """The scores that single repeats gave; one that gave none contradicts nobody."""
+        return _scores_given(self.predictions)
 
 
 def sort_cases(folder: SlideFolder, settings: TriageSettings) -> list[CoreCase]:
@@ -117,11 +116,15 @@ def _urgency(
         return Urgency.NO_TISSUE
     if result is not None and _is_unsure_positive(result, settings):
         return Urgency.UNSURE_POSITIVE
-    if len({row.most_probable for row in predictions.values()} - {None}) > 1:
+    if len(_scores_given(predictions)) > 1:
         return Urgency.DISAGREEMENT
     if result is None or result.decision is not Decision.SCORED:
         return Urgency.NO_SCORE
     return Urgency.OTHERS
+
+
+def _scores_given(predictions: Mapping[int, Prediction]) -> frozenset[Score]:
+    return frozenset(row.score for row in predictions.values() if row.score is not None)
 
 
 def _is_unsure_positive(result: CoreResult, settings: TriageSettings) -> bool:
