@@ -156,6 +156,15 @@ def test_a_layout_that_contradicts_itself_is_refused(tmp_path: Path, text: str) 
         read_layout(path)
 
 
+def test_a_layout_with_a_wrong_entry_is_refused_in_one_line_that_names_it(tmp_path: Path) -> None:
+    path = tmp_path / "layout.toml"
+    path.write_text("[[block]]\nrows = 'A-B'\nat = [0, -1]\n", encoding="utf-8")
+    with pytest.raises(InputError, match=r"layout \(block\.0\.columns: Field required\)") as told:
+        read_layout(path)
+    assert "\n" not in str(told.value)
+    assert "pydantic" not in str(told.value)
+
+
 def test_the_text_of_a_layout_is_what_a_person_would_write() -> None:
     block = LayoutBlock(row_labels=read_axis("A-C"), column_labels=read_axis("1-4"), at=(0, 0))
     special = (

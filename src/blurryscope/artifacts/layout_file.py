@@ -42,6 +42,7 @@ Length = Annotated[float, Field(gt=0, lt=1e6)]
 
 _COLUMN_FIRST = "column first"
 _LARGEST_FILE = 1_000_000
+_REMEDY = 'Write [[block]] with rows = "A-H" and columns = "1-12" for each block'
 
 
 class _BlockEntry(BaseModel):
@@ -75,12 +76,12 @@ def read_layout(path: Path) -> Layout:
         if len(raw) > _LARGEST_FILE:
             raise ValueError("it is larger than 1 MB")
         return _layout(_LayoutFile.model_validate(tomllib.loads(raw.decode("utf-8"))))
-    except (tomllib.TOMLDecodeError, ValidationError, ValueError) as error:
-        raise InputError(
-            path,
-            f"is not a layout ({error})",
-            'Write [[block]] with rows = "A-H" and columns = "1-12" for each block',
-        ) from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"]) or "the file"
+        raise InputError(path, f"is not a layout ({place}: {first['msg']})", _REMEDY) from error
+    except ValueError as error:  # TOML that cannot be read is one
+        raise InputError(path, f"is not a layout ({error})", _REMEDY) from error
 
 
 def _layout(entries: _LayoutFile) -> Layout:
