@@ -11,6 +11,7 @@ import pytest
 from blurryscope.artifacts.recording import read_recording
 from blurryscope.artifacts.video import Video
 from blurryscope.basics.core_name import CoreName
+from blurryscope.basics.errors import InputError
 from blurryscope.simulator.camera import plan_exposures
 from blurryscope.simulator.presets import AUTHENTIC, PLAIN, ScanSettings
 from blurryscope.simulator.scan import (
@@ -128,6 +129,19 @@ def test_the_same_seed_gives_the_same_bytes_and_another_does_not(
         assert getattr(again, name).read_bytes() == getattr(scan, name).read_bytes(), name
     assert other.video.read_bytes() != scan.video.read_bytes()
     assert other.slide_picture.read_bytes() == scan.slide_picture.read_bytes()
+
+
+def test_a_folder_with_another_film_or_a_map_from_elsewhere_is_left_alone(tmp_path: Path) -> None:
+    made = simulate_scan(tmp_path / "film", design=TINY, settings=_small(AUTHENTIC), seed=4)
+    before = made.map.read_bytes(), made.truth.read_bytes(), made.video.read_bytes()
+    other = replace(TINY, seed=TINY.seed + 1)
+    with pytest.raises(InputError, match="already holds another film"):
+        simulate_scan(tmp_path / "film", design=other, settings=_small(AUTHENTIC), seed=4)
+    simulate_scan(tmp_path / "film", design=TINY, settings=_small(AUTHENTIC), seed=4)
+    assert before == (made.map.read_bytes(), made.truth.read_bytes(), made.video.read_bytes())
+    (tmp_path / "map.csv").write_text("core,her2\nA1,3+\n", encoding="utf-8")
+    with pytest.raises(InputError, match="already holds another film or map"):
+        simulate_scan(tmp_path, design=TINY, settings=_small(AUTHENTIC), seed=4)
 
 
 def test_repeats_are_one_slide_scanned_anew_and_once_turned_round(tmp_path: Path) -> None:

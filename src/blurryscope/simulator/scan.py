@@ -15,6 +15,7 @@ from blurryscope.artifacts.provenance import current_versions
 from blurryscope.artifacts.recording import Recording, write_recording
 from blurryscope.artifacts.video import VideoWriter
 from blurryscope.artifacts.whole import whole_file, write_text_whole
+from blurryscope.basics.errors import InputError
 from blurryscope.basics.image import Rgb
 from blurryscope.basics.progress import Progress, silent
 from blurryscope.simulator.camera import Camera, Exposures, plan_exposures
@@ -69,8 +70,10 @@ def simulate_scan(  # noqa: PLR0913 - all by name, all but two with a default
         slide_picture=out / "slide.jpg",
         frame_count=len(exposures.camera_frame),
     )
+    truth = _truth(slide, path, exposures, settings)
+    _refuse_other_film(scan, truth)
+    write_text_whole(scan.truth, truth)
     write_text_whole(scan.map, map_of(slide))
-    _write_truth(scan.truth, slide, path, exposures, settings)
     write_recording(scan.recording, _recording(design, settings, path, repeat))
     _write_slide_picture(scan.slide_picture, slide)
     noise_seed = int(streams[3].integers(2**62))
@@ -169,9 +172,21 @@ def _encoder_options(settings: ScanSettings) -> dict[str, str]:
     return {"crf": str(settings.quality), "preset": "ultrafast", "threads": "1"}
 
 
-def _write_truth(
-    target: Path, slide: Slide, path: StagePath, exposures: Exposures, settings: ScanSettings
-) -> None:
+def _refuse_other_film(scan: SimulatedScan, truth: str) -> None:
+    """The same film may be made again; another one, or a map from elsewhere, stays."""
+    if scan.truth.is_file():
+        is_other = scan.video.is_file() and scan.truth.read_text(encoding="utf-8") != truth
+    else:
+        is_other = scan.video.is_file() or scan.map.is_file()
+    if is_other:
+        raise InputError(
+            scan.video.parent,
+            "already holds another film or map",
+            "Choose another --out, or move the old one away",
+        )
+
+
+def _truth(slide: Slide, path: StagePath, exposures: Exposures, settings: ScanSettings) -> str:
     middle_s = exposures.start_s + settings.camera.middle_s
     x_um, y_um = path.position_um(middle_s)
     way = TrueWay(middle_s=middle_s, x_um=x_um, y_um=y_um, lanes=path.lane_at(middle_s))
@@ -181,7 +196,7 @@ def _write_truth(
         "dropped_camera_frames": exposures.dropped.tolist(),
         "repeated_frames": exposures.repeated.tolist(),
     }
-    write_text_whole(target, json.dumps(facts) + "\n")
+    return json.dumps(facts) + "\n"
 
 
 def _recording(
