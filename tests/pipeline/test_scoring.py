@@ -118,6 +118,22 @@ def test_a_stack_that_cannot_be_read_is_told_before_the_others_cost_time(tmp_pat
     assert not (tmp_path / "scores.csv").exists()
 
 
+def test_a_folder_stands_for_the_stacks_in_it(tmp_path: Path) -> None:
+    folder = tmp_path / "stacks"
+    folder.mkdir()
+    for name in ("S_1_B1.tif", "S_1_A2.tif"):
+        write_stack(folder / name, np.full((5, 64, 64, 3), 240, np.uint8))
+    table = score_inputs([folder], tmp_path / "scores.csv", SHIPPED, is_bgr=True)
+    assert [str(each.core) for each in read_predictions(table)] == ["A2", "B1"]
+
+
+def test_a_folder_without_slide_and_stacks_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"neither a stitched slide nor stacks \(\.tif\)"):
+        score_inputs([tmp_path], None, SHIPPED, is_bgr=False)
+    with pytest.raises(InputError, match="holds no stacks"):
+        score_inputs([tmp_path, tmp_path / "S_1_A1.tif"], None, SHIPPED, is_bgr=False)
+
+
 def test_scores_of_before_are_not_shown_under_names_of_now(tmp_path: Path) -> None:
     _scored(tmp_path)
     page = report_again(tmp_path)

@@ -72,6 +72,13 @@ def sample_of_file(path: Path) -> Sample:
     )
 
 
+def stack_files(path: Path) -> list[Path]:
+    """The stacks (`.tif`, `.tiff`) of a folder by name; a path that is none stands for itself."""
+    if path.is_dir():
+        return sorted([*path.glob("*.tif"), *path.glob("*.tiff")])
+    return [path]
+
+
 STACK_VIEWS = 5
 """Of a stack: crops, and the overview last."""
 

@@ -182,7 +182,10 @@ def cores(
 @app.command()
 def score(
     inputs: Annotated[
-        list[Path], typer.Argument(metavar="INPUT", help="A slide's folder, or stacks (.tif).")
+        list[Path],
+        typer.Argument(
+            metavar="INPUT", help="A slide's folder, or stacks (.tif), or a folder of them."
+        ),
     ],
     model: Model = SHIPPED,
     bgr: Annotated[
@@ -196,11 +199,11 @@ def score(
 
     Example: blurryscope score BR1503f_1_F5_3.tif --bgr --out scores.csv
     """
-    from blurryscope.pipeline.rescoring import score_inputs
+    from blurryscope.pipeline.rescoring import is_slide_folder, score_inputs
 
     with shown_progress(quiet) as progress:
         table = score_inputs(inputs, out, model, is_bgr=bgr, shows_why=why, progress=progress)
-    if not inputs[0].is_dir():
+    if not is_slide_folder(inputs[0]):
         # Nothing in a stack tells, and with the wrong order positives come out as sure negatives.
         order = "blue, green, red" if bgr else "red, green, blue; --bgr is for the authors' files"
         print(f"stacks were read as {order}")

@@ -20,7 +20,7 @@ from blurryscope.artifacts.labelled_table import (
     joined_tables,
     read_labelled_tables,
 )
-from blurryscope.artifacts.samples import Sample, read_stack, sample_of_file
+from blurryscope.artifacts.samples import Sample, read_stack, sample_of_file, stack_files
 from blurryscope.artifacts.split import Part, Split
 from blurryscope.artifacts.training_set import fixed_stacks, reduced_views, scores_of
 from blurryscope.basics.errors import InputError
@@ -163,7 +163,7 @@ def _told_by_stacks(inputs: EvaluationInputs) -> NamedRows | None:
     """Which core each stack shows and its label, by the stacks' names."""
     if not inputs.stacks:
         return None
-    samples = [sample_of_file(file) for path in inputs.stacks for file in _stack_files(path)]
+    samples = [sample_of_file(file) for path in inputs.stacks for file in stack_files(path)]
     return rows_of_samples(inputs.stacks[0], [(sample, "") for sample in samples])
 
 
@@ -239,7 +239,7 @@ def _baseline_of_stacks(
     paths: Sequence[Path], bgr: bool, main: LabelledTable, progress: Progress
 ) -> LabelledTable:
     """Each patient, or each core where patients are not known, is answered from all others."""
-    files = [file for path in paths for file in _stack_files(path)]
+    files = [file for path in paths for file in stack_files(path)]
     samples, views = [], []
     for number, file in enumerate(files, start=1):
         sample = sample_of_file(file)
@@ -254,12 +254,6 @@ def _baseline_of_stacks(
     probabilities = _answered_from_others(np.array(views), scores, groups)
     parts = dict(zip(main.core_keys.tolist(), main.parts.tolist(), strict=True))
     return _table_of_samples(samples, probabilities, [parts.get(key, "") for key in keys])
-
-
-def _stack_files(path: Path) -> list[Path]:
-    if path.is_dir():
-        return sorted([*path.glob("*.tif"), *path.glob("*.tiff")])
-    return [path]
 
 
 def _answered_from_others(

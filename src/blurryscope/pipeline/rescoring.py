@@ -6,7 +6,7 @@ from pathlib import Path
 from blurryscope.artifacts.mosaic import Mosaic
 from blurryscope.artifacts.predictions import read_results, write_predictions
 from blurryscope.artifacts.provenance import read_provenance
-from blurryscope.artifacts.samples import read_stack, sample_of_file
+from blurryscope.artifacts.samples import read_stack, sample_of_file, stack_files
 from blurryscope.basics.errors import InputError
 from blurryscope.basics.progress import Progress, silent
 from blurryscope.classify.predict import Classifier
@@ -26,15 +26,16 @@ def score_inputs(
     shows_why: bool = True,
     progress: Progress = silent,
 ) -> Path:
-    """Score one slide's folder, or stacks named `slide_repeat_core[_score].tif`."""
+    """Score a slide's folder, or stacks named `slide_repeat_core[_score].tif`, or their folder."""
     classifier = load_scorer(model)
-    if len(inputs) == 1 and inputs[0].is_dir():
+    if len(inputs) == 1 and is_slide_folder(inputs[0]):
         if is_bgr:
             raise InputError("--bgr", "is for stacks; a slide's folder holds none", "Leave it out")
         settings = RunSettings(model=classifier.name, shows_why=shows_why)
         return _score_folder(inputs[0], out, classifier, settings, progress)
-    samples = [sample_of_file(path) for path in inputs]
-    for path in inputs:
+    stacks = [file for path in inputs for file in _stacks_of(path)]
+    samples = [sample_of_file(path) for path in stacks]
+    for path in stacks:
         read_stack(path)  # one that cannot be read is refused before the others cost any time
     predictions = []
     for number, sample in enumerate(samples, start=1):
@@ -43,6 +44,18 @@ def score_inputs(
     table = out or Path("scores.csv")
     write_predictions(table, predictions)
     return table
+
+
+def is_slide_folder(path: Path) -> bool:
+    """Whether to score a slide; a folder that holds stacks, and nothing stitched, is none."""
+    return path.is_dir() and (bool(scanned_folders(path)) or not stack_files(path))
+
+
+def _stacks_of(path: Path) -> list[Path]:
+    files = stack_files(path)
+    if not files or (path.is_dir() and scanned_folders(path)):
+        raise InputError(path, "holds no stacks (.tif)", "Score a slide's folder by itself")
+    return files
 
 
 def _score_folder(
@@ -55,7 +68,11 @@ def _score_folder(
     """Score a slide's folder again; its tables are replaced unless another one is named."""
     folders = scanned_folders(slide_dir)
     if not folders:
-        raise InputError(slide_dir, "holds no stitched slide", "Stitch a film: blurryscope stitch")
+        raise InputError(
+            slide_dir,
+            "holds neither a stitched slide nor stacks (.tif)",
+            "Stitch a film: blurryscope stitch",
+        )
     for folder in folders:
         take_in_hand_edits(folder, Mosaic(folder / MOSAIC))
     refuse_uncarried_corrections(folders)
