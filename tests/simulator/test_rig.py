@@ -1,5 +1,6 @@
 """The simulated microscope as a whole: what its camera sees is where its stage is."""
 
+import math
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -15,6 +16,7 @@ from blurryscope.simulator.machine_parts import MachineSettings
 from blurryscope.simulator.presets import PLAIN
 from blurryscope.simulator.rig import RigSettings, SimulatedRig
 from blurryscope.simulator.slide import SlideDesign
+from blurryscope.simulator.true_stage import LostWay
 
 MACHINE = MachineSettings(
     travel_um=(12_000.0, 6_000.0, 2_000.0),
@@ -64,6 +66,26 @@ def test_a_lane_is_filmed_at_the_speed_that_was_ordered(rig: SimulatedRig) -> No
     x_um, _ = rig.true_stage.position_um(times_s)
     steps_um_per_s = np.diff(x_um) / np.diff(times_s)
     assert np.allclose(steps_um_per_s, 5_000.0, rtol=0.01)
+
+
+@pytest.mark.parametrize("is_dead", [True, False])
+def test_way_that_the_carriage_lost_is_unknown_to_the_controller(
+    rig: SimulatedRig, is_dead: bool
+) -> None:
+    with rig.stage() as stage:
+        stage.home()
+        stage.move_to(StagePoint(x_um=2_000.0, y_um=2_000.0), 5_000.0)
+        stage.wait_until_rest()
+        stage.move_to(StagePoint(x_um=6_000.0, y_um=2_000.0), 5_000.0)
+        from_s = rig.controller.machine.path.end_s - 0.4
+        until_s = math.inf if is_dead else from_s + 0.1
+        rig.true_stage.lost.append(LostWay(axis=0, from_s=from_s, until_s=until_s))
+        rested = stage.wait_until_rest()
+    then_um, now_um = rig.true_stage.position_um(np.array([from_s, rested.time_s + 1.0]))[0]
+    assert rested.position.x_um == pytest.approx(6_000.0, abs=1.0)
+    told_um = 6_000.0 - CORNER_UM[0]
+    assert now_um == pytest.approx(then_um if is_dead else told_um - 500.0, abs=20.0)
+    assert now_um < told_um - 400.0
 
 
 def test_the_lamp_is_the_controllers(rig: SimulatedRig) -> None:

@@ -47,6 +47,20 @@ class Inertia:
         return 7.0 / (self.damping * 2 * math.pi * self.resonance_hz)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LostWay:
+    """For a time the carriage stands along one axis, whatever the controller counts.
+
+    A motor without power, a screw that came loose: lost until the stage is mended and homed. A
+    short time makes a slip: a coupling that did not grip, steps that a motor missed.
+    """
+
+    axis: int
+    """0 is x, 1 is y."""
+    from_s: float
+    until_s: float = math.inf
+
+
 class TrueStage:
     """Where the optical axis is on the slide; for the camera of the simulator.
 
@@ -78,15 +92,21 @@ class TrueStage:
         self._screw_phase = rng.uniform(0, 2 * math.pi)
         self._drift = tuple(Drift(settings.wander_um, duration_s, rng) for _ in range(2))
         self._shake_phase = rng.uniform(0, 2 * math.pi, 2)
+        self.lost: list[LostWay] = []
+        """What its mechanics do wrong; take it out again where the stage was mended and homed."""
 
     def position_um(self, time_s: Floats) -> tuple[Floats, Floats]:
         """Give x and y on the slide at the times."""
         s = self._settings
         times = np.asarray(time_s, np.float64)
-        parts = self._path.stretches()
-        carried = self._path.positions_um(times)[..., :2] - self._lag_um(parts, times)
-        along_um = self._with_play(parts, times, carried[..., 0]) - self._corner_um[0]
-        across_um = carried[..., 1] - self._corner_um[1]
+        carried = self._carried_um(times)
+        followed = carried.copy()
+        for lost in self.lost:
+            ends_um = self._carried_um(np.clip(times, lost.from_s, max(lost.until_s, lost.from_s)))
+            from_um = self._carried_um(np.array(lost.from_s))[lost.axis]
+            followed[..., lost.axis] -= ends_um[..., lost.axis] - from_um
+        along_um = followed[..., 0] - self._corner_um[0]
+        across_um = followed[..., 1] - self._corner_um[1]
         turn = 2 * math.pi * along_um / s.screw_pitch_um + self._screw_phase
         x_um = along_um * (1 + s.scale_error) + s.screw_error_um * np.sin(turn)
         y_um = across_um + math.tan(math.radians(s.skew_deg)) * along_um
@@ -97,6 +117,13 @@ class TrueStage:
             + self._drift[1].at(times)
             + s.vibration_um * np.sin(0.83 * shake + self._shake_phase[1]),
         )
+
+    def _carried_um(self, times: Floats) -> Floats:
+        """Where the carriage is when it follows its screws, (..., xy)."""
+        parts = self._path.stretches()
+        carried = self._path.positions_um(times)[..., :2] - self._lag_um(parts, times)
+        carried[..., 0] = self._with_play(parts, times, carried[..., 0])
+        return carried
 
     def _lag_um(self, parts: tuple[Stretch, ...], times: Floats) -> Floats:
         """How far inertia keeps it behind, (..., xy); only jumps that still ring are looked at."""
