@@ -1,5 +1,6 @@
 """Scans of the simulated rig: undisturbed, steered by a person, and broken off by faults."""
 
+import math
 import threading
 from collections.abc import Iterator
 from contextlib import closing
@@ -14,14 +15,16 @@ from blurryscope.artifacts.recording import read_recording
 from blurryscope.artifacts.video import Video
 from blurryscope.basics.errors import BlurryScopeError, InputError
 from blurryscope.devices.contracts import Camera, CameraFrame
-from blurryscope.devices.errors import CameraFrozenError, DeviceError
+from blurryscope.devices.errors import CameraFrozenError, DeviceError, StageStalledError
 from blurryscope.devices.jpeg import JpegPicture, to_jpeg
 from blurryscope.scan.journal import Entry, read_journal
 from blurryscope.scan.past import read_past
 from blurryscope.scan.runner import JOURNAL, is_done, run_scan
 from blurryscope.scan.states import Controls, ScanAbortedError, ScanStatus
+from blurryscope.scan.way import StageLostError
 from blurryscope.simulator.rig import SimulatedRig
 from blurryscope.simulator.rig_camera import CameraFaults, SimulatedCamera
+from blurryscope.simulator.true_stage import LostWay
 from tests.scan.desk import SLIDE, THREE_LANES, Watcher, job_in, opened, rig_of
 
 LANES = list(THREE_LANES.lanes())
@@ -117,7 +120,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
 
 
 def test_a_scan_goes_through_its_states_and_tells_them(undisturbed: Undisturbed) -> None:
-    states = ["opening", "homing", "checking", "scanning", "joining", "done"]
+    states = ["opening", "homing", "checking", "scanning", "checking", "joining", "done"]
     assert undisturbed.watcher.states == states
     assert [e.facts["state"] for e in undisturbed.journal if e.event == "state"] == states
     assert is_done(undisturbed.job)
@@ -257,7 +260,9 @@ def test_a_pause_waits_for_the_end_of_the_lane_and_films_nothing(tmp_path: Path)
     watcher.counts = []
     with rig_of() as rig, opened(rig) as scope:
         run_scan(scope, job_in(tmp_path), watcher.supervision())
-    assert watcher.states[-5:] == ["scanning", "paused", "scanning", "joining", "done"]
+    assert watcher.states[-7:] == [
+        "scanning", "paused", "checking", "scanning", "checking", "joining", "done",
+    ]  # fmt: skip
     assert len(set(watcher.counts)) == 1
     assert min(s.lane for s in watcher.told if s.state == "paused") == 1
 
@@ -330,6 +335,105 @@ def test_another_slide_is_not_taken_for_the_one_that_was_begun(tmp_path: Path) -
             run_scan(scope, job, Watcher().supervision())
         assert not scope.stage.status().is_moving
     assert read_past(tmp_path / JOURNAL).lanes_done == 1
+
+
+class Break(AbortIn):
+    """Lets the carriage lose way for a time, from where a lane comes over a core."""
+
+    def __init__(self, rig: SimulatedRig, lane: int, lasts_s: float) -> None:
+        super().__init__(lane, ticks=1)
+        self._rig, self._lasts_s = rig, lasts_s
+
+    def act(self) -> None:
+        cruise = self._rig.controller.machine.path.stretches()[-2]
+        if not is_cruise_of_lane(cruise):
+            self._ticks = 1  # not under way yet
+            return
+        core_x_um = self._rig.slide.cores[1].x_um + self._rig.true_stage.corner_um[0]
+        way_um = abs(core_x_um - cruise.origin_um[0])
+        from_s = cruise.start_s + way_um / cruise.speed_um_per_s
+        lost = LostWay(axis=0, from_s=from_s, until_s=from_s + self._lasts_s)
+        self._rig.true_stage.lost.append(lost)
+
+
+def test_a_stage_that_lost_way_in_a_lane_is_told_at_the_end_and_scans_anew(tmp_path: Path) -> None:
+    job = job_in(tmp_path / "repeat-1")
+    with rig_of() as rig, opened(rig) as scope:
+        breaking = Break(rig, lane=1, lasts_s=0.1)
+        with pytest.raises(StageLostError, match=r"lost its way by .* µm.*same command again"):
+            run_scan(scope, job, breaking.supervision())
+        assert breaking.states[-2:] == ["checking", "interrupted"]
+        assert not is_done(job)
+        assert not job.film.exists()
+        rig.true_stage.lost.clear()  # mended
+        again = Watcher()
+        film = run_scan(scope, job, again.supervision())
+    assert "homing" in again.states
+    assert again.frames[0] == 0  # who stitches live sees it from its beginning
+    assert_film_is_whole(film, job.folder)
+    kept = tmp_path / "astray-repeat-1"
+    assert read_past(kept / JOURNAL).went_astray
+    with Video(kept / "parts" / "part-001.mkv") as whole:
+        assert len(list(whole)) > 50
+
+
+def test_way_lost_by_less_than_a_field_is_told_in_micrometres(tmp_path: Path) -> None:
+    with rig_of() as rig, opened(rig) as scope:
+        with pytest.raises(StageLostError) as told:
+            run_scan(scope, job_in(tmp_path / "scan"), Break(rig, 1, 0.012).supervision())
+        lost_um = float(str(told.value).split("lost its way by ")[1].split(" µm")[0])
+        lost = rig.true_stage.lost
+        now_s = np.array(rig.clock.monotonic_s())
+        with_um, _ = rig.true_stage.position_um(now_s)
+        lost.clear()
+        without_um, _ = rig.true_stage.position_um(now_s)
+    assert lost_um == pytest.approx(abs(float(with_um - without_um)), abs=8.0)
+
+
+def test_a_lane_of_which_the_camera_sees_one_place_only_is_a_stall(tmp_path: Path) -> None:
+    long = replace(THREE_LANES, area=replace(THREE_LANES.area, left_um=8000, width_um=3400))
+    job = job_in(tmp_path / "scan", long)
+    with rig_of() as rig, opened(rig) as scope:
+        with pytest.raises(StageStalledError, match="lane 2, and the picture stands"):
+            run_scan(scope, job, Break(rig, 1, math.inf).supervision())
+        assert not scope.stage.status().is_moving
+    assert read_past(job.folder / JOURNAL).went_astray
+
+
+def test_a_slide_that_was_moved_while_the_stage_kept_its_power_is_noticed(tmp_path: Path) -> None:
+    job = job_in(tmp_path)
+    with rig_of() as rig:
+        with opened(rig) as scope, pytest.raises(ScanAbortedError):
+            run_scan(scope, job, AbortIn(lane=1).supervision())
+        push(rig)
+        watcher = Watcher()
+        with opened(rig) as scope, pytest.raises(InputError, match="slide was moved"):
+            run_scan(scope, job, watcher.supervision())
+    assert "homing" not in watcher.states
+    assert read_past(tmp_path / JOURNAL).lanes_done == 1
+
+
+def test_a_slide_that_was_moved_in_a_pause_is_noticed(tmp_path: Path) -> None:
+    with rig_of() as rig, opened(rig) as scope:
+        watcher = Watcher()
+
+        def pause(status: ScanStatus) -> None:
+            watcher(status)
+            if status.state == "scanning" and status.lane == 0:
+                watcher.controls.pause()
+            elif status.state == "paused" and watcher.controls.wants_pause():
+                push(rig)
+                watcher.controls.resume()
+
+        with pytest.raises(InputError, match="slide was moved"):
+            run_scan(scope, job_in(tmp_path), replace(watcher.supervision(), on_status=pause))
+    assert watcher.states[-3:] == ["paused", "checking", "interrupted"]
+
+
+def push(rig: SimulatedRig) -> None:
+    """Somebody shifts the slide on the stage by 360 µm."""
+    x_um, y_um = rig.true_stage.corner_um
+    rig.true_stage.corner_um = (x_um + 300.0, y_um + 200.0)
 
 
 def events(journal: list[Entry], event: str) -> list[Entry]:

@@ -39,7 +39,14 @@ from blurryscope.scan.plan import Area, FieldOfView, ScanPlan
 from blurryscope.scan.plan_file import ScanOrder, SlideOrder
 from blurryscope.scan.plan_picture import plan_picture
 from blurryscope.scan.refusals import refuse, refuse_before_calibrating
-from blurryscope.scan.runner import ScanJob, Supervision, is_done, recording_of, run_scan
+from blurryscope.scan.runner import (
+    ScanJob,
+    Supervision,
+    is_done,
+    is_to_begin,
+    recording_of,
+    run_scan,
+)
 from blurryscope.scan.states import Controls, OnStatus
 from blurryscope.scan.survey import survey, survey_lanes
 
@@ -297,7 +304,7 @@ def _scan_and_stitch(session: Session, job: ScanJob, result: Path, settings: Run
     """Scan once, stitching meanwhile; a mosaic that came out is taken over as a finished step."""
     scope = session.scope
     # Half a scan was not seen from its beginning, and a mosaic is never written over.
-    if job.folder.exists() or (result / MOSAIC).exists():
+    if not is_to_begin(job) or (result / MOSAIC).exists():
         run_scan(scope, job, Supervision(session.controls, session.on_status))
         return
     recording = recording_of(job, scope.name)

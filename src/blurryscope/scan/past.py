@@ -29,6 +29,10 @@ class Past:
     """All that were begun; the number of the next one follows."""
     landmark: StagePoint | None = None
     is_done: bool = False
+    kept_way: bool = False
+    """All lanes are filmed, and the slide then lay where it had lain."""
+    went_astray: bool = False
+    """The stage was not where its controller counted: home before anything else."""
 
     @property
     def has_begun(self) -> bool:
@@ -88,6 +92,8 @@ def past_of(entries: Sequence[Entry]) -> Past:
         parts=tuple(FilmPart(file=file, kept_frames=count) for file, count in parts.items()),
         landmark=landmark,
         is_done=is_done,
+        kept_way=any(entry.event == "way kept" for entry in entries),
+        went_astray=any(entry.event == "astray" for entry in entries),
     )
 
 

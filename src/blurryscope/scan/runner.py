@@ -6,21 +6,22 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
 
 from blurryscope.artifacts.provenance import current_versions
 from blurryscope.artifacts.recording import Recording, write_recording
-from blurryscope.basics.errors import BlurryScopeError
-from blurryscope.devices.contracts import StageMode, StagePoint, StageStatus
+from blurryscope.basics.errors import BlurryScopeError, InputError
+from blurryscope.devices.contracts import CameraFrame, StageMode, StagePoint, StageStatus
 from blurryscope.devices.errors import CameraFrozenError, DeviceError, StageError
 from blurryscope.devices.jpeg import JpegFilm
-from blurryscope.scan.drive import Microscope, drive
+from blurryscope.scan.drive import SETTLE_S, Microscope, approach, drive, picture_at
 from blurryscope.scan.film_parts import FILM, PARTS, join_parts, part_name
 from blurryscope.scan.filming import Filming, Taker
 from blurryscope.scan.journal import Entry, Journal, read_journal
-from blurryscope.scan.landmark import check_landmark, take_landmark
+from blurryscope.scan.landmark import REMEDY, Found, find_landmark, refuse_moved, take_landmark
 from blurryscope.scan.overview import Overview
 from blurryscope.scan.past import Past, past_of, read_past, refuse_other_plan
 from blurryscope.scan.plan import Lane, ScanPlan
@@ -34,11 +35,13 @@ from blurryscope.scan.states import (
     ScanStatus,
 )
 from blurryscope.scan.watches import FocusWatch, LivePicture, Recorder, lost_words
+from blurryscope.scan.way import StillWatch, cruise_s, lost_error, put_aside, stalled_error
 
 JOURNAL = "journal.jsonl"
 LIVE_PICTURE = "live.jpg"
 OVERVIEW = "overview.jpg"
 _PAUSE_LOOK_S = 0.1
+_FRAME_LOOK_S = 0.02
 _PATIENCE_S = 2.5
 """Without a frame; the camera itself gives up after two seconds."""
 
@@ -89,16 +92,25 @@ def is_done(job: ScanJob) -> bool:
     return past.is_done and past.plan == job.checksum() and job.film.is_file()
 
 
+def is_to_begin(job: ScanJob) -> bool:
+    """Whether the scan would be filmed from its very beginning."""
+    return not job.folder.exists() or read_past(job.folder / JOURNAL).went_astray
+
+
 def run_scan(scope: Microscope, job: ScanJob, supervision: Supervision) -> Path:
     """Scan one slide once, or what is left of it, and give the path of its film.
 
     Whatever goes wrong the stage is stopped, the film is closed whole, the journal says how far it
-    came, and the error goes on to the caller. The same call takes the scan up again.
+    came, and the error goes on to the caller. The same call takes the scan up again; where the
+    stage lost its way it homes, puts that film aside and begins anew.
     """
     past = read_past(job.folder / JOURNAL)
     refuse_other_plan(job.folder, past, job.checksum())
     if past.is_done and job.film.is_file():
         return job.film
+    if past.went_astray:
+        put_aside(job.folder)
+        past = Past(went_astray=True)
     (job.folder / PARTS).mkdir(parents=True, exist_ok=True)
     with Journal(job.folder / JOURNAL, scope.clock) as journal:
         run = _Run(scope, job, past, journal, supervision)
@@ -144,14 +156,18 @@ class _Run:
         self._filming: Filming | None = None
         portrait = job.plan.field.is_portrait
         self._focus = FocusWatch(flat=job.flat, glass=job.glass, is_portrait=portrait)
+        self._still = StillWatch(flat=job.flat, glass=job.glass)
+        self._landmark = past.landmark
         self._overview = Overview(job.folder / OVERVIEW, job.plan, job.flat)
 
     def go(self) -> None:
         """From opening to done."""
         self._enter(ScanState.OPENING)
-        if self._lane < len(self._lanes):
+        if not self._past.kept_way:
             self._find_place()
-            self._film()
+            if self._lane < len(self._lanes):
+                self._film()
+                self._prove_way()
         self._overview.finish()
         self._enter(ScanState.JOINING)
         entries = read_journal(self._job.folder / JOURNAL)
@@ -194,12 +210,13 @@ class _Run:
         is_proven = (
             status.is_homed
             and status.mode is not StageMode.ALARMED
+            and not self._past.went_astray
             and (not self._past.has_lanes or _is_same_boot(status, self._past))
         )
         if not is_proven:
             status = self._home()
-        if self._past.has_lanes and not is_proven:
-            self._check_landmark()
+        if self._past.has_lanes:
+            self._check_landmark(is_needed=not is_proven)
         self._journal.note(
             "begin",
             plan=self._job.checksum(),
@@ -221,32 +238,74 @@ class _Run:
         self._watched.controls.check()
         return status
 
-    def _check_landmark(self) -> None:
+    def _check_landmark(self, *, is_needed: bool = False) -> None:
+        """Refuse to go on where the slide lies elsewhere than it lay for the lanes before."""
+        if self._landmark is None:
+            if is_needed:
+                raise InputError(
+                    self._job.folder,
+                    "the slide has no landmark, so its place cannot be proven after homing",
+                    REMEDY,
+                )
+            return
+        found = self._find_landmark(self._landmark)
+        refuse_moved(self._job.folder, found)
+        self._journal.note("landmark found", off_um=round(found.off_um, 2))
+
+    def _find_landmark(self, place: StagePoint) -> Found:
         self._enter(ScanState.CHECKING)
-        off_um = check_landmark(
-            self._scope,
-            self._past.landmark,
-            self._job.folder,
-            self._job.plan.field.pixel_size_um,
-            self._look,
-        )
-        self._journal.note("landmark found", off_um=round(off_um, 2))
+        pixel_size_um = self._job.plan.field.pixel_size_um
+        return find_landmark(place, self._job.folder, pixel_size_um, self._photograph)
+
+    def _photograph(self, place: StagePoint) -> CameraFrame:
+        """As the landmark was photographed; while the camera films, with a frame not kept."""
+        scope, recorder = self._scope, self._recorder
+        if recorder is None or self._filming is None:
+            return picture_at(scope, place, watch=self._look)
+        approach(scope, place, watch=self._look)
+        scope.clock.sleep(SETTLE_S)
+        stands_s = scope.clock.monotonic_s()
+        while recorder.unfilmed is None or recorder.unfilmed.time_s < stands_s:
+            self._watched.controls.check()
+            self._filming.check()
+            scope.clock.sleep(_FRAME_LOOK_S)
+        return recorder.unfilmed
 
     def _take_landmark(self) -> None:
         self._enter(ScanState.CHECKING)
         plan = self._job.plan
         grid = [plan.place(x_um, y_um) for x_um, y_um in focus_grid(plan.area, 9)]
         candidates = [*self._job.landmark_hints, *grid]
-        place = take_landmark(self._scope, candidates, self._job.folder, self._look)
-        if place is not None:
+        place = self._landmark = take_landmark(
+            self._scope, candidates, self._job.folder, self._look
+        )
+        if place is None:
+            self._warn("no tissue to know the slide by: whether the stage keeps its way is unknown")
+        else:
             self._journal.note("landmark", x_um=place.x_um, y_um=place.y_um, z_um=place.z_um)
+
+    def _prove_way(self) -> None:
+        """With all lanes filmed, see whether the stage is still where its controller counts."""
+        if self._landmark is None:
+            return
+        found = self._find_landmark(self._landmark)
+        if not found.is_in_place:
+            self._go_astray(lost_error(self._scope.stage.name, found.words))
+        self._journal.note("way kept", off_um=round(found.off_um, 2))
+
+    def _go_astray(self, error: StageError) -> NoReturn:
+        """What was filmed cannot be trusted: the next try homes, and begins anew."""
+        self._journal.note("astray", words=error.problem)
+        raise error
 
     # Lane after lane
 
     def _film(self) -> None:
         scope, job, field = self._scope, self._job, self._job.plan.field
         live = LivePicture(job.folder / LIVE_PICTURE, scope.clock)
-        takers: list[Taker] = [live.take, self._focus.take, self._overview.take]
+        takers: list[Taker] = [
+            live.take, self._focus.take, self._still.take, self._overview.take,
+        ]  # fmt: skip
         if not self._past.has_lanes:
             takers += self._watched.takers
         drive(scope, self._lanes[self._lane].start, watch=self._look)
@@ -265,6 +324,7 @@ class _Run:
                 self._scan_lane(lane, recorder)
                 self._pause_if_asked(recorder)
             recorder.is_on = False
+        self._filming = None
         # Only now is no frame under way any more; those after the last rest count as well.
         self._journal.note("film ends", file=self._part, frame=recorder.frame_count)
 
@@ -291,9 +351,18 @@ class _Run:
         )
         # A plan may count on slower ramps than the stage has; when it set off goes by the stage's.
         ramps = replace(motion, acceleration_um_per_s2=scope.stage.limits.acceleration_um_per_s2)
-        start_s = self._start_in_film(set_off_s(answers, lane, ramps), recorder)
+        began_s = set_off_s(answers, lane, ramps)
+        start_s = self._start_in_film(began_s, recorder)
         scope.clock.sleep(motion.rest_s)
+        if began_s is not None:
+            self._refuse_still(lane, cruise_s(began_s, lane, ramps))
         self._end_lane(lane, recorder, lost, first, start_s)
+
+    def _refuse_still(self, lane: Lane, at_speed_s: tuple[float, float]) -> None:
+        """A lane of which the camera saw one place only was not filmed, whatever was counted."""
+        stood_s = self._still.end_lane(*at_speed_s, self._job.plan.motion.speed_um_per_s)
+        if stood_s is not None:
+            self._go_astray(stalled_error(self._scope.stage.name, lane.index, stood_s))
 
     def _start_in_film(self, start_s: float | None, recorder: Recorder) -> float | None:
         """On the clock of the part that is filmed; tells those who stitch meanwhile."""
@@ -319,10 +388,16 @@ class _Run:
             set_off_s=start_s,
         )
         found = (self._focus.end_lane(), lost_words(lost, count - first))
+        self._note = ""
         words = "; ".join(each for each in found if each is not None)
         if words:
-            self._note = f"lane {lane.index + 1}: {words}"
-            self._journal.note("warning", lane=lane.index, words=words)
+            self._warn(words, lane.index)
+        self._tell()
+
+    def _warn(self, words: str, lane: int | None = None) -> None:
+        """Tell a person, and the journal, what a scan goes on in spite of."""
+        self._note = words if lane is None else f"lane {lane + 1}: {words}"
+        self._journal.note("warning", lane=lane, words=words)
         self._tell()
 
     def _pause_if_asked(self, recorder: Recorder) -> None:
@@ -336,6 +411,7 @@ class _Run:
             self._look(self._scope.stage.status())
             self._scope.clock.sleep(_PAUSE_LOOK_S)
         controls.check()
+        self._check_landmark()
         self._enter(ScanState.SCANNING)
         recorder.is_on = True
 

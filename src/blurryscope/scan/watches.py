@@ -35,12 +35,15 @@ class Recorder:
         self.lost_count = 0
         self.first_s: float | None = None
         """When the exposure of the film's first frame began, on the clock of stage and camera."""
+        self.unfilmed: CameraFrame | None = None
+        """The newest that came while it was off."""
         self._film = film
         self._takers = tuple(takers)
 
     def take(self, frame: CameraFrame) -> None:
         """Take the next frame of the camera; one that came in half counts as lost."""
         if not self.is_on:
+            self.unfilmed = frame
             return
         if frame.jpeg is not None and not is_whole(frame.jpeg):
             self.lost_count += 1 + frame.lost_count

@@ -87,7 +87,8 @@ class TrueStage:
         self.duration_s = duration_s
         self._path = path
         self._settings = settings
-        self._corner_um = slide_corner_um
+        self.corner_um = slide_corner_um
+        """As given; another one is a slide that somebody pushed."""
         self._inertia = inertia or Inertia()
         self._screw_phase = rng.uniform(0, 2 * math.pi)
         self._drift = tuple(Drift(settings.wander_um, duration_s, rng) for _ in range(2))
@@ -105,8 +106,8 @@ class TrueStage:
             ends_um = self._carried_um(np.clip(times, lost.from_s, max(lost.until_s, lost.from_s)))
             from_um = self._carried_um(np.array(lost.from_s))[lost.axis]
             followed[..., lost.axis] -= ends_um[..., lost.axis] - from_um
-        along_um = followed[..., 0] - self._corner_um[0]
-        across_um = followed[..., 1] - self._corner_um[1]
+        along_um = followed[..., 0] - self.corner_um[0]
+        across_um = followed[..., 1] - self.corner_um[1]
         turn = 2 * math.pi * along_um / s.screw_pitch_um + self._screw_phase
         x_um = along_um * (1 + s.scale_error) + s.screw_error_um * np.sin(turn)
         y_um = across_um + math.tan(math.radians(s.skew_deg)) * along_um
