@@ -10,6 +10,9 @@ from rich.progress import Progress as RichProgress
 
 from blurryscope.basics.progress import Progress, silent
 
+_MOST_ROWS = 16
+"""On a terminal; more would push the newest out of sight."""
+
 
 @contextmanager
 def shown_progress(quiet: bool) -> Iterator[Progress]:
@@ -35,9 +38,11 @@ def _bars() -> Iterator[Progress]:
         tasks: dict[str, TaskID] = {}
 
         def report(stage: str, fraction: float) -> None:
-            if stage not in tasks:
-                tasks[stage] = bars.add_task(stage, total=1.0)
-            bars.update(tasks[stage], completed=fraction)
+            known = tasks.pop(stage, None)
+            tasks[stage] = bars.add_task(stage, total=1.0) if known is None else known
+            for silent_longest in [*tasks.values()][:-_MOST_ROWS]:
+                bars.update(silent_longest, visible=False)
+            bars.update(tasks[stage], completed=fraction, visible=True)
 
         yield report
 

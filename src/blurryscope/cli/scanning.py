@@ -238,15 +238,22 @@ def _show_calibration(record: "Calibration") -> None:
 
 
 def _reporter(progress: Progress) -> "Callable[[ScanStatus], None]":
-    """Progress of a scan, and each warning once."""
+    """Progress of each slide and repeat: its state when that changes, and each warning once."""
     told: set[str] = set()
+    last = ""
 
     def report(status: "ScanStatus") -> None:
-        progress("scan", status.fraction)
-        words = status.note if status.note else status.state.value
-        if words not in told:
-            told.add(words)
-            progress(f"scan: {words[:60]}", status.fraction)
+        nonlocal last
+        scan = f"{status.slide}, repeat {status.repeat}"
+        progress(f"scan {scan}", status.fraction)
+        is_over = status.state in {"aborted", "interrupted", "failed"}
+        if status.note and not is_over and (note := f"{scan}: {status.note}") not in told:
+            told.add(note)
+            progress(note, status.fraction)
+        if (now := f"{scan}: {status.state.value}") != last:
+            last = now
+            done = f", {status.lane} of {status.lane_count} lanes done" if status.lane else ""
+            progress(f"{now}{done}", status.fraction)
 
     return report
 

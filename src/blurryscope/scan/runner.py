@@ -449,6 +449,8 @@ class _Run:
         recorder = self._recorder
         self._watched.on_status(
             ScanStatus(
+                slide=self._job.slide,
+                repeat=self._job.repeat,
                 state=self._state,
                 lane=self._lane,
                 lane_count=len(self._lanes),

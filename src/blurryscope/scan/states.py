@@ -36,6 +36,8 @@ class ScanState(StrEnum):
 class ScanStatus:
     """One look at a scan that runs."""
 
+    slide: str
+    repeat: int
     state: ScanState
     lane: int
     """The lane it is on; lanes before it are finished."""
@@ -43,7 +45,7 @@ class ScanStatus:
     frame_count: int
     lost_count: int
     note: str = ""
-    """What a person should know: focus, lost frames."""
+    """What a person should know of the lane before: focus, lost frames; why a scan ended."""
 
     @property
     def fraction(self) -> float:

@@ -38,8 +38,8 @@ def lost_error(stage: str, words: str) -> StageLostError:
     """Say that the landmark lies elsewhere when all lanes are filmed; `words` tell how far."""
     return StageLostError(
         stage,
-        f"the stage lost its way by {words} in this repeat, or the slide was moved: what the film shows lies "
-        "elsewhere than was counted",
+        f"the stage lost its way by {words} in this repeat, or the slide was moved: what the film "
+        "shows lies elsewhere than was counted",
         REMEDY,
     )
 
