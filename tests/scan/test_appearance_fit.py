@@ -8,7 +8,9 @@ from blurryscope.devices.jpeg import JpegPicture, to_jpeg
 from blurryscope.scan.appearance_fit import fit_flat_field, sharpness, tissue_fraction
 from blurryscope.scan.optical_fit import peak_of
 from blurryscope.scan.watches import FocusWatch, lost_words
-from tests.scan.conftest import Bench, straight
+from blurryscope.simulator.camera import Camera
+from blurryscope.simulator.slide import Slide, SlideDesign
+from tests.scan.conftest import CALM, Bench, straight
 
 Luma = NDArray[np.uint8]
 EVEN = np.ones((240, 320), np.float32)
@@ -43,7 +45,7 @@ def test_the_sharpest_height_is_found_by_detail_across_the_scan(bench: Bench) ->
 
 def test_motion_blur_along_the_scan_does_not_pass_for_a_lost_focus(bench: Bench) -> None:
     core = bench.slide.cores[1]
-    watch = FocusWatch(flat=EVEN, glass=230.0, is_portrait=True)
+    watch = watch_of()
     moving = bench.lumas(straight((core.x_um - 100, core.y_um), 5000.0), [0.02])[0]
     assert tissue_fraction(moving, 230.0) > 0.5
     for _ in range(2):
@@ -53,9 +55,58 @@ def test_motion_blur_along_the_scan_does_not_pass_for_a_lost_focus(bench: Bench)
     assert "out of focus" in (watch.end_lane() or "")
 
 
+@pytest.fixture(scope="module")
+def other_tissue() -> Bench:
+    """Cores whose fineness differs fourfold, all in focus."""
+    design = SlideDesign(
+        name="STAINS", rows=1, columns=4, core_diameter_um=1000, pitch_um=1300, margin_um=1100,
+        placement_um=0.0, seed=2,
+    )  # fmt: skip
+    return Bench(Slide(design, CALM.pixel_size_um), CALM)
+
+
+def test_tissue_of_another_kind_is_not_out_of_focus(other_tissue: Bench) -> None:
+    for first in range(4):
+        watch = watch_of()
+        for core in np.roll(np.arange(4), first):
+            look_at(watch, other_tissue, core, 0.0)
+            assert watch.end_lane() is None
+
+
+@pytest.mark.parametrize("off_um", [15.0, 25.0, 50.0])
+def test_tissue_of_another_kind_is_told_where_it_is_out_of_focus(
+    other_tissue: Bench, off_um: float
+) -> None:
+    watch = watch_of()
+    for core in range(3):
+        look_at(watch, other_tissue, core, 0.0)
+        assert watch.end_lane() is None
+    look_at(watch, other_tissue, 3, off_um)
+    assert "out of focus" in (watch.end_lane() or "")
+
+
+def watch_of() -> FocusWatch:
+    return FocusWatch(flat=EVEN, glass=230.0, is_portrait=True, pixel_size_um=CALM.pixel_size_um)
+
+
+def look_at(watch: FocusWatch, bench: Bench, core: int, off_um: float) -> None:
+    """A lane over one core, so far off its focus."""
+    place = bench.slide.cores[core]
+    camera = Camera(
+        bench.camera,
+        bench.slide,
+        straight((place.x_um - 400.0, place.y_um), 5000.0),
+        np.random.default_rng(7),
+    )
+    sigma_px = 0.13 * off_um / bench.camera.pixel_size_um
+    for time_s in np.linspace(0.02, 0.10, 9):
+        frame = camera.frame(float(time_s), np.random.default_rng(1), sigma_px)
+        watch.take(frame_of(np.rint(frame @ [0.299, 0.587, 0.114]).astype(np.uint8)))
+
+
 def test_a_lane_of_little_tissue_is_judged_with_those_that_follow(bench: Bench) -> None:
     core = bench.slide.cores[1]
-    watch = FocusWatch(flat=EVEN, glass=230.0, is_portrait=True)
+    watch = watch_of()
     moving = bench.lumas(straight((core.x_um - 100, core.y_um), 5000.0), [0.02])[0]
     take_often(watch, moving, 8)
     assert watch.end_lane() is None
@@ -67,7 +118,7 @@ def test_a_lane_of_little_tissue_is_judged_with_those_that_follow(bench: Bench) 
 
 
 def test_a_lane_without_tissue_says_nothing_of_the_focus() -> None:
-    watch = FocusWatch(flat=EVEN, glass=230.0, is_portrait=True)
+    watch = watch_of()
     watch.take(frame_of(np.full((240, 320), 230, np.uint8)))
     assert watch.end_lane() is None
 

@@ -61,7 +61,13 @@ def tissue_fraction(luma: NDArray[np.uint8], glass: NDArray[np.float32] | float)
     return float(np.mean(light < 1 - TISSUE_LOSS))
 
 
-def sharpness(luma: NDArray[np.uint8], flat: NDArray[np.float32], *, along_rows: bool) -> float:
+def sharpness(
+    luma: NDArray[np.uint8],
+    flat: NDArray[np.float32],
+    *,
+    along_rows: bool,
+    lag_px: int = _NOISE_LAG_PX,
+) -> float:
     """How much fine detail there is across the scan, where motion blurs nothing.
 
     Parameters
@@ -73,6 +79,8 @@ def sharpness(luma: NDArray[np.uint8], flat: NDArray[np.float32], *, along_rows:
     along_rows
         Whether the axis across the scan is that of the frame's rows of pixels, that is, whether
         the camera is in portrait.
+    lag_px
+        Between the two pixels of a slope.
 
     Returns
     -------
@@ -83,6 +91,19 @@ def sharpness(luma: NDArray[np.uint8], flat: NDArray[np.float32], *, along_rows:
     light /= max(float(light.mean()), 1.0)
     if not along_rows:
         light = light.T
-    slope = light[:, _NOISE_LAG_PX:] - light[:, :-_NOISE_LAG_PX]
+    slope = light[:, lag_px:] - light[:, :-lag_px]
     # The same slope in the next line: detail goes on there, noise does not.
     return float(np.mean(slope[:-1] * slope[1:]))
+
+
+def crispness(
+    luma: NDArray[np.uint8], flat: NDArray[np.float32], lag_px: int, *, along_rows: bool
+) -> float:
+    """How much of the slope across the scan is as steep as the lens can make it, as `sharpness`.
+
+    Slopes over `lag_px` against slopes over twice as much: 0 where everything is smooth, whatever
+    its contrast. All tissue in focus has steep edges, and much the same share of them.
+    """
+    near = sharpness(luma, flat, along_rows=along_rows, lag_px=lag_px)
+    far = sharpness(luma, flat, along_rows=along_rows, lag_px=2 * lag_px)
+    return max(near / max(far, 1e-9) - 0.25, 0.0)

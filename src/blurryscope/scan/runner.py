@@ -154,8 +154,12 @@ class _Run:
         """How many frames there were, and when that changed."""
         self._recorder: Recorder | None = None
         self._filming: Filming | None = None
-        portrait = job.plan.field.is_portrait
-        self._focus = FocusWatch(flat=job.flat, glass=job.glass, is_portrait=portrait)
+        self._focus = FocusWatch(
+            flat=job.flat,
+            glass=job.glass,
+            is_portrait=job.plan.field.is_portrait,
+            pixel_size_um=job.plan.field.pixel_size_um,
+        )
         self._still = StillWatch(flat=job.flat, glass=job.glass)
         self._landmark = past.landmark
         self._overview = Overview(job.folder / OVERVIEW, job.plan, job.flat)
