@@ -122,6 +122,13 @@ def test_without_micro_manager_its_rig_says_what_to_install(
         pass
 
 
+def test_a_focus_is_expected_of_every_microscope_but_the_simulated(tmp_path: Path) -> None:
+    path = tmp_path / "rig.toml"
+    for text, is_expected in ((REAL, True), (MICRO_MANAGER, True), (SIMULATED, False)):
+        path.write_text(text)
+        assert load_rig(str(path)).focus.is_expected is is_expected
+
+
 def test_a_rig_without_devices_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="neither"):
         load_rig(rig_file(tmp_path, 'name = "empty"'))

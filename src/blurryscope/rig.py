@@ -204,6 +204,7 @@ def _simulated(
         columns=scan.camera.columns // stored.shrink,
         pixel_size_um=scan.camera.pixel_size_um * stored.shrink,
     )
+    focus = rig.focus if rig is not None else _FocusOnDisk()
     design = stored.model_dump(exclude={"preset", "shrink", "speed"})
     return Rig(
         name=name,
@@ -213,7 +214,8 @@ def _simulated(
             speed=stored.speed,
         ),
         camera=CameraSettings(exposure_s=mounted.exposure_s, gain=1.0, white_balance_k=4600.0),
-        focus=FocusSearch(**rig.focus.model_dump()) if rig is not None else FocusSearch(),
+        # No height changes what its camera sees, which is no fault of it.
+        focus=FocusSearch(**focus.model_dump(), is_expected=False),
         guess=FieldOfView(
             # As a lab would guess: 10x on the side of the box, the camera about upright.
             pixel_size_um=0.56 * stored.shrink,

@@ -38,7 +38,7 @@ class Calibrated:
 
 @pytest.fixture(scope="module")
 def calibrated() -> Iterator[Calibrated]:
-    settings = CalibrateSettings(focus=FocusSearch(start_um=-3000.0))
+    settings = CalibrateSettings(focus=FocusSearch(start_um=-3000.0))  # which it has not
     with rig_of() as rig, opened(rig) as scope:
         yield Calibrated(scope, *calibrate(scope, PLAN, "simulated", settings))
 
@@ -53,7 +53,13 @@ def test_the_truth_of_the_simulated_rig_is_recovered(calibrated: Calibrated) -> 
     assert found.backlash.backlash_um == pytest.approx(SCAN.stage.backlash_um, abs=2.0)
     assert found.strip.frame_rate_hz == pytest.approx(30.0, rel=0.001)
     assert found.falloff_fraction == pytest.approx(SCAN.camera.shading_fraction, abs=0.06)
-    assert doubts(found) == []
+    assert doubts(replace(found, focus_unseen_count=0)) == []
+
+
+def test_a_focus_that_no_height_changed_is_doubted(calibrated: Calibrated) -> None:
+    assert doubts(calibrated.record) == [
+        "focus made no difference at 5 of 5 places: is the z axis connected, is the slide in focus?"
+    ]
 
 
 def test_the_focus_of_a_slide_that_lies_askew_is_found_wherever_it_is_scanned() -> None:
@@ -89,7 +95,11 @@ def test_another_geometry_is_refused(calibrated: Calibrated) -> None:
 
 
 def test_what_is_measured_badly_is_doubted(calibrated: Calibrated) -> None:
-    bad = replace(calibrated.record, backlash=replace(calibrated.record.backlash, spread_um=9.0))
+    bad = replace(
+        calibrated.record,
+        focus_unseen_count=0,
+        backlash=replace(calibrated.record.backlash, spread_um=9.0),
+    )
     assert doubts(bad) == ["the backlash varies by 9.0 µm"]
 
 

@@ -39,6 +39,8 @@ class FocusSearch:
     reach_um: float = 60.0
     """How far above and below."""
     step_um: float = 10.0
+    is_expected: bool = True
+    """False for a lens to which the height makes no difference, as the simulated rig's."""
 
     def heights_um(self, middle_um: float, low_um: float, high_um: float) -> NDArray[np.float64]:
         """The heights to look at around a middle, within the limits."""
@@ -58,10 +60,12 @@ class Bench:
         """The detail of a picture at a place, approached from below."""
         return detail(picture_at(self._scope, place, run_up_um).luma(), self._flat)
 
-    def focus_at(self, place: StagePoint, search: FocusSearch, *, portrait: bool) -> StagePoint:
+    def focus_at(
+        self, place: StagePoint, search: FocusSearch, *, portrait: bool
+    ) -> StagePoint | None:
         """Run through the focus and give the place at the sharpest z.
 
-        The place stays as it is without a z axis, and where z makes no difference to the picture.
+        None where z makes no difference to the picture; without a z axis the place stays as it is.
         Looks further where the sharpest lies at an end; an `InputError` when that does not help.
         """
         limits = self._scope.stage.limits
@@ -72,7 +76,7 @@ class Bench:
             zs = search.heights_um(middle_um, limits.lowest.z_um, limits.highest.z_um)
             values = np.array([self._sharpness_at(place, z_um, portrait) for z_um in zs])
             if values.min() > (1 - _LEAST_FOCUS_CONTRAST) * values.max():
-                return place
+                return None
             try:
                 return replace(place, z_um=peak_of(zs, values)[0])
             except ValueError:

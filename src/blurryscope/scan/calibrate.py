@@ -65,7 +65,8 @@ def calibrate(
     flat = _flat_field(scope, seen, plan)
     bench = Bench(scope, flat)
     tell("find the focus")
-    target = bench.focus_at(target, settings.focus, portrait=plan.field.is_portrait)
+    focused = bench.focus_at(target, settings.focus, portrait=plan.field.is_portrait)
+    target = focused or target
     tell("measure the pixels")
     cross = bench.cross(target)
     tell("measure the backlash")
@@ -77,12 +78,16 @@ def calibrate(
     )
     tell("measure the tilt of the slide")
     points = _focus_points(bench, seen, plan.area, target, cross, settings)
+    if focused is None:
+        points = replace(points, unseen_count=points.unseen_count + 1)
+    if not settings.focus.is_expected:
+        points = replace(points, unseen_count=0)
     tell("find the home again")
     home = bench.home_again(target, cross)
     tell("done")
     made = scope.clock.utc_now().isoformat(timespec="seconds")
-    found = _Found(cross=cross, strip=strip, backlash=backlash, home=home, flat=flat)
-    return _record(scope, plan, found, points, rig, made), flat
+    found = _Found(cross=cross, strip=strip, backlash=backlash, home=home, flat=flat, focus=points)
+    return _record(scope, plan, found, rig, made), flat
 
 
 _STEPS = 9
@@ -177,6 +182,14 @@ def _strip_ends(
     return best, best + length_um
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _FocusPoints:
+    """Where the slide is in focus, µm, and at how many of the places that could not be seen."""
+
+    points_um: tuple[tuple[float, float, float], ...]
+    unseen_count: int
+
+
 def _focus_points(
     bench: Bench,
     seen: Survey,
@@ -184,14 +197,19 @@ def _focus_points(
     target: StagePoint,
     cross: PixelFit,
     settings: CalibrateSettings,
-) -> tuple[tuple[float, float, float], ...]:
+) -> _FocusPoints:
     """Where the slide is in focus: at the target and at tissue spread over the area."""
     portrait = round(cross.turn_deg / 90.0) % 2 == 1
-    found = [target]
+    places, unseen_count = [target], 0
     for x_um, y_um in _spread(seen, area, settings.focus_points - 1):
         start = StagePoint(x_um=x_um, y_um=y_um, z_um=target.z_um)
-        found.append(bench.focus_at(start, settings.focus, portrait=portrait))
-    return tuple((place.x_um, place.y_um, place.z_um) for place in found)
+        focused = bench.focus_at(start, settings.focus, portrait=portrait)
+        places.append(focused or start)
+        unseen_count += focused is None
+    return _FocusPoints(
+        points_um=tuple((place.x_um, place.y_um, place.z_um) for place in places),
+        unseen_count=unseen_count,
+    )
 
 
 def _spread(seen: Survey, area: Area, count: int) -> list[tuple[float, float]]:
@@ -224,17 +242,11 @@ class _Found:
     backlash: BacklashCheck
     home: HomeCheck
     flat: FlatField
+    focus: _FocusPoints
 
 
-def _record(
-    scope: Microscope,
-    plan: ScanPlan,
-    found: _Found,
-    points: tuple[tuple[float, float, float], ...],
-    rig: str,
-    made: str,
-) -> Calibration:
-    cross, strip, flat = found.cross, found.strip, found.flat
+def _record(scope: Microscope, plan: ScanPlan, found: _Found, rig: str, made: str) -> Calibration:
+    cross, strip, flat, points = found.cross, found.strip, found.flat, found.focus
     return Calibration(
         made=made,
         rig=rig,
@@ -254,6 +266,7 @@ def _record(
         falloff_fraction=flat.falloff_fraction,
         flat_uncertainty_fraction=flat.uncertainty_fraction,
         white=flat.white,
-        focus=_plane(points),
-        focus_points_um=points,
+        focus=_plane(points.points_um),
+        focus_points_um=points.points_um,
+        focus_unseen_count=points.unseen_count,
     )

@@ -138,6 +138,8 @@ class Calibration:
     white: tuple[float, float, float]
     focus: FocusPlane
     focus_points_um: tuple[tuple[float, float, float], ...]
+    focus_unseen_count: int = 0
+    """At how many of them no height changed the picture, though the stage has a z axis."""
 
     def field_of_view(self, speed_um_per_s: float) -> FieldOfView:
         """What the camera sees; the read-out ratio grows with the speed of the scan."""
@@ -179,7 +181,13 @@ def doubts(calibration: Calibration) -> list[str]:
         (c.flat_uncertainty_fraction, 0.02, "the flat field is uncertain by {:.1%}"),
         (c.focus.residual_um, 8.0, "focus points lie {:.1f} µm off their plane"),
     )
-    return [words.format(value) for value, most, words in limits if value > most]
+    found = [words.format(value) for value, most, words in limits if value > most]
+    if c.focus_unseen_count:
+        found.append(
+            f"focus made no difference at {c.focus_unseen_count} of {len(c.focus_points_um)} "
+            "places: is the z axis connected, is the slide in focus?"
+        )
+    return found
 
 
 class _OnDisk(pydantic.BaseModel):
@@ -199,6 +207,7 @@ class _OnDisk(pydantic.BaseModel):
     white: tuple[float, float, float]
     focus: FocusPlane
     focus_points_um: tuple[tuple[float, float, float], ...]
+    focus_unseen_count: int = pydantic.Field(default=0, ge=0)
 
 
 def write_calibration(folder: Path, calibration: Calibration, flat: FlatField) -> Path:
