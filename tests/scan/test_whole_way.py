@@ -3,6 +3,7 @@
 import csv
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,8 +12,14 @@ from blurryscope.artifacts.frame_places import read_frame_places
 from blurryscope.artifacts.recording import read_recording
 from blurryscope.basics.errors import BlurryScopeError, InputError
 from blurryscope.cli import app
+from blurryscope.pipeline.microscopy import Session, load_calibrated, scan_slides
+from blurryscope.rig import load_rig
 from blurryscope.scan.calibration import read_calibration
 from blurryscope.scan.journal import read_journal
+from blurryscope.scan.plan_file import read_plan
+from blurryscope.scan.states import Controls, ScanStatus
+from blurryscope.scan.way import StageLostError
+from blurryscope.simulator.true_stage import LostWay
 
 # No faster: what a busy computer is late with a command lengthens a rest so many times as much, and
 # rests are all that says how rows of cores lie to each other.
@@ -189,4 +196,35 @@ def test_a_plan_is_shown_with_what_was_measured(
     app(words, standalone_mode=False)
     told = capsys.readouterr().out
     assert "(measured)" in told
+    assert "before and after each the landmark" in told
     assert "the paper says 3 mm²/s" in told
+
+
+def test_a_repeat_in_which_the_stage_lost_its_way_is_scanned_and_stitched_anew(
+    scanned: Path, tmp_path: Path
+) -> None:
+    narrow = PLAN.replace("width_um = 5200", "width_um = 2600").replace(
+        "repeats = 2", "repeats = 1"
+    )
+    (tmp_path / "plan.toml").write_text("[[slides]]" + narrow.split("[[slides]]")[1])
+    rig, order = load_rig(str(scanned / "rig.toml")), read_plan(tmp_path / "plan.toml")
+    with rig.opened_with_truth() as (scope, behind):
+        known = load_calibrated(scope, scanned / "rig-calibration")
+
+        def slip(status: ScanStatus) -> None:
+            if status.state == "scanning" and status.lane == 1 and not behind.true_stage.lost:
+                now_s = behind.clock.monotonic_s()
+                lost = LostWay(axis=1, from_s=now_s, until_s=now_s + 5.0)
+                behind.true_stage.lost.append(lost)
+
+        session = Session(scope=scope, known=known, controls=Controls(), on_status=slip)
+        with pytest.raises(StageLostError, match="same command again"):
+            scan_slides(session, order, tmp_path / "out")
+        assert not list(tmp_path.glob("out/**/report.html"))
+        assert not list(tmp_path.glob("out/**/scan.mkv"))
+        behind.true_stage.lost.clear()
+        again = replace(session, on_status=lambda _: None)
+        (filmed,) = scan_slides(again, order, tmp_path / "out")
+    assert filmed.films == [tmp_path / "out" / "films" / "repeat-1" / "scan.mkv"]
+    assert [result.is_whole for result in session.live_results] == [True]
+    assert (tmp_path / "out" / "films" / "astray-repeat-1" / "parts" / "part-001.mkv").is_file()

@@ -301,6 +301,11 @@ def _show(name: str, plan: "ScanPlan", repeats: int) -> None:
         f"  time      {told.duration_s / 60:.1f} min a scan, {repeats} scans, "
         f"{told.mm2_per_s:.2f} mm²/s"
     )
+    # One stitcher at a time: two of them would take the processor from the frames that come.
+    print(
+        "            before and after each the landmark, 2 s, and the end of its mosaic: seconds, "
+        "minutes on a slow computer"
+    )
     print(
         f"  data      {told.frame_count} frames, film about {told.film_bytes / 1e9:.2f} GB, "
         f"mosaic {told.mosaic_px / 1e6:.0f} Mpx"
