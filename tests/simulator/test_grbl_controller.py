@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -22,8 +23,9 @@ class Desk:
     def __init__(self, *, has_checksums: bool = True) -> None:
         ids = itertools.count(1)
         self.now_s = 0.0
+        machine = SMALL if has_checksums else replace(SMALL, watchdog_s=None)
         self.controller = GrblController(
-            SMALL, has_checksums=has_checksums, boot_id=lambda: f"{next(ids):08X}"
+            machine, has_checksums=has_checksums, boot_id=lambda: f"{next(ids):08X}"
         )
         self.controller.power_on(0.0)
         self.after("")
@@ -129,3 +131,29 @@ def test_marks_are_dark_for_as_long_as_asked(desk: Desk) -> None:
     assert "ok" in told
     assert any(line.startswith("[MSG:MARK 1 ") for line in told)
     assert [machine.lamp_at(desk.now_s - ago_s) for ago_s in (0.18, 0.1)] == [0, 1000]
+
+
+def test_plain_grbl_that_hit_a_limit_answers_nothing_until_it_is_reset() -> None:
+    desk = Desk(has_checksums=False)
+    with desk.controller.machine.lock:
+        desk.controller.machine.close_switch(desk.now_s)
+    assert desk.after("") == ["ALARM:1", "[MSG:Reset to continue]"]
+    assert desk.after("?$I\n~!", 0.5) == []
+    assert desk.after("\x18")[0].startswith("Grbl 1.1h")
+    assert desk.after("?")[0].startswith("<Alarm|")
+
+
+def test_plain_grbl_heeds_only_a_reset_while_it_homes() -> None:
+    desk = Desk(has_checksums=False)
+    assert desk.after("$H\n", 0.2) == []
+    assert desk.after("!?", 0.1) == []
+    assert desk.controller.machine.state.value == "Home"
+    assert desk.after("\x18")[0] == "ALARM:6"
+
+
+def test_plain_grbl_answers_a_question_when_it_has_homed() -> None:
+    desk = Desk(has_checksums=False)
+    desk.after("$H\n", 0.2)
+    said = desk.after("?", 60.0)
+    assert "ok" in said
+    assert any(line.startswith("<Idle|") for line in said)

@@ -5,6 +5,7 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 
 from blurryscope.basics.clock import Clock
 from blurryscope.devices.errors import (
@@ -37,6 +38,8 @@ _HEARTBEAT_S = 0.25
 _LONGEST_NAP_S = 0.1
 _CHECKED_MODE = b"M110 N0*35\n"
 _KNOWN_PROTOCOL = "1"
+_LOCKING_ALARMS = frozenset({1, 2})
+"""After these GRBL 1.1 heeds nothing but a reset, and answers no `?`."""
 _NOISE = "Shorten or replace the USB cable and keep it away from the motors' wires"
 
 
@@ -83,6 +86,11 @@ class GrblLink:
         self._told: list[str] = []
         self._reports: deque[Report] = deque(maxlen=1)
         self._number = 0
+        self._newest: Report | None = None
+        self._locked_by: int | None = None
+        """The alarm after which it answers nothing until it is reset; None while it answers."""
+        self._homes_deaf = False
+        """It homes, and would heed nothing but a reset."""
         self._has_greeted = False
         self._bare_reports = 0
         self._wrote_s = 0.0
@@ -98,8 +106,8 @@ class GrblLink:
         self._is_over.clear()
         try:
             with self.lock:
-                self._come_to_rest()
-                self.reset()
+                self._wake()
+                self.settle()
                 self.identity = self._introduce()
         except BaseException:
             self._port.close()
@@ -115,15 +123,37 @@ class GrblLink:
         if heart is not None and heart is not threading.current_thread():
             heart.join()
 
+    def _wake(self) -> None:
+        with contextlib.suppress(AlarmError):
+            try:
+                self.report(tries=1)
+            except DeviceSilentError:
+                self._port.raise_dtr()
+
+    def settle(self) -> None:
+        """Bring it to rest and take back holds and alarms; at rest the position stays known.
+
+        A reset comes also to a controller that says nothing: after a hard limit, or while it
+        homes, GRBL answers to nothing else.
+        """
+        silence: DeviceSilentError | None = None
+        with self.lock:
+            try:
+                self._come_to_rest()
+            except DeviceSilentError as error:
+                silence = error
+            try:
+                self.reset()
+            except GarbledLinkError as error:
+                raise silence or error from error
+
     def _come_to_rest(self) -> None:
-        try:
-            report = self.report(tries=1)
-        except DeviceSilentError:
-            self._port.raise_dtr()
+        """Slow down in good order; not in homing, which only our firmware lets itself be held in."""
+        with contextlib.suppress(AlarmError):
             report = self.report()
-        if not report.is_at_rest:
-            self.signal(b"!")
-            self.wait_for_report(lambda told: told.is_at_rest, 10.0)
+            if not report.is_at_rest and report.state != "Home":
+                self.signal(b"!")
+                self.wait_for_report(lambda told: told.is_at_rest, 10.0)
 
     def _introduce(self) -> dict[str, str]:
         for _ in range(_TRIES):
@@ -151,19 +181,36 @@ class GrblLink:
         """Send a real-time byte past everything else; never waits for another thread's talk."""
         self._write(byte)
 
+    def brake(self) -> None:
+        """Have it slow down, as `signal` does; GRBL that homes heeds only a reset: `ALARM:6`."""
+        self.signal(b"\x18" if self._homes_deaf else b"!")
+
     def report(self, tries: int = _TRIES) -> Report:
-        """Ask where it is and what it does."""
+        """Ask where it is and what it does; `AlarmError` if an alarm has struck it dumb."""
         with self.lock:
             for _ in range(tries):
                 self._reports.clear()
                 self._write(b"?")
-                if self._wait(lambda: bool(self._reports), _REPLY_S):
-                    return self._reports.pop()
+                self._wait(lambda: bool(self._reports) or self._locked_by is not None, _REPLY_S)
+                if self._reports:
+                    self._newest = self._reports.pop()
+                    return self._newest
+                if self._locked_by is not None:
+                    raise AlarmError(self._locked_by)
         raise DeviceSilentError(
             self._port.url,
             f"has not answered for {tries * _REPLY_S:.0f} s",
             "Check that the controller has power and that it is the right port, then reconnect",
         )
+
+    def report_in_any_alarm(self) -> Report:
+        """The same; for a controller that an alarm has struck dumb its last report, as `Alarm`."""
+        try:
+            return self.report()
+        except AlarmError:
+            if self._newest is None:
+                raise
+            return replace(self._newest, state="Alarm", stage=0)
 
     def wait_for_report(self, is_it: Callable[[Report], bool], patience_s: float) -> Report:
         """Ask again and again until a report is as wanted."""
@@ -231,6 +278,7 @@ class GrblLink:
         resets = self.reset_count
         # GRBL has one idea of a line's end; a number that it does not check would only confuse it.
         wire = sealed(self._number, line) if self.is_checked else f"{line}\n".encode("ascii")
+        self._homes_deaf = line == "$H" and not self.is_checked
         self._write(wire)
         while True:
             self._wait_for_reply(resets)
@@ -333,6 +381,9 @@ class GrblLink:
     def _note_pushed(self, text: str) -> None:
         if text.startswith("ALARM:") and text[6:].isdigit():
             self.alarm = int(text[6:])
+            self._homes_deaf = False
+            if self.alarm in _LOCKING_ALARMS and not self.is_checked:
+                self._locked_by = self.alarm
         elif text.startswith("[MSG:") and text.endswith("]"):
             self.note = text[5:-1]
         elif text.startswith(("[", "$")):
@@ -343,6 +394,7 @@ class GrblLink:
 
     def _take(self, reply: Reply) -> None:
         """A reply counts only when it is to the line that waits for one."""
+        self._homes_deaf = False
         if not self.is_checked or reply.number == self._number:
             self._replies.append(reply)
 
@@ -351,6 +403,8 @@ class GrblLink:
             self.reset_count += 1
             self.is_checked = False
         self._has_greeted = True
+        self._homes_deaf = False
+        self._locked_by = None
         self._bare_reports = 0
 
     def _count_bare(self, line: str) -> None:
@@ -371,7 +425,7 @@ class GrblLink:
             if is_quiet and self.lock.acquire(blocking=False):
                 try:
                     # Whoever uses the stage next meets the same error, and can say it.
-                    with contextlib.suppress(DeviceError):
+                    with contextlib.suppress(DeviceError, AlarmError):
                         self.report(tries=1)
                 finally:
                     self.lock.release()

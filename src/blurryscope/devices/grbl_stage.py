@@ -142,7 +142,7 @@ class GrblStage:
         return self._limits
 
     def status(self) -> StageStatus:
-        return self._status(self._link.report())
+        return self._status(self._link.report_in_any_alarm())
 
     def home(self) -> StageStatus:
         interruptions = self._interruption_count
@@ -157,7 +157,8 @@ class GrblStage:
             return self._home_once()
 
     def _home_once(self) -> StageStatus:
-        self._free()
+        self._link.settle()
+        self._has_homed = False
         try:
             self._link.ask("$H", self._homing_s)
         except AlarmError as error:
@@ -227,10 +228,10 @@ class GrblStage:
 
     def hold(self) -> None:
         self._interruption_count += 1
-        self._link.signal(b"!")
+        self._link.brake()
 
     def resume(self) -> None:
-        with self._link.lock:
+        with self._link.lock, self._told_in_words():
             report = self._link.report()
             self._refuse_lost(report)
             if report.is_stopped_by_watchdog:
@@ -245,11 +246,11 @@ class GrblStage:
 
     def _halt(self) -> None:
         """Stand, dark, without moves."""
-        self._link.signal(b"!")
         self._stop_count += 1
         self._interruption_count += 1
+        self._link.brake()
         with self._link.lock:
-            self._free()
+            self._link.settle()
             self._forget_moves()
 
     def light(self, level_fraction: float) -> None:
@@ -265,7 +266,7 @@ class GrblStage:
 
     def _light_again(self) -> None:
         """After a reset; in an alarm the controller takes no such line, homing comes first."""
-        if self._lamp_fraction and self._link.report().state != "Alarm":
+        if self._lamp_fraction and self._link.report_in_any_alarm().state != "Alarm":
             with contextlib.suppress(RefusedLineError, AlarmError):  # `status` will tell
                 self._link.ask(lamp_line(self._lamp_fraction))
 
@@ -358,14 +359,6 @@ class GrblStage:
 
     # What the host does
 
-    def _free(self) -> None:
-        """Bring it to rest and take back holds and alarms; at rest the position stays known."""
-        report = self._link.report()
-        if not report.is_at_rest:
-            self._link.signal(b"!")
-            self._link.wait_for_report(lambda told: told.is_at_rest, 10.0)
-        self._link.reset()
-
     def _forget_moves(self) -> None:
         self._target, self._due_s, self._ends_s = None, 0.0, 0.0
 
@@ -416,7 +409,7 @@ class GrblStage:
             return self._alarmed(error.number)
         why = ERRORS.get(error.number, f"error {error.number}")
         if error.number == 9:
-            report = self._link.report()
+            report = self._link.report_in_any_alarm()
             if report.is_stopped_by_watchdog:
                 return self._held("was stopped by its watchdog")
             return NotHomedError(self._url, f"did not move: {why}", "Home the stage first")

@@ -52,7 +52,8 @@ class GrblController:
     machine_settings
         What it drives.
     has_checksums
-        False is plain GRBL 1.1: no checked mode, no marks, no boot id, no watchdog.
+        False is plain GRBL 1.1: no checked mode, no marks, no boot id, no watchdog; heeds nothing
+        but a reset while it homes, and after a limit was hit.
     boot_id
         Gives the id at every power-on.
     more_settings
@@ -70,7 +71,7 @@ class GrblController:
         more_settings: Mapping[int, float] = NO_SETTINGS,
         work_offset_um: tuple[float, float, float] = (0.0, 0.0, 0.0),
     ) -> None:
-        self.machine = Machine(machine_settings, self._push)
+        self.machine = Machine(machine_settings, self._tell_of_machine)
         self._has_checksums = has_checksums
         self._more_settings = dict(more_settings)
         self._work_offset_um = work_offset_um
@@ -86,6 +87,10 @@ class GrblController:
         self._blocked: Callable[[int | None], None] | None = None
         self._told = bytearray()
         self._mark_count = 0
+        self._is_locked_up = False
+        """A limit was hit, and plain GRBL turns round in a loop until it is reset."""
+        self._is_asked = False
+        """Plain GRBL answers a `?` only when it has homed."""
 
     # The wire
 
@@ -107,6 +112,8 @@ class GrblController:
             self.machine.advance(now_s)
             for byte in received:
                 self.machine.heard(now_s)
+                if self._is_locked_up and byte != 0x18:
+                    continue
                 if byte in _REAL_TIME:
                     self._real_time(byte, now_s)
                 elif byte < 0x80:
@@ -134,16 +141,18 @@ class GrblController:
                 self._typed.append(byte)
 
     def _real_time(self, byte: int, now_s: float) -> None:
-        if byte == ord("?"):
+        if byte == 0x18:
+            self.machine.reset(now_s)
+            self._clear()
+            self._greet()
+        elif not self._has_checksums and self.machine.state is MachineState.HOMING:
+            self._is_asked |= byte == ord("?")
+        elif byte == ord("?"):
             self._push(self._status(now_s))
         elif byte == ord("!"):
             self.machine.hold(now_s)
         elif byte == ord("~"):
             self.machine.go_on(now_s)
-        elif byte == 0x18:
-            self.machine.reset(now_s)
-            self._clear()
-            self._greet()
 
     def _clear(self) -> None:
         self._modes = _Modes()
@@ -152,6 +161,7 @@ class GrblController:
         self._typed.clear()
         self._lines.clear()
         self._blocked = None
+        self._is_locked_up = self._is_asked = False
 
     def _greet(self) -> None:
         name = "[BlurryScope 1.0.0 '$' for help]" if self._has_checksums else "['$' for help]"
@@ -159,6 +169,12 @@ class GrblController:
         self._push(f"Grbl 1.1h {name}")
         if self.machine.state is MachineState.ALARM:
             self._push("[MSG:'$H'|'$X' to unlock]")
+
+    def _tell_of_machine(self, line: str) -> None:
+        self._push(line)
+        if line in {"ALARM:1", "ALARM:2"} and not self._has_checksums:
+            self._push("[MSG:Reset to continue]")
+            self._is_locked_up = True
 
     def _push(self, line: str) -> None:
         self._told += self._checked.sealed(line).encode("ascii") + b"\r\n"
@@ -187,13 +203,22 @@ class GrblController:
 
     def _work(self, now_s: float) -> None:
         """Take lines until one has to wait for its reply."""
+        if self._is_locked_up:
+            return
+        if self._is_asked and self.machine.state is not MachineState.HOMING:
+            self._is_asked = False
+            self._push(self._status(now_s))
         if self._blocked is not None and self.machine.state in {
             MachineState.ALARM,
             MachineState.BARKED,
         }:
             self._blocked(_LOCKED)
-        while self._lines and self._blocked is None and self._has_room():
+        while self._lines and not self._is_waiting and self._has_room():
             self._take(self._lines.popleft(), now_s)
+
+    @property
+    def _is_waiting(self) -> bool:
+        return self._blocked is not None or self._is_locked_up
 
     def _has_room(self) -> bool:
         return self.machine.queued_count < _QUEUE_LENGTH
@@ -309,7 +334,7 @@ class GrblController:
             if self._has_checksums:
                 raise _RefusedError(15)
             machine.alarm(2, now_s)
-            raise _RefusedError(_LOCKED)
+            return False
         speed = math.inf if self._modes.motion == "G0" else self._modes.feed_um_per_s
         machine.add(Job(target=target, speed_um_per_s=speed), now_s)
         return True
