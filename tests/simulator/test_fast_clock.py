@@ -1,7 +1,11 @@
 """A clock that runs fast, and waits for those who cannot keep up."""
 
+import signal
+import sys
 import threading
 import time
+
+import pytest
 
 from blurryscope.basics.clock import Clock
 from blurryscope.simulator.fast_clock import FastClock
@@ -56,3 +60,17 @@ def test_a_clock_that_is_over_lets_everybody_go() -> None:
         sleeper.start()
     sleeper.join(5.0)
     assert not sleeper.is_alive()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no thread can be signalled there")
+def test_time_goes_on_after_a_sleeper_was_woken_by_ctrl_c() -> None:
+    with FastClock(1000) as clock:
+        ours = threading.get_ident()
+        timer = threading.Timer(0.1, signal.pthread_kill, (ours, signal.SIGINT))
+        timer.start()
+        with pytest.raises(KeyboardInterrupt):
+            clock.sleep(1e9)
+        timer.join()
+        before_s = clock.monotonic_s()
+        clock.sleep(2e6 / 1000)
+        assert clock.monotonic_s() >= before_s + 2e6 / 1000

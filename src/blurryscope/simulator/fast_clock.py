@@ -90,10 +90,12 @@ class FastClock:
             self._wakes_s.append(wake_s)
             thread = threading.get_ident()
             self._sleepers.add(thread)
-            self._changed.wait_for(lambda: self._now_s >= wake_s or self._is_over)
-            self._sleepers.discard(thread)
-            self._woken[thread] = (self._now_s, time.monotonic())
-            self._wakes_s.remove(wake_s)
+            try:
+                self._changed.wait_for(lambda: self._now_s >= wake_s or self._is_over)
+            finally:  # time never passes who sleeps, so one whom Ctrl-C woke must not stay listed
+                self._sleepers.discard(thread)
+                self._woken[thread] = (self._now_s, time.monotonic())
+                self._wakes_s.remove(wake_s)
 
     @contextmanager
     def held(self) -> Iterator[None]:
