@@ -207,9 +207,12 @@ class Controller:
             self.motion.ran_dry = False
             self.alarm(RAN_DRY)
         elif self.is_homed and self.motion.closed_mask:
-            self.alarm(HARD_LIMIT)
-            self.needs_reset = True
-            self.say("[MSG:RESET TO GO ON]")
+            self._hit_limit()
+
+    def _hit_limit(self) -> None:
+        self.alarm(HARD_LIMIT)
+        self.needs_reset = True
+        self.say("[MSG:RESET TO GO ON]")
 
     def _watch_silence(self) -> None:
         """Stop and darken when no byte has come for `$200`."""
@@ -253,7 +256,10 @@ class Controller:
             self.state = READY
             self.reply("ok")
         except HomingFailed as failed:
-            self.alarm(failed.alarm)
+            if failed.alarm == HARD_LIMIT:
+                self._hit_limit()
+            else:
+                self.alarm(failed.alarm)
 
     def _drop_waiting(self) -> None:
         """Tell the host that the line it waits for will not be carried out."""

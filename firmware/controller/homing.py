@@ -1,7 +1,7 @@
 """Find the switches: Z up and away from the slide first, then X and Y."""
 
 from controller.integers import divide_rounded
-from controller.refusal import SWITCH_NOT_FOUND, SWITCH_STAYS_CLOSED, HomingFailed
+from controller.refusal import HARD_LIMIT, SWITCH_NOT_FOUND, SWITCH_STAYS_CLOSED, HomingFailed
 
 TYPE_CHECKING = False  # MicroPython has no typing module
 if TYPE_CHECKING:
@@ -15,9 +15,18 @@ SEEK_TRAVELS = 3, 2
 
 
 def home(motion: "Motion") -> "Iterator[None]":
-    """Home all axes, yielding while pulses are under way. Raises HomingFailed."""
+    """Home all axes, yielding while pulses are under way. Raises HomingFailed.
+
+    A switch of an axis that stands does not change by itself: that is the emergency stop, a wire,
+    or a hand.
+    """
+    known_mask = motion.closed_mask
     for axis in ORDER:
-        yield from _home_axis(motion, axis)
+        for _ in _home_axis(motion, axis):
+            if (motion.closed_mask ^ known_mask) & ~(1 << axis):
+                raise HomingFailed(HARD_LIMIT)
+            yield
+        known_mask &= ~(1 << axis)
         motion.call_zero(axis)
 
 

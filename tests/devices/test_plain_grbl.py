@@ -134,11 +134,13 @@ def test_ctrl_c_stops_homing() -> None:
 
     with FastClock(20) as clock, _board(clock) as (controller, port):
         hands = Interrupted(clock)
-        with (
-            pytest.raises(KeyboardInterrupt),
-            GrblStage(port.url, clock=hands) as stage,
-        ):
-            hands.is_due = True
-            stage.home()
+
+        def home() -> None:
+            with GrblStage(port.url, clock=hands) as stage:
+                hands.is_due = True
+                stage.home()
+
+        with pytest.raises(KeyboardInterrupt):
+            home()
         assert controller.machine.state is MachineState.ALARM
         assert controller.machine.path.speed_at(clock.monotonic_s()) == 0

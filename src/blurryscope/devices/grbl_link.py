@@ -148,7 +148,7 @@ class GrblLink:
                 raise silence or error from error
 
     def _come_to_rest(self) -> None:
-        """Slow down in good order; not in homing, which only our firmware lets itself be held in."""
+        """Slow down in good order; homing is left to the reset, which stops it everywhere."""
         with contextlib.suppress(AlarmError):
             report = self.report()
             if not report.is_at_rest and report.state != "Home":

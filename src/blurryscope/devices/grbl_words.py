@@ -13,7 +13,7 @@ _SETTING = re.compile(r"\$(\d+)=(-?\d+(?:\.\d+)?)(?: .*)?")
 STATES = frozenset({"Idle", "Run", "Jog", "Home", "Hold", "Alarm", "Door", "Check", "Sleep"})
 
 ALARMS = {
-    1: "a limit switch closed, or its wire broke",
+    1: "a limit switch closed, or its wire broke, or the emergency stop was pressed",
     2: "the target lay outside its soft limits",
     3: "it was reset while it moved",
     6: "homing was interrupted",
