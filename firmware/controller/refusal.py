@@ -40,7 +40,7 @@ class Refused(Exception):  # noqa: N818 - a refusal is an answer, not a fault
 
 
 class HomingFailed(Exception):  # noqa: N818 - says what happened
-    """Homing that did not end at the switch, or saw another change; `alarm` is the n of `ALARM:n`."""
+    """Homing that did not end at its switch, or saw another; `alarm` is the n of `ALARM:n`."""
 
     def __init__(self, alarm: int) -> None:
         super().__init__(alarm)

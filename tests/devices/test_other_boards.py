@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from blurryscope.devices.contracts import StagePoint
-from blurryscope.devices.errors import SettingsRefusedError
+from blurryscope.devices.contracts import StageMode, StagePoint
+from blurryscope.devices.errors import NotHomedError, SettingsRefusedError
 from blurryscope.devices.grbl_stage import GrblStage
 from blurryscope.devices.marlin_stage import MarlinStage
 from blurryscope.simulator.fast_clock import FastClock
@@ -25,9 +25,10 @@ def _plain_grbl(
     clock: FastClock,
     more_settings: Mapping[int, float] = NO_SETTINGS,
     work_offset_um: tuple[float, float, float] = (0.0, 0.0, 0.0),
+    board: type[GrblController] = GrblController,
 ) -> Iterator[tuple[GrblController, SimulatedPort]]:
     machine = replace(SMALL, counts_below_zero=True, watchdog_s=None)
-    controller = GrblController(
+    controller = board(
         machine,
         has_checksums=False,
         boot_id=lambda: "0000ABCD",
@@ -65,6 +66,85 @@ def test_a_board_that_tells_other_places_is_refused(
         GrblStage(port.url, clock=clock),
     ):
         pass
+
+
+class _GrblHal(GrblController):
+    """As grblHAL writes: four axes, a state with its alarm, homing flags with their bits."""
+
+    def _greet(self) -> None:
+        self._push("")
+        self._push("GrblHAL 1.1f ['$' or '$HELP' for help]")
+        if not self.machine.is_homed:
+            self._push("ALARM:11")
+            self._push("[MSG:Homing cycle required, $H to continue]")
+
+    def _status(self, now_s: float) -> str:
+        state, place, *others = super()._status(now_s).strip("<>").split("|")
+        state = "Alarm:11" if state == "Alarm" else state
+        flags = "H:1,7" if self.machine.is_homed else "H:0,0"
+        return f"<{'|'.join([state, f'{place},0.000', *others, flags])}>"
+
+    def _identity(self) -> list[str]:
+        return [
+            "[VER:1.1f.20260101:]",
+            "[OPT:VNMSL,35,1024,4,0]",
+            "[AXS:4:XYZA]",
+            "[NEWOPT:ENUMS,RT+,HOME,SED,ES]",
+            "[FIRMWARE:grblHAL]",
+            "[BOARD:Pico CNC]",
+        ]
+
+
+class _FluidNc(GrblController):
+    """As FluidNC writes: what its own file has on homing is in no setting."""
+
+    def _greet(self) -> None:
+        self._push("")
+        self._push("Grbl 3.7 [FluidNC v3.7.10 (wifi) '$' for help]")
+        if not self.machine.is_homed:
+            self._push("[MSG:INFO: '$H'|'$X' to unlock]")
+
+    def _settings(self) -> dict[int, float]:
+        has = {
+            20,
+            21,
+            22,
+            23,
+            30,
+            32,
+            *(first + axis for first in range(100, 140, 10) for axis in range(3)),
+        }
+        told = super()._settings() | {30: 1000.0, 32: 0.0}
+        return {number: value for number, value in told.items() if number in has}
+
+
+@pytest.mark.parametrize(
+    ("board", "settings"), [(_GrblHal, {22: 5.0}), (_FluidNc, {})], ids=["grblHAL", "FluidNC"]
+)
+def test_relatives_of_grbl_are_opened_homed_and_moved(
+    clock: FastClock, board: type[GrblController], settings: dict[int, float]
+) -> None:
+    with (
+        _plain_grbl(clock, settings, board=board) as (_, port),
+        GrblStage(port.url, clock=clock) as stage,
+    ):
+        assert stage.status().mode is StageMode.UNHOMED
+        assert stage.home().is_homed
+        assert stage.limits.lowest.y_um in {-6_000.0, -5_000.0}
+        stage.move_to(PLACE, 2_000.0)
+        assert stage.wait_until_rest().position.distance_um(PLACE) < 3.0
+
+
+def test_a_board_that_counts_from_another_zero_is_refused_after_homing(clock: FastClock) -> None:
+    controller = GrblController(  # as GRBL that was built to set its zero where it homes
+        replace(SMALL, watchdog_s=None), has_checksums=False, boot_id=lambda: "0000ABCD"
+    )
+    controller.power_on(0.0)
+    with SimulatedPort(controller, clock) as port, GrblStage(port.url, clock=clock) as stage:
+        with pytest.raises(SettingsRefusedError, match="zero is not where GRBL has it"):
+            stage.home()
+        with pytest.raises(NotHomedError):
+            stage.move_to(stage.limits.lowest)
 
 
 def _marlin(*, tells_target: bool = False, has_emergency_parser: bool = True) -> MarlinController:

@@ -50,12 +50,13 @@ class StageLimits:
         if self.speed_um_per_s <= 0 or self.acceleration_um_per_s2 <= 0:
             raise ValueError("speed_um_per_s and acceleration_um_per_s2 must be positive")
 
-    def contain(self, point: StagePoint) -> bool:
-        """Whether the stage may go there."""
+    def contain(self, point: StagePoint, slack_um: float = 0.0) -> bool:
+        """Whether the stage may go there; `slack_um` for places that were rounded."""
+        low, high = self.lowest, self.highest
         return (
-            self.lowest.x_um <= point.x_um <= self.highest.x_um
-            and self.lowest.y_um <= point.y_um <= self.highest.y_um
-            and self.lowest.z_um <= point.z_um <= self.highest.z_um
+            low.x_um - slack_um <= point.x_um <= high.x_um + slack_um
+            and low.y_um - slack_um <= point.y_um <= high.y_um + slack_um
+            and low.z_um - slack_um <= point.z_um <= high.z_um + slack_um
         )
 
 

@@ -15,6 +15,7 @@ from blurryscope.devices.errors import (
     SettingsRefusedError,
 )
 from blurryscope.devices.grbl_words import (
+    NOT_HOMED_ALARMS,
     Reply,
     Report,
     is_banner,
@@ -97,6 +98,11 @@ class GrblLink:
         self._writing = threading.Lock()
         self._is_over = threading.Event()
         self._heart: threading.Thread | None = None
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether it speaks this project's protocol, which goes beyond GRBL's."""
+        return "CHECKSUM" in self.identity.get("NEWOPT", "")
 
     # Open and close
 
@@ -380,7 +386,10 @@ class GrblLink:
 
     def _note_pushed(self, text: str) -> None:
         if text.startswith("ALARM:") and text[6:].isdigit():
-            self.alarm = int(text[6:])
+            number = int(text[6:])
+            if number in NOT_HOMED_ALARMS:
+                return  # the reports say so too
+            self.alarm = number
             self._homes_deaf = False
             if self.alarm in _LOCKING_ALARMS and not self.is_checked:
                 self._locked_by = self.alarm

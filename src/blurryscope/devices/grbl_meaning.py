@@ -3,6 +3,9 @@
 from blurryscope.devices.contracts import StageLimits, StageMode, StagePoint
 from blurryscope.devices.grbl_words import Report
 
+_UNTOLD_HOMING_S = 180.0
+"""Where a controller does not tell how fast it homes: FluidNC keeps that in another file."""
+
 
 def mode_of(report: Report, *, is_homed: bool, has_alarm: bool) -> StageMode:
     """What the stage does, in words that all stages share."""
@@ -12,6 +15,7 @@ def mode_of(report: Report, *, is_homed: bool, has_alarm: bool) -> StageMode:
         "Jog": StageMode.MOVING,
         "Hold": StageMode.HELD,
         "Door": StageMode.HELD,
+        "Tool": StageMode.HELD,
     }
     if report.state in modes:
         return modes[report.state]
@@ -47,6 +51,8 @@ def lamp_line(level_fraction: float) -> str:
 
 def longest_homing_s(values: dict[int, float]) -> float:
     """How long homing may take, one axis after the other; times are in minutes there."""
+    if not values.keys() >= {24, 25, 27}:
+        return _UNTOLD_HOMING_S
     seeks = sum(1.5 * values[number] / values[25] for number in (130, 131, 132))
     touches = 3 * 3 * values[27] / values[24]
     return 60 * (seeks + touches) + 10.0
@@ -54,7 +60,7 @@ def longest_homing_s(values: dict[int, float]) -> float:
 
 def limits_of(values: dict[int, float], *, is_ours: bool) -> StageLimits:
     """Where it may go, from its settings; plain GRBL counts from -travel to 0 whatever $23 says."""
-    mask, pull_off_um = int(values[23]), values.get(27, 0.0) * 1000
+    mask, pull_off_um = int(values.get(23, 0.0)), values.get(27, 0.0) * 1000
     low, high = [], []
     for axis in range(3):
         travel_um = values.get(130 + axis, 0.0) * 1000

@@ -41,9 +41,9 @@ logger = logging.getLogger(__name__)
 
 _ARRIVED_UM = 3.0
 """Reports round to a micrometre, steps of a coarse screw to 2.5."""
-_NEEDED_SETTINGS = frozenset(
-    {20, 22, 23, 24, 25, 27, *range(110, 113), *range(120, 123), *range(130, 133)}
-)
+_NEEDED_SETTINGS = frozenset({20, 22, *range(110, 113), *range(120, 123), *range(130, 133)})
+_HOMING_SETTINGS = frozenset({23, 24, 25, 27})
+"""All of them, or as with FluidNC none of the last three: one alone was lost on its way."""
 _LOOK_S = 0.12
 """A GRBL controller answers five to ten questions a second without losing steps."""
 _LATE_S = 0.02
@@ -168,12 +168,28 @@ class GrblStage:
         report = self._link.report()
         if report.state == "Alarm" or report.is_homed is False:
             raise self._homing_failed(self._link.alarm)
+        self._refuse_other_zero(report)
         self._remember_boot(report)
         self._resets_seen = self._link.reset_count
         self._has_homed = True
         self._forget_moves()
         self._light_again()
         return self._status(report)
+
+    def _refuse_other_zero(self, report: Report) -> None:
+        """Raise if homing left it outside the limits: then it counts from another place."""
+        for _ in range(3):
+            place = point_of(report)
+            if self.limits.contain(place, slack_um=_ARRIVED_UM):
+                return
+            report = self._link.report()
+        raise SettingsRefusedError(
+            self._url,
+            f"rests at {in_words(place)} after homing, outside {in_words(self.limits.lowest)} to "
+            f"{in_words(self.limits.highest)}, so its zero is not where GRBL has it",
+            "Let all axes count from minus their travel to 0 (grblHAL: $22 without 8; FluidNC: "
+            "mpos_mm)",
+        )
 
     def move_to(self, target: StagePoint, speed_um_per_s: float | None = None) -> None:
         refuse_move(self._url, self.limits, target, speed_um_per_s)
@@ -370,16 +386,18 @@ class GrblStage:
         for _ in range(6):
             values = read_settings(self._link.ask("$$"))
             # A line of them may be damaged and missing, or on plain GRBL damaged and believed.
-            if values == before and values.keys() >= _NEEDED_SETTINGS:
+            if values == before and _is_complete(values):
                 self._compare(values)
                 self._homing_s = longest_homing_s(values)
-                return limits_of(values, is_ours="FIRMWARE" in self._link.identity)
+                return limits_of(values, is_ours=self._link.is_ours)
             before = values
         raise GarbledLinkError(
             self._url, "does not tell its settings completely", "Check the USB cable"
         )
 
     def _compare(self, values: dict[int, float]) -> None:
+        if 22 not in self._profile:
+            values = values | {22: values[22] % 2}  # grblHAL's other bits say how it homes
         safe = {20: 1.0, 22: 1.0}  # without soft limits and homing no move is safe
         if 13 in values:
             safe[13] = 0.0  # or else it reports inches; those without this cannot
@@ -434,3 +452,9 @@ class GrblStage:
     def _held(self, what: str) -> StageHeldError:
         remedy = "Resume, or stop and send it again"
         return StageHeldError(self._url, f"{what} before it was there", remedy)
+
+
+def _is_complete(values: dict[int, float]) -> bool:
+    keys = values.keys()
+    tells_homing = keys >= _HOMING_SETTINGS or not keys & {24, 25, 27}
+    return keys >= _NEEDED_SETTINGS and tells_homing

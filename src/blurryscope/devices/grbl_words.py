@@ -4,13 +4,19 @@ import re
 from dataclasses import dataclass
 from functools import reduce
 
-_REPORT = re.compile(r"<([A-Za-z]+(?::\d)?)((?:\|[A-Za-z]+:[^|<>*]*)+)>")
+_REPORT = re.compile(r"<([A-Za-z]+(?::\d{1,2})?)((?:\|[A-Za-z]+:[^|<>*]*)+)>")
 _REPLY = re.compile(r"(ok|error:(\d+))(?: N(\d+))?")
 _RESEND = re.compile(r"Resend: (\d+)")
 _SEALED = re.compile(r"(.*)\*(\d{1,3})")
-_BANNER = re.compile(r"Grbl \S+ \[.*\]")
+_PLACE = re.compile(r"-?\d+\.\d+(?:,-?\d+\.\d+)+")
+"""Of two axes or more; a point that became a comma on its way is no place."""
+_BANNER = re.compile(r"Grbl(?:HAL)? \S+ \[.*\]")
 _SETTING = re.compile(r"\$(\d+)=(-?\d+(?:\.\d+)?)(?: .*)?")
-STATES = frozenset({"Idle", "Run", "Jog", "Home", "Hold", "Alarm", "Door", "Check", "Sleep"})
+STATES = frozenset(
+    {"Idle", "Run", "Jog", "Home", "Hold", "Alarm", "Door", "Check", "Sleep", "Tool"}
+)
+NOT_HOMED_ALARMS = frozenset({11, 14})
+"""What grblHAL (11) and FluidNC (14) push after a reset when they have to be homed: no event."""
 
 ALARMS = {
     1: "a limit switch closed, or its wire broke, or the emergency stop was pressed",
@@ -98,24 +104,28 @@ def tells_work_place(line: str) -> bool:
 
 
 def read_report(line: str) -> Report | None:
-    """Read `<Run|MPos:…>`; None for anything that is not exactly such a report."""
+    """Read `<Run|MPos:…>`; None for anything that is not exactly such a report.
+
+    Axes beyond the third are left out.
+    """
     match = _REPORT.fullmatch(line)
     if match is None:
         return None
     state, _, stage = match[1].partition(":")
     fields = dict(part.split(":", 1) for part in match[2][1:].split("|"))
     try:
-        place = [float(value) * 1000 for value in fields["MPos"].split(",")]
+        told = fields["MPos"] if _PLACE.fullmatch(fields["MPos"]) else ""
+        place = [float(value) * 1000 for value in told.split(",")]
         uptime = int(fields["Up"]) if "Up" in fields else None
     except (KeyError, ValueError):
         return None
-    if state not in STATES or len(place) not in {2, 3}:
+    if state not in STATES:
         return None
     return Report(
         state=state,
         stage=int(stage or 0),
-        position_um=(place[0], place[1], place[2] if len(place) == 3 else 0.0),
-        is_homed=fields["H"] == "1" if "H" in fields else None,
+        position_um=(place[0], place[1], place[2] if len(place) > 2 else 0.0),
+        is_homed=fields["H"].split(",")[0] == "1" if "H" in fields else None,
         uptime_ms=uptime,
         boot_id=fields.get("Id"),
         switches=fields.get("Pn", ""),
