@@ -8,8 +8,13 @@ import pytest
 from blurryscope.artifacts.video import Video
 from blurryscope.basics.errors import OutputError
 from blurryscope.devices.contracts import CameraFrame, CameraSettings
-from blurryscope.devices.errors import CameraFrozenError, DeviceMissingError, SettingsRefusedError
-from blurryscope.devices.jpeg import JpegFilm, JpegPicture, to_jpeg
+from blurryscope.devices.errors import (
+    CameraError,
+    CameraFrozenError,
+    DeviceMissingError,
+    SettingsRefusedError,
+)
+from blurryscope.devices.jpeg import JpegFilm, JpegPicture, is_whole, to_jpeg
 from blurryscope.devices.uvc_camera import UvcCamera
 from blurryscope.devices.v4l2_controls import (
     AUTO_WHITE_BALANCE,
@@ -101,6 +106,39 @@ def test_a_camera_that_repeats_one_picture_is_frozen(tmp_path: Path) -> None:
     film = _film(tmp_path / "still.mkv", [n / 30 for n in range(80)], _jpegs(1) * 80)
     with usb_camera(film) as camera, pytest.raises(CameraFrozenError, match="same picture"):
         list(camera.frames())
+
+
+@pytest.mark.parametrize(
+    "padding", [b"", b"\0" * 1000, b"\xff" * 100, b"\0\xff\xd8stale\xff\xd9" * 50]
+)
+def test_a_picture_may_be_filled_up_behind_its_end(padding: bytes) -> None:
+    assert is_whole(_jpegs(1)[0] + padding)
+
+
+def test_a_picture_without_its_end_is_half() -> None:
+    jpeg, other = _jpegs(2)
+    assert not is_whole(jpeg[:-2])
+    assert not is_whole(jpeg[: len(jpeg) // 2] + b"\0" * 500)
+    assert not is_whole(jpeg[: len(jpeg) // 2] + other)
+    assert not is_whole(jpeg[1:])
+    assert not is_whole(b"")
+
+
+def test_the_end_of_a_small_picture_in_the_head_is_not_the_end() -> None:
+    jpeg, small = _jpegs(2)
+    head = b"\xff\xe1" + (len(small) + 2).to_bytes(2, "big") + small
+    assert is_whole(jpeg[:2] + head + jpeg[2:])
+    assert not is_whole(jpeg[:2] + head + jpeg[2:-2])
+
+
+def test_a_camera_that_sends_only_halves_says_so(tmp_path: Path) -> None:
+    halves = [jpeg[:-2] for jpeg in _jpegs(80)]
+    film = _film(tmp_path / "half.mkv", [n / 30 for n in range(80)], halves)
+    with usb_camera(film) as camera:
+        with pytest.raises(CameraError, match="each JPEG lacks its end"):
+            list(camera.frames())
+        with pytest.raises(CameraError, match="each JPEG lacks its end"):
+            camera.grab()
 
 
 def test_a_camera_that_is_not_there_says_so() -> None:

@@ -20,8 +20,8 @@ from blurryscope.basics.image import Rgb
 from blurryscope.devices.contracts import CameraFrame
 from blurryscope.devices.errors import CameraError
 
-_MOST_PADDING = 64
-"""Bytes that some cameras add behind a JPEG's end."""
+_BEGIN, _END, _SCAN = b"\xff\xd8", b"\xff\xd9", 0xDA
+"""Markers: of the beginning, of the end, and of the pixels, in which neither of the two occurs."""
 _TICK_S = Fraction(1, 1000)
 """Matroska keeps times to the millisecond."""
 
@@ -56,8 +56,28 @@ class JpegPicture:
 
 
 def is_whole(jpeg: bytes) -> bool:
-    """Whether a JPEG has its beginning and its end, which is what USB loses of a frame."""
-    return jpeg.startswith(b"\xff\xd8") and b"\xff\xd9" in jpeg[-_MOST_PADDING:]
+    """Whether a JPEG has its beginning and its end, which is what USB loses of a frame.
+
+    Behind the end some cameras fill up, with whatever they have and to any length.
+    """
+    pixels = _pixels_begin(jpeg)
+    if pixels is None:
+        return False
+    end, next_begin = jpeg.find(_END, pixels), jpeg.find(_BEGIN, pixels)
+    return end >= 0 and not 0 <= next_begin < end
+
+
+def _pixels_begin(jpeg: bytes) -> int | None:
+    """Where the head is over, in which a small picture with an end of its own may lie."""
+    if not jpeg.startswith(_BEGIN):
+        return None
+    at = len(_BEGIN)
+    while at + 4 <= len(jpeg) and jpeg[at] == 0xFF:
+        length = int.from_bytes(jpeg[at + 2 : at + 4], "big")
+        if jpeg[at + 1] == _SCAN:
+            return at + 2 + length
+        at += 2 + length
+    return None
 
 
 def to_jpeg(rgb: Rgb, quality: int = 92) -> bytes:

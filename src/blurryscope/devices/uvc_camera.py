@@ -20,12 +20,13 @@ from blurryscope.artifacts.video import DecodedFrame, Frame
 from blurryscope.basics.clock import Clock, SystemClock
 from blurryscope.devices.contracts import CameraFrame, CameraSettings
 from blurryscope.devices.errors import (
+    CameraError,
     CameraFrozenError,
     DeviceGoneError,
     DeviceMissingError,
     SettingsRefusedError,
 )
-from blurryscope.devices.jpeg import JpegPicture
+from blurryscope.devices.jpeg import JpegPicture, is_whole
 from blurryscope.devices.v4l2_controls import Controls, V4l2Controls, lock_settings, read_settings
 
 _PATIENCE_S = 2.0
@@ -158,7 +159,7 @@ class UvcCamera:
         asked_s = self._clock.monotonic_s()
         with closing(self.frames()) as frames:
             for frame in frames:
-                if frame.time_s >= asked_s:
+                if frame.time_s >= asked_s and (frame.jpeg is None or is_whole(frame.jpeg)):
                     return frame
         raise DeviceGoneError(self._device, "sends no frames", "Check its cable")
 
@@ -179,7 +180,7 @@ class UvcCamera:
             time_s = _time_of(item)
             if before_s is not None and time_s <= before_s:
                 continue  # the same picture once more
-            watch.look(item.content)
+            watch.look(item)
             lost_count = watch.missing(before_s, time_s)
             yield _frame(index, time_s, item, lost_count)
             index, before_s = index + 1, time_s
@@ -259,20 +260,30 @@ def _frame(index: int, time_s: float, item: _Arrival, lost_count: int) -> Camera
 
 
 class _Watch:
-    """Notices frames that are missing, and a camera that repeats itself."""
+    """Notices frames that are missing or half, and a camera that repeats itself."""
 
     def __init__(self, device: str, rate_hz: float) -> None:
         self._device = device
         self._rate_hz = rate_hz
         self._last: bytes = b""
         self._alike_count = 0
+        self._half_count = 0
 
-    def look(self, content: bytes) -> None:
+    def look(self, item: _Arrival) -> None:
         """Noise makes every picture different; bytes that stay the same come from nowhere."""
-        self._alike_count = self._alike_count + 1 if content == self._last else 0
-        self._last = content
+        self._alike_count = self._alike_count + 1 if item.content == self._last else 0
+        self._last = item.content
         if self._alike_count > _PATIENCE_S * self._rate_hz:
             raise self.frozen("sends the same picture again and again")
+        is_half = item.picture is None and not is_whole(item.content)
+        self._half_count = self._half_count + 1 if is_half else 0
+        if self._half_count > _PATIENCE_S * self._rate_hz:
+            raise CameraError(
+                self._device,
+                f"has sent no whole picture for {_PATIENCE_S:.0f} s: each JPEG lacks its end",
+                "Use a shorter USB cable, another socket or a lower frame rate; if that does not "
+                "help, this camera never sends the end, and another one is needed",
+            )
 
     def missing(self, before_s: float | None, time_s: float) -> int:
         """How many frames would have had room in between."""
