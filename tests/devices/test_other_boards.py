@@ -178,6 +178,30 @@ def test_a_long_move_of_a_marlin_that_only_tells_its_target_is_waited_for() -> N
     assert np.allclose(there_um[:2], (4_500.0, 0.0), atol=11.0)
 
 
+@pytest.mark.parametrize("speaks", ["checksums", "grbl", "marlin"])
+def test_a_slow_focus_is_waited_for(clock: FastClock, speaks: str) -> None:
+    slow = replace(SMALL, speed_um_per_s=(10_000.0, 10_000.0, 50.0), seek_um_per_s=5_000.0)
+    controller: GrblController | MarlinController
+    if speaks == "marlin":
+        slow = replace(slow, homes_low=(True, True, True), start_um=(3_000.0, 2_000.0, 50.0))
+        controller = MarlinController(replace(slow, watchdog_s=None))
+    else:
+        is_plain = speaks == "grbl"
+        slow = replace(slow, counts_below_zero=is_plain, start_um=(3_000.0, 2_000.0, -50.0))
+        slow = replace(slow, watchdog_s=None if is_plain else 5.0)
+        controller = GrblController(slow, has_checksums=not is_plain, boot_id=lambda: "0000ABCD")
+    controller.power_on(0.0)
+    stages = MarlinStage if speaks == "marlin" else GrblStage
+    with SimulatedPort(controller, clock) as port, stages(port.url, clock=clock) as stage:
+        home = stage.home().position
+        z_um = home.z_um + (900.0 if speaks == "marlin" else -900.0)
+        target = replace(home, z_um=z_um)
+        stage.move_to(target)
+        begun_s = clock.monotonic_s()
+        assert stage.wait_until_rest().position.distance_um(target) < 11.0
+        assert clock.monotonic_s() - begun_s > 17.0
+
+
 def test_a_marlin_whose_homing_could_not_be_stopped_is_refused(clock: FastClock) -> None:
     with (
         SimulatedPort(_marlin(has_emergency_parser=False), clock) as port,

@@ -2,6 +2,7 @@
 
 from blurryscope.devices.contracts import StageLimits, StageMode, StagePoint
 from blurryscope.devices.grbl_words import Report
+from blurryscope.devices.travel_time import AxisPaces
 
 _UNTOLD_HOMING_S = 180.0
 """Where a controller does not tell how fast it homes: FluidNC keeps that in another file."""
@@ -53,9 +54,22 @@ def longest_homing_s(values: dict[int, float]) -> float:
     """How long homing may take, one axis after the other; times are in minutes there."""
     if not values.keys() >= {24, 25, 27}:
         return _UNTOLD_HOMING_S
-    seeks = sum(1.5 * values[number] / values[25] for number in (130, 131, 132))
-    touches = 3 * 3 * values[27] / values[24]
-    return 60 * (seeks + touches) + 10.0
+    lasts_min = 0.0
+    for axis in range(3):
+        rate = values[110 + axis]  # holds in homing, too
+        lasts_min += 1.5 * values[130 + axis] / min(values[25], rate)
+        lasts_min += 4 * values[27] / min(values[24], values[25], rate)
+    return 60 * lasts_min + 10.0
+
+
+def paces_of(values: dict[int, float]) -> AxisPaces:
+    """What each axis may do; rates are in mm/min there."""
+    x_speed, y_speed, z_speed = (values[number] * 1000 / 60 for number in (110, 111, 112))
+    x_gain, y_gain, z_gain = (values[number] * 1000 for number in (120, 121, 122))
+    return AxisPaces(
+        speed_um_per_s=(x_speed, y_speed, z_speed),
+        acceleration_um_per_s2=(x_gain, y_gain, z_gain),
+    )
 
 
 def limits_of(values: dict[int, float], *, is_ours: bool) -> StageLimits:

@@ -30,12 +30,14 @@ from blurryscope.devices.grbl_meaning import (
     longest_homing_s,
     mode_of,
     move_line,
+    paces_of,
     point_of,
 )
 from blurryscope.devices.grbl_words import ALARMS, ERRORS, Report, read_settings
 from blurryscope.devices.refusals import in_words, refuse_move
 from blurryscope.devices.serial_port import SerialPort
 from blurryscope.devices.stall_watch import StallWatch
+from blurryscope.devices.travel_time import AxisPaces
 
 logger = logging.getLogger(__name__)
 
@@ -44,6 +46,7 @@ _ARRIVED_UM = 3.0
 _NEEDED_SETTINGS = frozenset({20, 22, *range(110, 113), *range(120, 123), *range(130, 133)})
 _HOMING_SETTINGS = frozenset({23, 24, 25, 27})
 """All of them, or as with FluidNC none of the last three: one alone was lost on its way."""
+_MUST_BE_POSITIVE = _NEEDED_SETTINGS - {20, 22} | {24, 25}
 _LOOK_S = 0.12
 """A GRBL controller answers five to ten questions a second without losing steps."""
 _LATE_S = 0.02
@@ -84,11 +87,10 @@ class GrblStage:
         self._profile = dict(profile or {})
         self._link = GrblLink(SerialPort(url), self._clock)
         self._limits: StageLimits | None = None
+        self._paces: AxisPaces | None = None
         self._target: StagePoint | None = None
-        self._due_s = 0.0
-        """When all moves are over at the latest."""
         self._ends_s = 0.0
-        """When they should be."""
+        """When all moves are over, as reckoned."""
         self._stop_count = 0
         self._interruption_count = 0
         """How often a person, or the program above, held or stopped it."""
@@ -198,14 +200,14 @@ class GrblStage:
             self._refuse_unless_ready(report)
             start = self._target or point_of(report)
             self._order(move_line(target, speed_um_per_s))
-            speed = min(speed_um_per_s or math.inf, self.limits.speed_um_per_s)
-            lasts_s = start.distance_um(target) / speed
-            lasts_s += speed / self.limits.acceleration_um_per_s2
-            # z may be several times slower than x: the limit is there for what hangs, not to pace.
-            now_s = self._clock.monotonic_s()
-            self._due_s = max(self._due_s, now_s) + 2 * lasts_s + 10.0
-            self._ends_s = max(self._ends_s, now_s) + lasts_s
+            begins_s = max(self._ends_s, self._clock.monotonic_s())
+            self._ends_s = begins_s + self._lasts_s(start, target, speed_um_per_s)
             self._target = target
+
+    def _lasts_s(
+        self, start: StagePoint, target: StagePoint, speed_um_per_s: float | None
+    ) -> float:
+        return 0.0 if self._paces is None else self._paces.lasts_s(start, target, speed_um_per_s)
 
     def _order(self, line: str) -> None:
         """Send a move that the host knows to be right; a refusal means that it was damaged."""
@@ -231,8 +233,7 @@ class GrblStage:
                     self._refuse_held()
                 if report.state not in {"Run", "Jog", "Home", "Hold"}:
                     return self._arrived(report)
-                is_hanging = watch.sees_standing(report)
-                if is_hanging or self._clock.monotonic_s() > self._due_s:
+                if watch.sees_standing(report):
                     self.stop()
                     raise StageStalledError(
                         self._url,
@@ -254,7 +255,7 @@ class GrblStage:
                 raise self._held("was stopped by its watchdog")
             if report.state == "Hold":
                 self._link.signal(b"~")
-                self._due_s += 3600.0  # how long it was held is nobody's fault
+                self._ends_s += 3600.0  # how long it was held is nobody's fault
 
     def stop(self) -> None:
         self._halt()
@@ -376,10 +377,11 @@ class GrblStage:
     # What the host does
 
     def _forget_moves(self) -> None:
-        self._target, self._due_s, self._ends_s = None, 0.0, 0.0
+        self._target, self._ends_s = None, 0.0
 
     def _patience_s(self) -> float:
-        return max(self._due_s - self._clock.monotonic_s(), 0.0) + 10.0
+        """For a line that waits for all moves; its end is reckoned, so twice as long."""
+        return 2 * max(self._ends_s - self._clock.monotonic_s(), 0.0) + 10.0
 
     def _read_limits(self) -> StageLimits:
         before: dict[int, float] = {}
@@ -389,6 +391,7 @@ class GrblStage:
             if values == before and _is_complete(values):
                 self._compare(values)
                 self._homing_s = longest_homing_s(values)
+                self._paces = paces_of(values)
                 return limits_of(values, is_ours=self._link.is_ours)
             before = values
         raise GarbledLinkError(
@@ -457,4 +460,5 @@ class GrblStage:
 def _is_complete(values: dict[int, float]) -> bool:
     keys = values.keys()
     tells_homing = keys >= _HOMING_SETTINGS or not keys & {24, 25, 27}
-    return keys >= _NEEDED_SETTINGS and tells_homing
+    paces = [value for number, value in values.items() if number in _MUST_BE_POSITIVE]
+    return keys >= _NEEDED_SETTINGS and tells_homing and all(pace > 0 for pace in paces)

@@ -20,6 +20,7 @@ from blurryscope.devices.errors import (
 from blurryscope.devices.marlin_link import MarlinLink
 from blurryscope.devices.refusals import refuse_move
 from blurryscope.devices.serial_port import SerialPort
+from blurryscope.devices.travel_time import AxisPaces
 
 _ARRIVED_UM = 11.0
 """`M114` tells hundredths of a millimetre."""
@@ -34,8 +35,8 @@ _ENDSTOPS = re.compile(
     r"\s+Max:\s*X(-?[\d.]+) ?Y(-?[\d.]+) ?Z(-?[\d.]+)",
     re.IGNORECASE,
 )
-_RATES = re.compile(r"M203 X(-?[\d.]+) Y(-?[\d.]+)")
-_ACCELERATIONS = re.compile(r"M201 X(-?[\d.]+) Y(-?[\d.]+)")
+_RATES = re.compile(r"M203 X([\d.]+) Y([\d.]+) Z([\d.]+)")
+_ACCELERATIONS = re.compile(r"M201 X([\d.]+) Y([\d.]+) Z([\d.]+)")
 _TRAVEL = re.compile(r"M204 .*T(-?[\d.]+)")
 """The acceleration of moves that print nothing, where it is lower than the axes'."""
 
@@ -55,6 +56,7 @@ class MarlinStage:
         self._link = MarlinLink(SerialPort(url), self._clock)
         self._firmware = "Marlin"
         self._limits: StageLimits | None = None
+        self._paces: AxisPaces | None = None
         self._is_homed = self._is_homing = False
         self._moves: list[tuple[StagePoint, float]] = []
         """Those not known to be over, with their speeds."""
@@ -200,8 +202,7 @@ class MarlinStage:
         self._link.ask("G90")
         # Sixteen moves wait in Marlin; the reply to one more takes until there is room.
         self._link.ask(f"G1 {place} F{speed * 60 / 1000:.3f}", 120.0)
-        speed = min(speed, self.limits.speed_um_per_s)
-        lasts_s = start.distance_um(target) / speed + speed / self.limits.acceleration_um_per_s2
+        lasts_s = 0.0 if self._paces is None else self._paces.lasts_s(start, target, speed)
         self._due_s = max(self._due_s, self._clock.monotonic_s()) + 2 * lasts_s + _SPARE_S
         self._moves.append((target, speed))
 
@@ -250,15 +251,13 @@ class MarlinStage:
             ends, rates = _ENDSTOPS.search(told), _RATES.search(told)
             accelerations, travel = _ACCELERATIONS.search(told), _TRAVEL.search(told)
             if ends and rates and accelerations and travel:
-                acceleration = min(float(accelerations[1]), float(travel[1]))
-                return self._limits_of(ends, rates, acceleration)
+                self._paces = _paces(rates, accelerations, float(travel[1]))
+                return self._limits_of(ends, self._paces)
         raise GarbledLinkError(
             self._url, "does not tell its settings completely", "Check the USB cable"
         )
 
-    def _limits_of(
-        self, ends: re.Match[str], rates: re.Match[str], acceleration: float
-    ) -> StageLimits:
+    def _limits_of(self, ends: re.Match[str], paces: AxisPaces) -> StageLimits:
         if ends[1].lower() != "on":
             raise SettingsRefusedError(
                 self._url, "has its soft endstops switched off", "Switch them on with M211 S1"
@@ -267,10 +266,20 @@ class MarlinStage:
         return StageLimits(
             lowest=StagePoint(x_um=low_x, y_um=low_y, z_um=low_z),
             highest=StagePoint(x_um=high_x, y_um=high_y, z_um=high_z),
-            speed_um_per_s=float(rates[1]) * 1000,
-            acceleration_um_per_s2=acceleration * 1000,
+            speed_um_per_s=paces.speed_um_per_s[0],
+            acceleration_um_per_s2=paces.acceleration_um_per_s2[0],
         )
 
     def _held(self, what: str) -> StageHeldError:
         remedy = "Resume, or stop and send it again"
         return StageHeldError(self._url, f"{what} before it was there", remedy)
+
+
+def _paces(rates: re.Match[str], accelerations: re.Match[str], travel: float) -> AxisPaces:
+    """In mm there; `travel` is the acceleration of moves along any axis."""
+    x_speed, y_speed, z_speed = (float(rate) * 1000 for rate in rates.groups())
+    x_gain, y_gain, z_gain = (min(float(a), travel) * 1000 for a in accelerations.groups())
+    return AxisPaces(
+        speed_um_per_s=(x_speed, y_speed, z_speed),
+        acceleration_um_per_s2=(x_gain, y_gain, z_gain),
+    )

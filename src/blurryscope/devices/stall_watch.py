@@ -24,7 +24,7 @@ class StallWatch:
     def sees_standing(self, report: Report) -> bool:
         place = point_of(report)
         now_s = self._clock.monotonic_s() if report.uptime_ms is None else report.uptime_ms / 1000
-        if report.state != "Run" or place != self._place:
+        if report.is_at_rest or place != self._place:
             self._place, self._since_s, self._alike_count = place, now_s, 0
         self._alike_count += 1
         return now_s - self._since_s > _STALLED_S and self._alike_count > _STALLED_REPORTS
