@@ -54,10 +54,16 @@ def test_an_offset_for_workpieces_moves_the_stage_nowhere_else(clock: FastClock)
 
 @pytest.mark.parametrize(
     ("settings", "words"),
-    [({13: 1.0}, r"\$13 is 1 instead of 0"), ({10: 2.0}, r"\$10=1")],
-    ids=["reports inches", "reports the workpiece"],
+    [
+        ({13: 1.0}, r"\$13 is 1 instead of 0"),
+        ({10: 2.0}, r"\$10=1"),
+        ({1: 25.0}, r"frees its motors 25 ms after each move.* Set \$1=255"),
+        ({20: 0.0}, r"\$20 is 0 instead of 1"),
+        ({22: 4.0}, r"\$22 is 0 instead of 1"),
+    ],
+    ids=["inches", "workpiece", "motors free", "no soft limits", "no homing"],
 )
-def test_a_board_that_tells_other_places_is_refused(
+def test_a_board_that_is_set_so_that_places_are_wrong_is_refused(
     clock: FastClock, settings: dict[int, float], words: str
 ) -> None:
     with (
@@ -114,7 +120,7 @@ class _FluidNc(GrblController):
             32,
             *(first + axis for first in range(100, 140, 10) for axis in range(3)),
         }
-        told = super()._settings() | {30: 1000.0, 32: 0.0}
+        told = super()._settings() | {32: 0.0}
         return {number: value for number, value in told.items() if number in has}
 
 
@@ -176,6 +182,23 @@ def test_a_long_move_of_a_marlin_that_only_tells_its_target_is_waited_for() -> N
         there_um = controller.machine.position_um(clock.monotonic_s())
     assert lasted_s > 8.0
     assert np.allclose(there_um[:2], (4_500.0, 0.0), atol=11.0)
+
+
+def test_the_lamp_is_scaled_by_what_the_board_calls_full(clock: FastClock) -> None:
+    with (
+        _plain_grbl(clock, {30: 255.0}) as (controller, port),
+        GrblStage(port.url, clock=clock, lamp_fraction=0.2) as stage,
+    ):
+        stage.home()
+        assert controller.machine.lamp == 200
+        stage.light(1.0)
+        assert controller.machine.lamp == 1000
+
+
+def test_a_marlin_is_told_to_keep_its_motors_on(clock: FastClock) -> None:
+    controller = _marlin()
+    with SimulatedPort(controller, clock) as port, MarlinStage(port.url, clock=clock):
+        assert controller.frees_motors_s == 0
 
 
 @pytest.mark.parametrize("speaks", ["checksums", "grbl", "marlin"])

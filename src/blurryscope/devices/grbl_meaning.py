@@ -45,9 +45,9 @@ def move_line(target: StagePoint, speed_um_per_s: float | None) -> str:
     return f"G21 G90 G53 G1{words} F{speed_um_per_s * 60 / 1000:.3f}"
 
 
-def lamp_line(level_fraction: float) -> str:
-    """The command for a lamp between 0, dark, and 1."""
-    return f"M3 S{level_fraction * 1000:.0f}" if level_fraction else "M5"
+def lamp_line(level_fraction: float, full: float) -> str:
+    """The command for a lamp between 0, dark, and 1; `full` is what the controller's `$30` says."""
+    return f"M3 S{level_fraction * full:.0f}" if level_fraction else "M5"
 
 
 def longest_homing_s(values: dict[int, float]) -> float:

@@ -46,6 +46,8 @@ _ARRIVED_UM = 3.0
 _NEEDED_SETTINGS = frozenset({20, 22, *range(110, 113), *range(120, 123), *range(130, 133)})
 _HOMING_SETTINGS = frozenset({23, 24, 25, 27})
 """All of them, or as with FluidNC none of the last three: one alone was lost on its way."""
+_MOTORS_STAY_ON = 255.0
+"""Of `$1`, otherwise the ms after which GRBL frees its motors; our firmware never does."""
 _MUST_BE_POSITIVE = _NEEDED_SETTINGS - {20, 22} | {24, 25}
 _LOOK_S = 0.12
 """A GRBL controller answers five to ten questions a second without losing steps."""
@@ -99,6 +101,7 @@ class GrblStage:
         self._uptime_ms = 0
         self._has_homed = False
         self._homing_s = 0.0
+        self._full_lamp = 1000.0
         self._lamp_fraction = lamp_fraction
         """What the lamp has to be again after a reset, which makes it dark."""
 
@@ -278,14 +281,14 @@ class GrblStage:
         if not 0 <= level_fraction <= 1:
             raise ValueError(f"level_fraction must lie in 0..1, got {level_fraction}")
         with self._told_in_words():
-            self._link.ask(lamp_line(level_fraction), self._patience_s())
+            self._link.ask(lamp_line(level_fraction, self._full_lamp), self._patience_s())
         self._lamp_fraction = level_fraction
 
     def _light_again(self) -> None:
         """After a reset; in an alarm the controller takes no such line, homing comes first."""
         if self._lamp_fraction and self._link.report_in_any_alarm().state != "Alarm":
             with contextlib.suppress(RefusedLineError, AlarmError):  # `status` will tell
-                self._link.ask(lamp_line(self._lamp_fraction))
+                self._link.ask(lamp_line(self._lamp_fraction, self._full_lamp))
 
     def mark(self, dark_s: float) -> None:
         """Make the lamp dark for a moment, then as before: a mark in the film."""
@@ -392,6 +395,7 @@ class GrblStage:
                 self._compare(values)
                 self._homing_s = longest_homing_s(values)
                 self._paces = paces_of(values)
+                self._full_lamp = values.get(30, 0.0) or 1000.0
                 return limits_of(values, is_ours=self._link.is_ours)
             before = values
         raise GarbledLinkError(
@@ -399,6 +403,12 @@ class GrblStage:
         )
 
     def _compare(self, values: dict[int, float]) -> None:
+        if values.get(1, _MOTORS_STAY_ON) != _MOTORS_STAY_ON:
+            raise SettingsRefusedError(
+                self._url,
+                f"frees its motors {values[1]:g} ms after each move, so that they slip ($1)",
+                "Set $1=255, which keeps them on",
+            )
         if 22 not in self._profile:
             values = values | {22: values[22] % 2}  # grblHAL's other bits say how it homes
         safe = {20: 1.0, 22: 1.0}  # without soft limits and homing no move is safe

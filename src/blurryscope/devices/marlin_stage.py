@@ -79,6 +79,7 @@ class MarlinStage:
                 )
             self._firmware = told.partition("FIRMWARE_NAME:")[2].partition(" (")[0] or "Marlin"
             self._limits = self._read_limits()
+            self._link.ask("M84 S0")  # or it frees its motors after a rest, and they slip
         except BaseException:
             self._link.close()
             raise

@@ -18,6 +18,7 @@ _REAL_TIME = frozenset(b"?!~\x18\x85")
 _WORD = re.compile(r"([A-Z])([-+]?(?:\d+\.?\d*|\.\d+))")
 _PLAIN_CODES = frozenset({"G17", "G21", "G53", "G54", "G94"})
 _LOCKED = 9
+_FULL_LAMP = 1000
 NO_SETTINGS: Mapping[int, float] = MappingProxyType({})
 _OVERLONG = "\x00"
 """Stands for a line of which characters were lost."""
@@ -281,7 +282,8 @@ class GrblController:
         if "G4" in words.codes:
             self._wait_for(Job(dwell_s=words.values.get("P", 0.0), done=done), reply, now_s)
         elif "M3" in words.codes:
-            self._wait_for(Job(lamp=int(words.values.get("S", 0.0)), done=done), reply, now_s)
+            level = words.values.get("S", 0.0) * _FULL_LAMP / self._settings()[30]
+            self._wait_for(Job(lamp=min(round(level), _FULL_LAMP), done=done), reply, now_s)
         elif "M5" in words.codes:
             self._wait_for(Job(lamp=0, done=done), reply, now_s)
         elif "M100" in words.codes:
@@ -384,7 +386,10 @@ class GrblController:
             values[110 + axis] = s.speed_um_per_s[axis] * 60 / 1000
             values[120 + axis] = s.acceleration_um_per_s2[axis] / 1000
             values[130 + axis] = s.travel_um[axis] / 1000
-        if s.watchdog_s is not None and self._has_checksums:
+        values |= {30: _FULL_LAMP, 31: 0}
+        if not self._has_checksums:
+            values[1] = 255
+        elif s.watchdog_s is not None:
             values[200] = s.watchdog_s
         return dict(sorted((values | self._more_settings).items()))
 

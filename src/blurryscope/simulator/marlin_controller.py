@@ -10,6 +10,7 @@ from blurryscope.simulator.machine_parts import AXES, Job, MachineSettings
 
 _QUEUE_LENGTH = 16
 _BUSY_S = 2.0
+_FREES_MOTORS_S = 120.0
 _WORDS = re.compile(r"([A-Z])(-?\d*\.?\d+)?")
 _NUMBERED = re.compile(r"N(-?\d+) ?(.*)")
 
@@ -44,6 +45,8 @@ class MarlinController:
         self._last_number = 0
         self._waits_for_rest = False
         self._busy_told_s = math.inf
+        self.frees_motors_s = _FREES_MOTORS_S
+        """After so much rest the motors are free to slip; 0 is never."""
 
     def power_on(self, now_s: float) -> None:
         """The first start, or one after a failure."""
@@ -54,6 +57,7 @@ class MarlinController:
             self._lines.clear()
             self._told.clear()
             self._last_number, self._waits_for_rest = 0, False
+            self.frees_motors_s = _FREES_MOTORS_S
             self._push("start")
             self._push("echo:Marlin 2.1.2")
 
@@ -128,6 +132,8 @@ class MarlinController:
                 return
         elif code == "G1":
             self._move(values, now_s)
+        elif code == "M84":
+            self.frees_motors_s = values.get("S", self.frees_motors_s)
         elif code == "M400":
             self._wait(now_s)
             return
