@@ -44,6 +44,7 @@ speed_property = "Velocity"
 columns = 512
 rows = 512
 pixel_size_um = 1.0
+exposure_s = 0.0078
 """
 
 
@@ -82,6 +83,12 @@ def test_everybody_has_the_simulated_microscope() -> None:
     rig = load_rig("simulated")
     assert isinstance(rig.devices, SimulatedSlide)
     assert rig.folder is None
+
+
+def test_an_exposure_that_is_left_out_is_not_asked_of_the_camera(tmp_path: Path) -> None:
+    rig = load_rig(rig_file(tmp_path, REAL.replace("exposure_s = 0.0078\n", "")))
+    assert rig.camera.exposure_s is None
+    assert rig.guess.exposure_s == pytest.approx(0.0078)
 
 
 @pytest.mark.parametrize(

@@ -298,21 +298,22 @@ class _FieldOnDisk(_Strict):
     columns: int = pydantic.Field(default=640, ge=16)
     rows: int = pydantic.Field(default=480, ge=16)
     frame_rate_hz: float = pydantic.Field(default=30.0, gt=0)
-    exposure_s: float = pydantic.Field(default=0.0078, gt=0)
+    exposure_s: float | None = pydantic.Field(default=None, gt=0)
+    """Left out: nothing is asked of the camera, which then keeps what it is set to."""
     pixel_size_um: float = pydantic.Field(gt=0)
     """A guess; calibration measures it."""
     turn_deg: float
     """A guess to the nearest right angle."""
 
     def field_of_view(self) -> FieldOfView:
-        return FieldOfView(
+        guess = FieldOfView(
             pixel_size_um=self.pixel_size_um,
             rows=self.rows,
             columns=self.columns,
             turn_deg=self.turn_deg,
             frame_rate_hz=self.frame_rate_hz,
-            exposure_s=self.exposure_s,
         )
+        return guess if self.exposure_s is None else replace(guess, exposure_s=self.exposure_s)
 
 
 class _CameraOnDisk(_FieldOnDisk):

@@ -1,9 +1,12 @@
 """Locking a USB camera, and noticing what is wrong with it."""
 
+import sys
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
+from av.container import InputContainer
 
 from blurryscope.artifacts.video import Video
 from blurryscope.basics.errors import OutputError
@@ -15,13 +18,16 @@ from blurryscope.devices.errors import (
     SettingsRefusedError,
 )
 from blurryscope.devices.jpeg import JpegFilm, JpegPicture, is_whole, to_jpeg
-from blurryscope.devices.uvc_camera import UvcCamera
+from blurryscope.devices.uvc_camera import UvcCamera, open_device
 from blurryscope.devices.v4l2_controls import (
     AUTO_WHITE_BALANCE,
     EXPOSURE,
     EXPOSURE_MODE,
     GAIN,
     WHITE_BALANCE_K,
+    V4l2Controls,
+    lock_settings,
+    read_settings,
 )
 from blurryscope.testing import smooth_picture
 from tests.devices.usb_on_desk import Knobs, usb_camera
@@ -73,6 +79,41 @@ def test_a_setting_that_does_not_stick_is_refused_by_name(
         pytest.raises(SettingsRefusedError, match=f"does not keep {name}"),
     ):
         camera.configure(WANTED)
+
+
+def test_what_the_camera_sets_by_itself_is_unknown(jpeg_film: Path) -> None:
+    with usb_camera(jpeg_film) as camera:
+        has = camera.settings
+        assert (has.exposure_s, has.gain, has.white_balance_k) == (None, None, None)
+        assert camera.configure(CameraSettings(gain=20.0)).gain == 20.0
+        assert camera.settings.exposure_s is None
+
+
+def test_a_camera_off_linux_has_settings_that_nobody_knows(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sys, "platform", "darwin")
+    controls = V4l2Controls(Path("0"))
+    assert read_settings(controls) == CameraSettings()
+    lock_settings("0", controls, CameraSettings())
+    with pytest.raises(SettingsRefusedError, match="set it by hand, and leave it out"):
+        lock_settings("0", controls, CameraSettings(gain=20.0))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere no format is asked for")
+def test_a_camera_without_jpegs_is_opened_all_the_same(jpeg_film: Path) -> None:
+    asked: list[str | None] = []
+
+    def has_no_jpegs(device: str, *, format: str, options: dict[str, str]) -> InputContainer:  # noqa: A002 - PyAV's word
+        asked.append(options.get("input_format"))
+        assert (device, format, options["video_size"]) == ("/dev/video0", "v4l2", "128x96")
+        if asked[-1] is not None:
+            raise av.error.ArgumentError(22, "Invalid argument", device)
+        return av.open(str(jpeg_film))
+
+    with open_device("/dev/video0", CameraSettings(columns=128, rows=96), has_no_jpegs) as opened:
+        assert len(opened.streams.video) == 1
+    assert asked == ["mjpeg", None]
 
 
 def test_a_camera_without_a_knob_says_which_one(jpeg_film: Path) -> None:

@@ -1,5 +1,6 @@
 """A USB camera (UVC) through PyAV: its JPEGs as they come, with the kernel's own times."""
 
+import contextlib
 import queue
 import sys
 import threading
@@ -33,20 +34,30 @@ _PATIENCE_S = 2.0
 _BUFFERED_FRAMES = 30
 _SAME_CLOCK_S = 60.0
 """Times of the kernel lie this near to the clock's when both count the same seconds."""
+_JPEGS = {"input_format": "mjpeg"}
 _FORMATS = {"linux": "v4l2", "win32": "dshow", "darwin": "avfoundation"}
 
 OpenStream = Callable[[str, CameraSettings], InputContainer]
 """Opens a device by name with a size and a rate; another one stands in for hardware in tests."""
 
 
-def open_device(device: str, settings: CameraSettings) -> InputContainer:
+OpenContainer = Callable[..., InputContainer]
+"""`av.open`."""
+
+
+def open_device(
+    device: str, settings: CameraSettings, open_container: OpenContainer = av.open
+) -> InputContainer:
     """Open a camera of this system, for JPEGs where it has them."""
     options = {"video_size": f"{settings.columns}x{settings.rows}"}
     if settings.frame_rate_hz is not None:
         options["framerate"] = f"{settings.frame_rate_hz:g}"
+    name = _FORMATS.get(sys.platform, "v4l2")
     if sys.platform == "linux":
-        options |= {"input_format": "mjpeg", "timestamps": "default"}
-    return av.open(device, format=_FORMATS.get(sys.platform, "v4l2"), options=options)
+        options["timestamps"] = "default"
+        with contextlib.suppress(av.error.ArgumentError):  # it has no JPEGs
+            return open_container(device, format=name, options=options | _JPEGS)
+    return open_container(device, format=name, options=options)
 
 
 @dataclass(frozen=True, slots=True)

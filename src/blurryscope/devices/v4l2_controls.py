@@ -4,7 +4,6 @@ import errno
 import os
 import struct
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
@@ -40,7 +39,10 @@ class Controls(Protocol):
 
 
 class V4l2Controls:
-    """The controls of a device such as `/dev/video0`; opened for each call, for it is rare."""
+    """The controls of a device such as `/dev/video0`; opened for each call, for it is rare.
+
+    On other systems than Linux there are none.
+    """
 
     def __init__(self, device: Path) -> None:
         self._device = device
@@ -53,7 +55,10 @@ class V4l2Controls:
         return self._call(_SET_CONTROL, struct.pack("Ii", control, value)) is not None
 
     def _call(self, request: int, argument: bytes) -> bytes | None:
-        ioctl = _ioctl()
+        if sys.platform != "linux":
+            return None
+        import fcntl
+
         try:
             handle = os.open(self._device, os.O_RDWR)
         except OSError as error:
@@ -61,7 +66,7 @@ class V4l2Controls:
                 self._device, f"cannot be opened ({error.strerror})", "Check the camera's cable"
             ) from error
         try:
-            return ioctl(handle, request, argument)
+            return fcntl.ioctl(handle, request, argument)
         except OSError as error:
             if error.errno == errno.ENODEV:
                 raise DeviceGoneError(self._device, "is gone", "Plug the camera in") from error
@@ -70,20 +75,19 @@ class V4l2Controls:
             os.close(handle)
 
 
-def _ioctl() -> Callable[[int, int, bytes], bytes]:
-    if sys.platform != "linux":
-        raise DeviceMissingError(
-            "the camera", "can be set on Linux only", "Set it by hand, and leave settings out here"
-        )
-    import fcntl
-
-    return fcntl.ioctl
-
-
 def read_settings(controls: Controls) -> CameraSettings:
-    """Exposure, gain and white balance as they are; None where there is no such control."""
+    """Exposure, gain and white balance as they are; None where there is no such control.
+
+    Also None while the camera sets it by itself, for what is read then need not be what it does.
+    """
     exposure, kelvin = controls.get(EXPOSURE), controls.get(WHITE_BALANCE_K)
     gain = controls.get(GAIN)
+    if controls.get(EXPOSURE_MODE) not in {None, _MANUAL_EXPOSURE}:
+        exposure = None
+    if controls.get(AUTO_GAIN):
+        gain = None
+    if controls.get(AUTO_WHITE_BALANCE):
+        kelvin = None
     return CameraSettings(
         exposure_s=exposure / _EXPOSURE_UNITS_PER_S if exposure else None,
         gain=None if gain is None else float(gain),
@@ -113,9 +117,10 @@ def _turn(device: object, controls: Controls, name: str, control: int, value: in
     """Set one control and make sure that it stays; cheap cameras round, or only say yes."""
     before = controls.get(control)
     if before is None:
-        raise SettingsRefusedError(
-            device, f"has no control for {name}", "Leave it out, and keep the light constant"
-        )
+        remedy = "Leave it out, and keep the light constant"
+        if sys.platform != "linux":
+            remedy = "Cameras are set on Linux only: set it by hand, and leave it out"
+        raise SettingsRefusedError(device, f"has no control for {name}", remedy)
     is_taken = before == value or controls.set(control, value)
     after = controls.get(control)
     if not is_taken or after != value:
