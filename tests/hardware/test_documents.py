@@ -27,6 +27,14 @@ def test_all_parts_with_the_reserve_cost_less_than_500_dollars() -> None:
     assert total_usd(read_bill()) * (1 + RESERVE_FRACTION) < LIMIT_USD
 
 
+def test_what_the_lamp_needs_is_in_the_bill() -> None:
+    parts = " ".join(item.part for item in read_bill())
+    assembly = (ROOT / "hardware/assembly.md").read_text(encoding="utf-8")
+    for part in ("star", "heat sink", "diffuser", "lens", "driver"):
+        assert part in assembly.lower()
+        assert part in parts or part == "diffuser"
+
+
 def test_the_bill_in_the_readme_is_the_bill() -> None:
     assert bill_table(read_bill()) in (ROOT / "hardware/README.md").read_text(encoding="utf-8")
 
