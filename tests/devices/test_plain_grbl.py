@@ -1,5 +1,6 @@
 """GRBL 1.1 as it is: struck dumb by a limit, and deaf while it homes."""
 
+import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -9,7 +10,7 @@ import pytest
 
 from blurryscope.basics.clock import Clock
 from blurryscope.devices.contracts import StageMode, StagePoint
-from blurryscope.devices.errors import HomingFailedError, LimitHitError, StageError
+from blurryscope.devices.errors import HomingFailedError, LimitHitError, StageError, StageHeldError
 from blurryscope.devices.grbl_stage import GrblStage
 from blurryscope.simulator.fast_clock import FastClock
 from blurryscope.simulator.grbl_controller import GrblController
@@ -21,8 +22,18 @@ PLACE = StagePoint(x_um=-4_000.0, y_um=-2_000.0, z_um=-1_500.0)
 FAR = StagePoint(x_um=-9_000.0, y_um=-2_000.0, z_um=-1_500.0)
 
 
+class Board(GrblController):
+    """GRBL 1.1 with a safety door."""
+
+    is_open = False
+
+    def _status(self, now_s: float) -> str:
+        told = super()._status(now_s)
+        return re.sub(r"^<Hold:\d", "<Door:1", told) if self.is_open else told
+
+
 @contextmanager
-def _board(clock: FastClock) -> Iterator[tuple[GrblController, SimulatedPort]]:
+def _board(clock: FastClock) -> Iterator[tuple[Board, SimulatedPort]]:
     machine = replace(
         SMALL,
         counts_below_zero=True,
@@ -30,7 +41,7 @@ def _board(clock: FastClock) -> Iterator[tuple[GrblController, SimulatedPort]]:
         seek_um_per_s=1_000.0,
         touch_um_per_s=500.0,
     )
-    controller = GrblController(machine, has_checksums=False, boot_id=lambda: "0000ABCD")
+    controller = Board(machine, has_checksums=False, boot_id=lambda: "0000ABCD")
     controller.power_on(0.0)
     with SimulatedPort(controller, clock) as port:
         yield controller, port
@@ -144,3 +155,23 @@ def test_ctrl_c_stops_homing() -> None:
             home()
         assert controller.machine.state is MachineState.ALARM
         assert controller.machine.path.speed_at(clock.monotonic_s()) == 0
+
+
+def test_a_door_that_was_opened_is_told_as_such(clock: FastClock) -> None:
+    with (
+        _board(clock) as (controller, port),
+        GrblStage(port.url, clock=clock) as stage,
+    ):
+        stage.home()
+        stage.move_to(PLACE)
+        stage.wait_until_rest()
+        stage.move_to(FAR, 1_000.0)
+        clock.sleep(1.0)
+        with controller.machine.lock:
+            controller.is_open = True
+            controller.machine.hold(clock.monotonic_s())
+        with pytest.raises(StageHeldError, match="safety door"):
+            stage.wait_until_rest()
+        controller.is_open = False
+        stage.resume()
+        assert stage.wait_until_rest().position.distance_um(FAR) < 3.0

@@ -157,3 +157,21 @@ def test_plain_grbl_answers_a_question_when_it_has_homed() -> None:
     said = desk.after("?", 60.0)
     assert "ok" in said
     assert any(line.startswith("<Idle|") for line in said)
+
+
+def test_after_a_limit_every_line_is_refused_until_a_reset(desk: Desk) -> None:
+    with desk.controller.machine.lock:
+        desk.controller.machine.close_switch(desk.now_s)
+    assert desk.after("$H\n") == ["ALARM:1", "[MSG:RESET TO GO ON]", "error:9"]
+    desk.after("\x18")
+    assert desk.after("$X\n") == ["ok"]
+
+
+def test_the_switch_of_an_axis_that_stands_ends_homing() -> None:
+    desk = Desk()
+    desk.after("$H\n", 0.05)  # z comes first
+    with desk.controller.machine.lock:
+        desk.controller.machine.close_switch(desk.now_s, axis=2)
+        assert desk.controller.machine.state.value == "Home"
+        desk.controller.machine.close_switch(desk.now_s, axis=0)
+    assert desk.after("") == ["ALARM:1", "[MSG:RESET TO GO ON]", "error:9"]

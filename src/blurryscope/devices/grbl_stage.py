@@ -234,6 +234,8 @@ class GrblStage:
                     raise self._held("was stopped")
                 if report.state == "Hold" and report.is_at_rest:
                     self._refuse_held()
+                if report.state == "Door":
+                    raise self._held("was stopped by its safety door")
                 if report.state not in {"Run", "Jog", "Home", "Hold"}:
                     return self._arrived(report)
                 if watch.sees_standing(report):
@@ -256,7 +258,7 @@ class GrblStage:
             self._refuse_lost(report)
             if report.is_stopped_by_watchdog:
                 raise self._held("was stopped by its watchdog")
-            if report.state == "Hold":
+            if report.state in {"Hold", "Door"}:
                 self._link.signal(b"~")
                 self._ends_s += 3600.0  # how long it was held is nobody's fault
 
@@ -345,7 +347,7 @@ class GrblStage:
             raise NotHomedError(
                 self._url, "does not know where it is and did not move", "Home the stage first"
             )
-        if report.state == "Hold":
+        if report.state in {"Hold", "Door"}:
             raise self._held("is held")
 
     def _refuse_held(self) -> None:

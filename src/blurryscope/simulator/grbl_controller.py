@@ -73,6 +73,7 @@ class GrblController:
         work_offset_um: tuple[float, float, float] = (0.0, 0.0, 0.0),
     ) -> None:
         self.machine = Machine(machine_settings, self._tell_of_machine)
+        self.machine.watches_in_homing = has_checksums
         self._has_checksums = has_checksums
         self._more_settings = dict(more_settings)
         self._work_offset_um = work_offset_um
@@ -90,6 +91,8 @@ class GrblController:
         self._mark_count = 0
         self._is_locked_up = False
         """A limit was hit, and plain GRBL turns round in a loop until it is reset."""
+        self._needs_reset = False
+        """A limit was hit, and our protocol refuses every line until it is reset."""
         self._is_asked = False
         """Plain GRBL answers a `?` only when it has homed."""
 
@@ -162,7 +165,7 @@ class GrblController:
         self._typed.clear()
         self._lines.clear()
         self._blocked = None
-        self._is_locked_up = self._is_asked = False
+        self._is_locked_up = self._needs_reset = self._is_asked = False
 
     def _greet(self) -> None:
         name = "[BlurryScope 1.0.0 '$' for help]" if self._has_checksums else "['$' for help]"
@@ -173,9 +176,9 @@ class GrblController:
 
     def _tell_of_machine(self, line: str) -> None:
         self._push(line)
-        if line in {"ALARM:1", "ALARM:2"} and not self._has_checksums:
-            self._push("[MSG:Reset to continue]")
-            self._is_locked_up = True
+        if line in {"ALARM:1", "ALARM:2"}:
+            self._push("[MSG:RESET TO GO ON]" if self._has_checksums else "[MSG:Reset to continue]")
+            self._needs_reset, self._is_locked_up = self._has_checksums, not self._has_checksums
 
     def _push(self, line: str) -> None:
         self._told += self._checked.sealed(line).encode("ascii") + b"\r\n"
@@ -239,6 +242,9 @@ class GrblController:
             text = "ok" if error is None else f"error:{error}"
             self._push(self._checked.replied(text, taken.number))
 
+        if self._needs_reset:
+            reply(_LOCKED)
+            return
         try:
             is_answered = self._carry_out(taken.body.upper().replace(" ", ""), reply, now_s)
         except _RefusedError as refusal:

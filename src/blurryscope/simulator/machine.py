@@ -42,6 +42,9 @@ class Machine:
         """All that moved it, ever."""
         self.broken_switches: set[int] = set()
         """Axes whose switch never closes."""
+        self.watches_in_homing = True
+        """Whether the switches of axes that stand count while another homes; not in GRBL."""
+        self._homing_axis: int | None = None
         self._tell = tell
         self._offset = -np.array(settings.start_um)
         self._queue: deque[Job] = deque()
@@ -239,9 +242,10 @@ class Machine:
         self.path.displace(now_s, by_um)
         self._offset = self._offset - by_um
 
-    def close_switch(self, now_s: float) -> None:
-        """A switch closes, or its wire breaks; outside homing that is an alarm."""
-        if self.state is not MachineState.HOMING:
+    def close_switch(self, now_s: float, axis: int = 0) -> None:
+        """A switch closes, or its wire breaks: an alarm, but for the axis that homes."""
+        is_awaited = axis == self._homing_axis or not self.watches_in_homing
+        if self.state is not MachineState.HOMING or not is_awaited:
             self.alarm(1, now_s)
 
     # How it does it
@@ -321,6 +325,7 @@ class Machine:
     def _home_axis(self, axis: int, at_s: float) -> None:
         """Seek, pull off, touch, pull off; then the next axis."""
         s = self.settings
+        self._homing_axis = axis
         outward = -1.0 if s.homes_low[axis] else 1.0
         rest_um = 0.0
         switch_um = rest_um + outward * s.pull_off_um
