@@ -17,6 +17,7 @@ from blurryscope.simulator.grbl_controller import GrblController
 from blurryscope.simulator.machine_parts import MachineState
 from blurryscope.simulator.port import SimulatedPort
 from tests.devices.conftest import SMALL
+from tests.devices.interrupted_clock import InterruptedClock
 
 PLACE = StagePoint(x_um=-4_000.0, y_um=-2_000.0, z_um=-1_500.0)
 FAR = StagePoint(x_um=-9_000.0, y_um=-2_000.0, z_um=-1_500.0)
@@ -129,32 +130,19 @@ def test_homing_can_be_stopped_by_another_thread(way: str) -> None:
 
 
 def test_ctrl_c_stops_homing() -> None:
-    class Interrupted:
-        """A clock on which the wait is broken off, as by Ctrl-C."""
-
-        def __init__(self, clock: FastClock) -> None:
-            self.is_due = False
-            self.monotonic_s, self.utc_now = clock.monotonic_s, clock.utc_now
-            self._clock = clock
-
-        def sleep(self, for_s: float) -> None:
-            self._clock.sleep(for_s)
-            if self.is_due and threading.current_thread() is threading.main_thread():
-                self.is_due = False
-                raise KeyboardInterrupt
-
     with FastClock(20) as clock, _board(clock) as (controller, port):
-        hands = Interrupted(clock)
+        machine = controller.machine
+        hands = InterruptedClock(clock, lambda: machine.state is MachineState.HOMING)
 
         def home() -> None:
             with GrblStage(port.url, clock=hands) as stage:
-                hands.is_due = True
                 stage.home()
 
         with pytest.raises(KeyboardInterrupt):
             home()
-        assert controller.machine.state is MachineState.ALARM
-        assert controller.machine.path.speed_at(clock.monotonic_s()) == 0
+        assert hands.was_pressed
+        assert machine.state is MachineState.ALARM
+        assert machine.path.speed_at(clock.monotonic_s()) == 0
 
 
 def test_a_door_that_was_opened_is_told_as_such(clock: FastClock) -> None:

@@ -123,6 +123,9 @@ class MarlinStage:
             self._moves.clear()
             try:
                 told = self._link.ask("G28 Z", _HOMING_S) + self._link.ask("G28 X Y", _HOMING_S)
+            except (KeyboardInterrupt, SystemExit):
+                self._link.interrupt("M112")  # nothing else stops its homing
+                raise
             finally:
                 self._is_homing = False
             if any("fail" in line.lower() for line in told):

@@ -44,6 +44,8 @@ class MarlinController:
         self._told = bytearray()
         self._last_number = 0
         self._waits_for_rest = False
+        self._is_killed = False
+        """Told to halt: heeds nothing until its power is off and on."""
         self._busy_told_s = math.inf
         self.frees_motors_s = _FREES_MOTORS_S
         """After so much rest the motors are free to slip; 0 is never."""
@@ -57,6 +59,7 @@ class MarlinController:
             self._lines.clear()
             self._told.clear()
             self._last_number, self._waits_for_rest = 0, False
+            self._is_killed = False
             self.frees_motors_s = _FREES_MOTORS_S
             self._push("start")
             self._push("echo:Marlin 2.1.2")
@@ -71,7 +74,9 @@ class MarlinController:
                     continue
                 line = self._typed.decode("latin-1").strip()
                 self._typed.clear()
-                if line:
+                if line == "M112" and self._has_emergency_parser:
+                    self._kill(now_s)
+                elif line and not self._is_killed:
                     self._lines.append(line)
             self._work(now_s)
 
@@ -83,6 +88,12 @@ class MarlinController:
             told = bytes(self._told)
             self._told.clear()
             return told
+
+    def _kill(self, now_s: float) -> None:
+        self.machine.restart(now_s)
+        self._lines.clear()
+        self._waits_for_rest, self._is_killed = False, True
+        self._push("Error:Printer halted. kill() called!")
 
     def _push(self, line: str) -> None:
         self._told += line.encode("ascii") + b"\n"
