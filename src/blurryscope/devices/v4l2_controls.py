@@ -23,6 +23,8 @@ EXPOSURE = 0x009A0902
 EXPOSURE_MAY_SLOW_DOWN = 0x009A0903
 """Whether automatic exposure may lower the frame rate."""
 _MANUAL_EXPOSURE = 1
+_SHUTTER_PRIORITY = 2
+"""By hand too, as far as the time goes."""
 _EXPOSURE_UNITS_PER_S = 10_000
 
 
@@ -82,7 +84,7 @@ def read_settings(controls: Controls) -> CameraSettings:
     """
     exposure, kelvin = controls.get(EXPOSURE), controls.get(WHITE_BALANCE_K)
     gain = controls.get(GAIN)
-    if controls.get(EXPOSURE_MODE) not in {None, _MANUAL_EXPOSURE}:
+    if controls.get(EXPOSURE_MODE) not in {None, _MANUAL_EXPOSURE, _SHUTTER_PRIORITY}:
         exposure = None
     if controls.get(AUTO_GAIN):
         gain = None
