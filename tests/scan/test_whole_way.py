@@ -200,6 +200,7 @@ def test_a_plan_is_shown_with_what_was_measured(
     assert "the paper says 3 mm²/s" in told
 
 
+@pytest.mark.slow
 def test_a_repeat_in_which_the_stage_lost_its_way_is_scanned_and_stitched_anew(
     scanned: Path, tmp_path: Path
 ) -> None:

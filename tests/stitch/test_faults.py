@@ -120,7 +120,7 @@ def test_a_pause_between_two_lanes_changes_nothing(
     assert figures.over_slide.ninety_five_px < 30
 
 
-@pytest.mark.parametrize(("rows", "after"), [(3, 1), (6, 13)])
+@pytest.mark.parametrize(("rows", "after"), [(3, 1), pytest.param(6, 13, marks=pytest.mark.slow)])
 def test_a_pause_over_glass_as_long_as_two_lanes_is_told_by_the_tissue_of_the_lanes_around(
     tmp_path: Path, rows: int, after: int
 ) -> None:
