@@ -1,12 +1,16 @@
 """A scan is stitched while it is filmed; where that cannot be, nothing of it is in the way."""
 
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from blurryscope.artifacts.recording import Recording
 from blurryscope.artifacts.video import Video
 from blurryscope.devices.contracts import CameraFrame
+from blurryscope.devices.errors import StageError
 from blurryscope.devices.jpeg import JpegPicture, to_jpeg
 from blurryscope.pipeline.live import LiveSettings, LiveStitch
 from blurryscope.pipeline.settings import RunSettings
@@ -81,6 +85,44 @@ def test_a_mosaic_under_way_is_gone_when_the_stitch_is_left_before_its_end(
         for frame in film:
             slide.push(frame)
         assert _left_in(out)
+    assert not _left_in(out)
+
+
+def test_the_mosaic_is_made_while_the_scan_still_looks_at_its_stage(
+    tiny_scans: list[SimulatedScan], tmp_path: Path
+) -> None:
+    video, out = tiny_scans[0].video, tmp_path / "slide"
+    with _live(video, out, LiveSettings()) as stitch:
+        for frame in _filmed(video):
+            stitch.take(frame)
+        stitch.end()
+        deadline_s = time.monotonic() + 60
+        while not (out / "stitch.json").exists() and time.monotonic() < deadline_s:
+            time.sleep(0.05)
+        time.sleep(1.0)
+        asked_s = time.monotonic()
+        result = stitch.finish()
+    assert result.is_whole
+    assert time.monotonic() - asked_s < 1.0
+    assert _left_in(out)
+
+
+def test_a_scan_that_fails_after_its_last_frame_leaves_no_mosaic(
+    tiny_scans: list[SimulatedScan], tmp_path: Path
+) -> None:
+    video, out = tiny_scans[0].video, tmp_path / "slide"
+    live = _live(video, out, LiveSettings())
+
+    def scan_that_fails() -> None:
+        with live as stitch:
+            for frame in _filmed(video):
+                stitch.take(frame)
+            assert stitch.finish().is_whole
+            assert _left_in(out)
+            raise StageError("stage", "lost its way", "Home it")
+
+    with pytest.raises(StageError):
+        scan_that_fails()
     assert not _left_in(out)
 
 

@@ -78,7 +78,9 @@ def toy(scanned: Path) -> Path:
 @pytest.mark.parametrize("repeat", ["repeat-1", "repeat-2"])
 def test_one_command_calibrates_scans_stitches_and_names(toy: Path, repeat: str) -> None:
     with (toy / repeat / "cores.csv").open(encoding="utf-8") as file:
-        found = [row["core"] for row in csv.DictReader(file) if row["status"] == "ok"]
+        # Which core a frame is lost in, and so leaves a hole, is up to chance.
+        is_there = {"ok", "holed"}
+        found = [row["core"] for row in csv.DictReader(file) if row["status"] in is_there]
     assert found == ["A1", "A2", "A3", "B1", "B2", "B3"]
 
 

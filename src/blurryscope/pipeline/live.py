@@ -12,6 +12,7 @@ from typing import Self
 from blurryscope.artifacts.recording import Recording
 from blurryscope.devices.contracts import CameraFrame
 from blurryscope.pipeline.settings import RunSettings
+from blurryscope.pipeline.steps import remove_stitched
 from blurryscope.stitch.film import SlideStitcher
 
 _LOOK_S = 0.005
@@ -52,9 +53,10 @@ class LiveResult:
 
 
 class LiveStitch:
-    """Takes the frames of one scan while in `with`; `finish` when the last one has come.
+    """Takes the frames of one scan while in `with`; `end` when the last one has come.
 
-    Nothing that goes wrong here harms the scan: the film is there, and can be stitched later.
+    Nothing that goes wrong here harms the scan: the film is there, and can be stitched later. A
+    scan that fails after its last frame leaves no mosaic.
     """
 
     def __init__(
@@ -70,8 +72,8 @@ class LiveStitch:
         self._queue: queue.Queue[CameraFrame | float | None] = queue.Queue()
         self._live = live
         self._first_s: float | None = None
-        self._last_s = 0.0
-        self._is_given_up = False
+        self._last_s = self._done_s = 0.0
+        self._is_given_up = self._is_ended = self._is_lost = False
 
     def __enter__(self) -> Self:
         self._helper = ThreadPoolExecutor(1, "live stitch")
@@ -87,6 +89,8 @@ class LiveStitch:
         self._is_given_up = True
         self._queue.put(None)
         self._helper.shutdown()
+        if kind is not None and self._done_s:
+            remove_stitched(self._out)
 
     def take(self, frame: CameraFrame) -> None:
         """Take the next frame of the film; times count from the first, as in the film."""
@@ -105,11 +109,17 @@ class LiveStitch:
         if not self._is_given_up:
             self._queue.put(time_s)
 
+    def end(self) -> None:
+        """Hear that the last frame has come: what is left can be done at once."""
+        if not self._is_ended:
+            self._is_lost = self._is_given_up or self._work.done()
+            self._is_ended = True
+            self._queue.put(None)
+
     def finish(self) -> LiveResult:
         """Wait for the mosaic."""
-        is_lost = self._is_given_up or self._work.done()
-        self._queue.put(None)
-        if is_lost:
+        self.end()
+        if self._is_lost:
             reason = self._failure() or "the computer could not keep up with the camera"
             return LiveResult(film=self._film, is_whole=False, waited_s=0.0, reason=reason)
         error = self._work.exception()
@@ -117,7 +127,7 @@ class LiveStitch:
         return LiveResult(
             film=self._film,
             is_whole=error is None,
-            waited_s=time.monotonic() - self._last_s,
+            waited_s=self._done_s - self._last_s,
             reason="" if error is None else str(error),
         )
 
@@ -149,3 +159,4 @@ class LiveStitch:
                     slide.push(what)
             if not self._is_given_up:
                 slide.finish()
+                self._done_s = time.monotonic()

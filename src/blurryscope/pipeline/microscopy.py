@@ -311,7 +311,9 @@ def _scan_and_stitch(session: Session, job: ScanJob, result: Path, settings: Run
     live_settings = settings.for_film(recording)
     recording = replace(recording, pixel_size_um=settings.pixel_size_um)
     with LiveStitch(job.film, result, recording, live_settings, session.live) as stitch:
-        told = Supervision(session.controls, session.on_status, (stitch.take,), (stitch.set_off,))
+        told = Supervision(
+            session.controls, session.on_status, (stitch.take,), (stitch.set_off,), (stitch.end,)
+        )
         run_scan(scope, job, told)
         ended = stitch.finish()
     session.live_results.append(ended)

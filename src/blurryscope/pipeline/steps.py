@@ -7,6 +7,7 @@ claimed for one film before anything is written into it.
 
 import hashlib
 import json
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -25,6 +26,16 @@ SCORE_FILES = ("scores.csv", "results.csv")
 
 _STAMPS = ".steps"
 _ELSEWHERE = "Choose another --out, or move the old results away"
+
+
+def remove_stitched(folder: Path) -> None:
+    """Take back what stitching wrote, where it turns out to be of no scan that counts."""
+    for name in STITCH_FILES:
+        path = folder / name
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def is_done(folder: Path, step: str, fingerprint: str, files: Sequence[str]) -> bool:

@@ -84,6 +84,8 @@ class Supervision:
     """Take every frame that counts; given up when a scan is taken up again half way."""
     start_takers: tuple[Callable[[float], None], ...] = ()
     """Take when the stage set off on the lane just filmed, on the film's clock; as `takers`."""
+    end_takers: tuple[Callable[[], None], ...] = ()
+    """Hear that the last frame has come, before the stage is looked at once more; as `takers`."""
 
 
 def is_done(job: ScanJob) -> bool:
@@ -331,6 +333,9 @@ class _Run:
         self._filming = None
         # Only now is no frame under way any more; those after the last rest count as well.
         self._journal.note("film ends", file=self._part, frame=recorder.frame_count)
+        if not self._past.has_lanes:
+            for hear_of_the_end in self._watched.end_takers:
+                hear_of_the_end()
 
     def _scan_lane(self, lane: Lane, recorder: Recorder) -> None:
         """Step to the lane, rest, run along it, rest."""
