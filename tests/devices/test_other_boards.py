@@ -13,11 +13,10 @@ from blurryscope.devices.grbl_stage import GrblStage
 from blurryscope.devices.marlin_stage import MarlinStage
 from blurryscope.simulator.fast_clock import FastClock
 from blurryscope.simulator.grbl_controller import NO_SETTINGS, GrblController
-from blurryscope.simulator.machine_parts import MachineState
 from blurryscope.simulator.marlin_controller import MarlinController
 from blurryscope.simulator.port import SimulatedPort
 from tests.devices.conftest import SMALL
-from tests.devices.interrupted_clock import InterruptedClock
+from tests.devices.interrupted_clock import see_ctrl_c_stop_homing
 
 PLACE = StagePoint(x_um=-4_000.0, y_um=-2_000.0, z_um=-1_500.0)
 
@@ -200,18 +199,9 @@ def test_the_lamp_is_scaled_by_what_the_board_calls_full(clock: FastClock) -> No
 def test_ctrl_c_stops_the_homing_of_a_marlin() -> None:
     controller = _marlin()
     with FastClock(20) as clock, SimulatedPort(controller, clock) as port:
-        machine = controller.machine
-        hands = InterruptedClock(clock, lambda: machine.state is MachineState.HOMING)
-
-        def home() -> None:
-            with MarlinStage(port.url, clock=hands) as stage:
-                stage.home()
-
-        with pytest.raises(KeyboardInterrupt):
-            home()
-        assert hands.was_pressed
-        assert machine.state is MachineState.ALARM
-        assert machine.path.speed_at(clock.monotonic_s()) == 0
+        see_ctrl_c_stop_homing(
+            controller.machine, clock, lambda hands: MarlinStage(port.url, clock=hands)
+        )
 
 
 def test_a_marlin_is_told_to_keep_its_motors_on(clock: FastClock) -> None:

@@ -17,7 +17,7 @@ from blurryscope.simulator.grbl_controller import GrblController
 from blurryscope.simulator.machine_parts import MachineState
 from blurryscope.simulator.port import SimulatedPort
 from tests.devices.conftest import SMALL
-from tests.devices.interrupted_clock import InterruptedClock
+from tests.devices.interrupted_clock import see_ctrl_c_stop_homing
 
 PLACE = StagePoint(x_um=-4_000.0, y_um=-2_000.0, z_um=-1_500.0)
 FAR = StagePoint(x_um=-9_000.0, y_um=-2_000.0, z_um=-1_500.0)
@@ -48,6 +48,21 @@ def _board(clock: FastClock) -> Iterator[tuple[Board, SimulatedPort]]:
         yield controller, port
 
 
+@contextmanager
+def _in_a_lane(clock: FastClock) -> Iterator[tuple[Board, GrblStage]]:
+    """A homed stage on its way from `PLACE` to `FAR`."""
+    with (
+        _board(clock) as (controller, port),
+        GrblStage(port.url, clock=clock) as stage,
+    ):
+        stage.home()
+        stage.move_to(PLACE)
+        stage.wait_until_rest()
+        stage.move_to(FAR, 1_000.0)
+        clock.sleep(1.0)
+        yield controller, stage
+
+
 def _close_a_switch(controller: GrblController, clock: Clock) -> None:
     with controller.machine.lock:
         controller.machine.close_switch(clock.monotonic_s())
@@ -62,15 +77,7 @@ def _until(is_so: Callable[[], bool], clock: Clock) -> None:
 
 
 def test_a_limit_in_a_lane_is_told_at_once_and_homing_takes_it_back(clock: FastClock) -> None:
-    with (
-        _board(clock) as (controller, port),
-        GrblStage(port.url, clock=clock) as stage,
-    ):
-        stage.home()
-        stage.move_to(PLACE)
-        stage.wait_until_rest()
-        stage.move_to(FAR, 1_000.0)
-        clock.sleep(1.0)
+    with _in_a_lane(clock) as (controller, stage):
         _close_a_switch(controller, clock)
         struck_s = clock.monotonic_s()
         with pytest.raises(LimitHitError, match="limit switch closed"):
@@ -131,30 +138,13 @@ def test_homing_can_be_stopped_by_another_thread(way: str) -> None:
 
 def test_ctrl_c_stops_homing() -> None:
     with FastClock(20) as clock, _board(clock) as (controller, port):
-        machine = controller.machine
-        hands = InterruptedClock(clock, lambda: machine.state is MachineState.HOMING)
-
-        def home() -> None:
-            with GrblStage(port.url, clock=hands) as stage:
-                stage.home()
-
-        with pytest.raises(KeyboardInterrupt):
-            home()
-        assert hands.was_pressed
-        assert machine.state is MachineState.ALARM
-        assert machine.path.speed_at(clock.monotonic_s()) == 0
+        see_ctrl_c_stop_homing(
+            controller.machine, clock, lambda hands: GrblStage(port.url, clock=hands)
+        )
 
 
 def test_a_door_that_was_opened_is_told_as_such(clock: FastClock) -> None:
-    with (
-        _board(clock) as (controller, port),
-        GrblStage(port.url, clock=clock) as stage,
-    ):
-        stage.home()
-        stage.move_to(PLACE)
-        stage.wait_until_rest()
-        stage.move_to(FAR, 1_000.0)
-        clock.sleep(1.0)
+    with _in_a_lane(clock) as (controller, stage):
         with controller.machine.lock:
             controller.is_open = True
             controller.machine.hold(clock.monotonic_s())

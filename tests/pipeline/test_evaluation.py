@@ -121,10 +121,7 @@ def test_another_model_stands_beside_and_is_compared(honest: Path) -> None:
 
 def test_a_colour_baseline_stands_beside_where_stacks_are_at_hand(tmp_path: Path) -> None:
     stacks = tmp_path / "stacks"
-    stacks.mkdir()
-    names = [f"S_1_{row}{column}_{score}" for score, row in enumerate("ABCD") for column in (1, 2)]
-    for number, name in enumerate(names):
-        write_stack(stacks / f"{name}.tif", coloured_stack(number // 2, number))
+    names = write_two_stacks_of_each_score(stacks)
     table = tmp_path / "table.csv"
     write_table(table, [(name, int(name[-1]), 0, 0.7) for name in names])
     inputs = EvaluationInputs(predictions=[table], stacks=[stacks])
@@ -136,10 +133,7 @@ def test_a_colour_baseline_stands_beside_where_stacks_are_at_hand(tmp_path: Path
 
 def test_labels_that_are_nowhere_else_come_from_the_names_of_the_stacks(tmp_path: Path) -> None:
     stacks = tmp_path / "stacks"
-    stacks.mkdir()
-    names = [f"S_1_{row}{column}_{score}" for score, row in enumerate("ABCD") for column in (1, 2)]
-    for number, name in enumerate(names):
-        write_stack(stacks / f"{name}.tif", coloured_stack(number // 2, number))
+    names = write_two_stacks_of_each_score(stacks)
     table = tmp_path / "scores.csv"
     lines = [f"S,{name.split('_')[2]},1,0.1,0.1,0.1,0.7" for name in names]
     table.write_text("\n".join(["slide,core,repeat,p0,p1,p2,p3", *lines]), encoding="utf-8")
@@ -148,6 +142,15 @@ def test_labels_that_are_nowhere_else_come_from_the_names_of_the_stacks(tmp_path
     inputs = EvaluationInputs(predictions=[table], stacks=[stacks])
     _, report = evaluate_honestly(inputs, tmp_path / "out", _QUICK)
     assert report.views[4].estimates["accuracy"].value == 1 / 4
+
+
+def write_two_stacks_of_each_score(folder: Path) -> list[str]:
+    """Their names tell core and score."""
+    folder.mkdir()
+    names = [f"S_1_{row}{column}_{score}" for score, row in enumerate("ABCD") for column in (1, 2)]
+    for number, name in enumerate(names):
+        write_stack(folder / f"{name}.tif", coloured_stack(number // 2, number))
+    return names
 
 
 def stack_of(score: int, number: int) -> str:

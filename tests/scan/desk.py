@@ -9,8 +9,9 @@ import numpy as np
 
 from blurryscope.devices.contracts import CameraFrame, CameraSettings
 from blurryscope.scan.drive import Microscope
+from blurryscope.scan.job import ScanJob
 from blurryscope.scan.plan import Area, FieldOfView, ScanPlan
-from blurryscope.scan.runner import ScanJob, Supervision
+from blurryscope.scan.runner import Supervision
 from blurryscope.scan.states import Controls, ScanStatus
 from blurryscope.simulator.fast_clock import FastClock
 from blurryscope.simulator.presets import AUTHENTIC

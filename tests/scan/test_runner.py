@@ -17,9 +17,10 @@ from blurryscope.basics.errors import BlurryScopeError, InputError
 from blurryscope.devices.contracts import Camera, CameraFrame
 from blurryscope.devices.errors import CameraFrozenError, DeviceError, StageStalledError
 from blurryscope.devices.jpeg import JpegPicture, to_jpeg
+from blurryscope.scan.job import JOURNAL, is_done
 from blurryscope.scan.journal import Entry, read_journal
 from blurryscope.scan.past import read_past
-from blurryscope.scan.runner import JOURNAL, is_done, run_scan
+from blurryscope.scan.runner import run_scan
 from blurryscope.scan.states import Controls, ScanAbortedError, ScanStatus
 from blurryscope.scan.way import StageLostError
 from blurryscope.simulator.rig import SimulatedRig

@@ -35,18 +35,12 @@ from blurryscope.scan.calibration import (
 )
 from blurryscope.scan.drive import Microscope
 from blurryscope.scan.estimate import estimate
+from blurryscope.scan.job import ScanJob, is_done, is_to_begin, recording_of
 from blurryscope.scan.plan import Area, FieldOfView, ScanPlan
 from blurryscope.scan.plan_file import ScanOrder, SlideOrder
 from blurryscope.scan.plan_picture import plan_picture
 from blurryscope.scan.refusals import refuse, refuse_before_calibrating
-from blurryscope.scan.runner import (
-    ScanJob,
-    Supervision,
-    is_done,
-    is_to_begin,
-    recording_of,
-    run_scan,
-)
+from blurryscope.scan.runner import Supervision, run_scan
 from blurryscope.scan.states import Controls, OnStatus
 from blurryscope.scan.survey import survey, survey_lanes
 

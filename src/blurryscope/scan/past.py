@@ -1,6 +1,6 @@
 """What a scan had reached when it broke off, read from its journal."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,6 +54,23 @@ def read_past(journal: Path) -> Past:
             f"tells an event without what belongs to it ({error})",
             "Move this scan away, and scan again",
         ) from error
+
+
+def lane_starts_s(
+    entries: Sequence[Entry], begins_s: Mapping[str, float]
+) -> tuple[float, ...] | None:
+    """When the stage set off on the lanes of the whole film, s; None if it never told.
+
+    `begins_s` tells when in the film each of its parts begins.
+    """
+    starts_s = [
+        begins_s[str(entry.facts["file"])] + float(str(told_s))
+        for entry in entries
+        if entry.event == "lane ends"
+        and (told_s := entry.facts.get("set_off_s")) is not None
+        and entry.facts["file"] in begins_s
+    ]
+    return tuple(round(start_s, 6) for start_s in starts_s) or None
 
 
 def past_of(entries: Sequence[Entry]) -> Past:

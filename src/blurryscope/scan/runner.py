@@ -1,30 +1,25 @@
 """Drive one scan: home, find or check a landmark, film lane after lane, survive what goes wrong."""
 
-import hashlib
-import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import NoReturn
 
-import numpy as np
-from numpy.typing import NDArray
-
-from blurryscope.artifacts.provenance import current_versions
-from blurryscope.artifacts.recording import Recording, write_recording
+from blurryscope.artifacts.recording import write_recording
 from blurryscope.basics.errors import BlurryScopeError, InputError
 from blurryscope.devices.contracts import CameraFrame, StageMode, StagePoint, StageStatus
-from blurryscope.devices.errors import CameraFrozenError, DeviceError, StageError
+from blurryscope.devices.errors import DeviceError, StageError
 from blurryscope.devices.jpeg import JpegFilm
 from blurryscope.scan.drive import SETTLE_S, Microscope, approach, drive, picture_at
-from blurryscope.scan.film_parts import FILM, PARTS, join_parts, part_name
+from blurryscope.scan.film_parts import PARTS, join_parts, part_name
 from blurryscope.scan.filming import Filming, Taker
-from blurryscope.scan.journal import Entry, Journal, read_journal
+from blurryscope.scan.job import JOURNAL, ScanJob, recording_of
+from blurryscope.scan.journal import Journal, read_journal
 from blurryscope.scan.landmark import REMEDY, Found, find_landmark, refuse_moved, take_landmark
 from blurryscope.scan.overview import Overview
-from blurryscope.scan.past import Past, past_of, read_past, refuse_other_plan
-from blurryscope.scan.plan import Lane, ScanPlan
+from blurryscope.scan.past import Past, lane_starts_s, past_of, read_past, refuse_other_plan
+from blurryscope.scan.plan import Lane
 from blurryscope.scan.plan_file import focus_grid
 from blurryscope.scan.set_off import set_off_s
 from blurryscope.scan.states import (
@@ -34,44 +29,13 @@ from blurryscope.scan.states import (
     ScanState,
     ScanStatus,
 )
-from blurryscope.scan.watches import FocusWatch, LivePicture, Recorder, lost_words
+from blurryscope.scan.watches import FocusWatch, FrozenWatch, LivePicture, Recorder, lost_words
 from blurryscope.scan.way import StillWatch, cruise_s, lost_error, put_aside, stalled_error
 
-JOURNAL = "journal.jsonl"
 LIVE_PICTURE = "live.jpg"
 OVERVIEW = "overview.jpg"
 _PAUSE_LOOK_S = 0.1
 _FRAME_LOOK_S = 0.02
-_PATIENCE_S = 2.5
-"""Without a frame; the camera itself gives up after two seconds."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ScanJob:
-    """One repeat of one slide."""
-
-    slide: str
-    repeat: int
-    plan: ScanPlan
-    folder: Path
-    """Journal, landmark, live picture and in the end `scan.mkv` with `recording.json`."""
-    flat: NDArray[np.float32]
-    """The field over empty glass, (row, col), mean 1."""
-    glass: float = 230.0
-    """What empty glass gives, grey levels."""
-    skew_deg: float | None = None
-    """How far the stage's axes are from a right angle, if that was measured."""
-    landmark_hints: tuple[StagePoint, ...] = ()
-    """Places where tissue is known to be."""
-
-    @property
-    def film(self) -> Path:
-        return self.folder / FILM
-
-    def checksum(self) -> str:
-        """Says whether a scan that broke off was this one."""
-        told = json.dumps([self.slide, self.repeat, asdict(self.plan)], sort_keys=True)
-        return hashlib.sha256(told.encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,17 +50,6 @@ class Supervision:
     """Take when the stage set off on the lane just filmed, on the film's clock; as `takers`."""
     end_takers: tuple[Callable[[], None], ...] = ()
     """Hear that the last frame has come, before the stage is looked at once more; as `takers`."""
-
-
-def is_done(job: ScanJob) -> bool:
-    """Whether this very scan was finished before."""
-    past = read_past(job.folder / JOURNAL)
-    return past.is_done and past.plan == job.checksum() and job.film.is_file()
-
-
-def is_to_begin(job: ScanJob) -> bool:
-    """Whether the scan would be filmed from its very beginning."""
-    return not job.folder.exists() or read_past(job.folder / JOURNAL).went_astray
 
 
 def run_scan(scope: Microscope, job: ScanJob, supervision: Supervision) -> Path:
@@ -152,8 +105,7 @@ class _Run:
         self._note = ""
         self._due_s = 0.0
         """When the next lane begins."""
-        self._seen = (-1, 0.0)
-        """How many frames there were, and when that changed."""
+        self._frozen = FrozenWatch(camera=scope.camera.name)
         self._recorder: Recorder | None = None
         self._filming: Filming | None = None
         self._focus = FocusWatch(
@@ -179,7 +131,7 @@ class _Run:
         entries = read_journal(self._job.folder / JOURNAL)
         parts, rate_hz = past_of(entries).parts, self._job.plan.field.frame_rate_hz
         begins_s = join_parts(self._job.folder, parts, rate_hz)
-        starts_s = _lane_starts_s(entries, begins_s)
+        starts_s = lane_starts_s(entries, begins_s)
         recording = replace(recording_of(self._job, self._scope.name), lane_starts_s=starts_s)
         write_recording(self._job.folder / "recording.json", recording)
         self._enter(ScanState.DONE)
@@ -429,23 +381,9 @@ class _Run:
         self._watched.controls.check()
         if self._filming is not None:
             self._filming.check()
-        self._refuse_frozen()
+        self._frozen.look(self._recorder, self._scope.clock.monotonic_s())
         self._overview.watch(status)
         self._tell()
-
-    def _refuse_frozen(self) -> None:
-        """Whatever holds the frames up, lanes that nobody films are not scanned."""
-        recorder, now_s = self._recorder, self._scope.clock.monotonic_s()
-        if recorder is None or not recorder.is_on:
-            self._seen = (-1, now_s)
-        elif recorder.frame_count != self._seen[0]:
-            self._seen = (recorder.frame_count, now_s)
-        elif now_s - self._seen[1] > _PATIENCE_S:
-            raise CameraFrozenError(
-                self._scope.camera.name,
-                f"has brought no frame for {now_s - self._seen[1]:.0f} s",
-                "Check the camera and what else the computer does, and run the command again",
-            )
 
     # Telling
 
@@ -468,38 +406,6 @@ class _Run:
                 note=self._note,
             )
         )
-
-
-def recording_of(job: ScanJob, rig: str) -> Recording:
-    """What is known of a scan before it begins."""
-    plan = job.plan
-    return Recording(
-        slide=job.slide,
-        repeat=job.repeat,
-        pixel_size_um=plan.field.pixel_size_um,
-        speed_um_per_s=plan.motion.speed_um_per_s,
-        exposure_s=plan.field.exposure_s,
-        frame_rate_hz=plan.field.frame_rate_hz,
-        lane_pitch_um=plan.lane_pitch_um,
-        rest_s=round(plan.stand_s, 3),
-        skew_deg=None if job.skew_deg is None else round(job.skew_deg, 4),
-        rig=rig,
-        versions=current_versions(),
-    )
-
-
-def _lane_starts_s(
-    entries: Sequence[Entry], begins_s: Mapping[str, float]
-) -> tuple[float, ...] | None:
-    """When the stage set off on the lanes of the whole film; None if it never told."""
-    starts_s = [
-        begins_s[str(entry.facts["file"])] + float(str(told_s))
-        for entry in entries
-        if entry.event == "lane ends"
-        and (told_s := entry.facts.get("set_off_s")) is not None
-        and entry.facts["file"] in begins_s
-    ]
-    return tuple(round(start_s, 6) for start_s in starts_s) or None
 
 
 def _is_same_boot(status: StageStatus, past: Past) -> bool:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from blurryscope.basics.clock import Clock
 from blurryscope.devices.contracts import CameraFrame
+from blurryscope.devices.errors import CameraFrozenError
 from blurryscope.devices.jpeg import JpegFilm, is_whole, to_jpeg
 from blurryscope.scan.appearance_fit import crispness, tissue_fraction
 from blurryscope.scan.filming import Taker
@@ -29,6 +30,8 @@ what 10 µm off the focus leaves."""
 _LEAST_LAG_PX = 2
 """Noise and colours of single pixels are in narrower slopes."""
 _MOST_LOST = 0.02
+_PATIENCE_S = 2.5
+"""Without a frame; the camera itself gives up after two seconds."""
 
 
 class Recorder:
@@ -77,6 +80,29 @@ class LivePicture:
         partial = self._path.with_name(f".{self._path.name}.partial")
         partial.write_bytes(frame.jpeg if frame.jpeg is not None else to_jpeg(frame.rgb()))
         partial.replace(self._path)
+
+
+@dataclass(slots=True)
+class FrozenWatch:
+    """Sees that frames come while they are filmed: lanes that nobody films are not scanned."""
+
+    camera: str
+    """Its name, for the message."""
+    _frame_count: int = -1
+    _since_s: float = 0.0
+    """When there were so many first."""
+
+    def look(self, recorder: Recorder | None, now_s: float) -> None:
+        """Raise `CameraFrozenError` where none has come for too long, whatever holds them up."""
+        count = recorder.frame_count if recorder is not None and recorder.is_on else -1
+        if count != self._frame_count or count < 0:
+            self._frame_count, self._since_s = count, now_s
+        elif now_s - self._since_s > _PATIENCE_S:
+            raise CameraFrozenError(
+                self.camera,
+                f"has brought no frame for {now_s - self._since_s:.0f} s",
+                "Check the camera and what else the computer does, and run the command again",
+            )
 
 
 @dataclass(slots=True)
