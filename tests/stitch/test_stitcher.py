@@ -119,7 +119,7 @@ def test_a_film_that_does_not_exist_is_refused(tmp_path: Path) -> None:
 def test_repeated_frames_get_the_time_of_the_one_they_repeat() -> None:
     times_s = np.arange(8) / 30
     changes = np.array([4.0, 5.0, 0.0, 5.0, 4.0, 0.001, 6.0])
-    told_s, repeated = without_repeats(times_s, changes)
+    told_s, repeated = without_repeats(times_s, changes, _GLASS)
     assert repeated == (3, 6)
     assert told_s[[3, 6]] == pytest.approx(times_s[[2, 5]])
     others = [0, 1, 2, 4, 5, 7]
@@ -129,10 +129,23 @@ def test_repeated_frames_get_the_time_of_the_one_they_repeat() -> None:
 def test_a_stage_at_rest_repeats_no_frame() -> None:
     times_s = np.arange(8) / 30
     noise = np.array([0.8, 0.9, 0.85, 0.8, 0.9, 0.8, 0.9])
-    assert without_repeats(times_s, noise)[1] == ()
+    assert without_repeats(times_s, noise, _TISSUE)[1] == ()
     coded = np.array([6.0, 8.0, 0.08, 7.0, 6.0, 0.4, 7.0])
-    assert without_repeats(times_s, coded)[1] == (3,)  # and not the rest where the stage turns
-    assert without_repeats(times_s, np.zeros(7))[1] == ()  # nor does a still of no noise at all
+    # Only what is coded anew, and not the rest where the stage turns.
+    assert without_repeats(times_s, coded, _TISSUE)[1] == (3,)
+    # Nor does a still of no noise at all.
+    assert without_repeats(times_s, np.zeros(7), _TISSUE)[1] == ()
+
+
+def test_two_frames_of_the_glass_between_cores_are_no_repeat_where_coding_took_the_noise() -> None:
+    times_s = np.arange(8) / 30
+    changes = np.array([0.01, 6.0, 0.02, 7.0, 0.01, 0.015, 0.02])
+    assert without_repeats(times_s, changes, _GLASS)[1] == ()
+    assert without_repeats(times_s, changes, _TISSUE)[1] == (3,)
+
+
+_GLASS, _TISSUE = np.zeros(7), np.full(7, 0.9)
+"""How well each frame correlates with the one before where both lie."""
 
 
 @pytest.mark.parametrize(("shape", "factor"), [((480, 640), 4), ((1080, 1920), 9), ((96, 128), 1)])
