@@ -78,6 +78,28 @@ def test_lost_registration_is_told_with_its_lanes_and_place(tmp_path: Path) -> N
     assert "bubble" in entry.problem
 
 
+def test_lanes_that_do_not_fit_together_are_told_though_every_frame_is_sure_of_its_place(
+    tmp_path: Path,
+) -> None:
+    good_slide().write(tmp_path)
+    facts = json.loads((tmp_path / "stitch.json").read_text())
+    seam = {"lane": 2, "x_from_px": 2100, "x_to_px": 2900, "agreement": 0.1}
+    (tmp_path / "stitch.json").write_text(json.dumps({**facts, "torn_seams": [seam]}))
+    (entry,) = judge_scan(tmp_path)
+    assert entry.reason is RescanReason.TORN
+    assert (entry.first_lane, entry.last_lane) == (1, 2)
+    assert (entry.x_from_mm, entry.x_to_mm) == (2.0, 3.0)
+    assert "do not show the same tissue where they overlap" in entry.problem
+    assert "Do not trust cores there" in entry.action
+
+
+def test_torn_seams_that_cannot_be_read_are_an_error_that_names_them(tmp_path: Path) -> None:
+    good_slide().write(tmp_path)
+    (tmp_path / "stitch.json").write_text('{"torn_seams": [{"lane": 2}]}')
+    with pytest.raises(InputError, match="torn_seams"):
+        judge_scan(tmp_path)
+
+
 def test_doubtful_places_over_empty_glass_are_nobodys_work(tmp_path: Path) -> None:
     slide = good_slide()
     for number in slide.frames_where(lambda place: (place.x_px or 0) < 300):

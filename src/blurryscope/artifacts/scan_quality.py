@@ -50,6 +50,7 @@ class RescanReason(StrEnum):
     """What went wrong in a stretch."""
 
     REGISTRATION = "lost registration"
+    TORN = "torn"
     FOCUS = "out of focus"
     BRIGHT = "too bright"
     DARK = "too dark"

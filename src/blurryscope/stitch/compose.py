@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from blurryscope.artifacts.mosaic import MosaicWriter
 from blurryscope.artifacts.video import Frame
 from blurryscope.basics.image import Grey, Rgb
+from blurryscope.stitch.seams import SharedRows, TornSeam
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,21 +81,24 @@ class Composer:
         self._written = 0
         self._bands: dict[int, Rgb] = {}
         self._lowest = 0
+        self._shared: SharedRows | None = None
 
     def lay(
         self,
         lane: PlacedLane,
         brightness: NDArray[np.float32],
         gain: NDArray[np.float32] | None = None,
-    ) -> None:
+    ) -> list[TornSeam]:
         """Lay all frames of the next lane; `brightness` (n, 3) evens exposure out.
 
-        `gain` counts from now on, where the field has changed.
+        `gain` counts from now on, where the field has changed. Returns where the lane shows other
+        tissue than those above it, in the rows that they share.
         """
         if gain is not None:
             self._gain = gain
         places = lane.positions - self._canvas.origin
         shares = _shares(places[:, 1], lane.reach[:, 1])
+        self._shared = self._rows_shared(places[:, 0] - lane.reach[:, 0], lane.frame_shape)
         for number, frame in enumerate(lane.frames):
             share = _Share(
                 place=places[number],
@@ -103,6 +107,7 @@ class Composer:
                 columns=shares[number],
             )
             self._lay_frame(share, frame.rgb(), brightness[number])
+        return [] if self._shared is None else self._shared.torn(lane.number)
 
     def write_above(self, y: float) -> None:
         """Write the rows above a y of the trajectory, which no lane adds to any more."""
@@ -131,7 +136,22 @@ class Composer:
             part = np.s_[first - top : last - top]
             start = first - number * _BAND_ROWS
             below = self._band(number)[start : start + last - first, left : left + width]
+            if self._shared is not None:
+                self._shared.note(below, picture[part], weights.inside[part], (first, left))
             weights.lay(below, picture[part], part)
+
+    def _rows_shared(
+        self, tops: NDArray[np.float64], frame_shape: tuple[int, int]
+    ) -> SharedRows | None:
+        """Room for what a lane and those above show, given where its frames begin; (n,) rows."""
+        if not self._lowest:
+            return None
+        top = max(int(tops.min()), self._written)
+        rows = int(tops.max() + self._overlap_px) - top + 1
+        if rows <= 0:
+            return None
+        step = max(round(min(frame_shape) / _SHORT_SIDE_PX), 1)
+        return SharedRows(top, (rows, self._canvas.columns), step)
 
     def _band(self, number: int) -> Rgb:
         if number not in self._bands:
@@ -339,6 +359,8 @@ def _needed(
 
 
 _BAND_ROWS = 512
+_SHORT_SIDE_PX = 240
+"""To which frames are shrunk to compare lanes; motion blur leaves little more."""
 _FADE_FRACTION = 0.25
 """Of the way between two frames' centres, over which one fades into the other."""
 _LEAST_WEIGHT = 1e-3

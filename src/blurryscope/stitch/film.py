@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -23,6 +23,7 @@ from blurryscope.basics.progress import Progress, silent
 from blurryscope.stitch.brightness import lane_brightness, shrunk_gain
 from blurryscope.stitch.compose import Canvas, Composer, PlacedLane, canvas_of
 from blurryscope.stitch.quality import ScaleSource, measured
+from blurryscope.stitch.seams import TornSeam
 from blurryscope.stitch.shading_drift import ShadingDrift
 from blurryscope.stitch.stitcher import Stitched, Stitcher, StitchSettings, frame_places
 
@@ -99,6 +100,7 @@ class SlideStitcher:
         # One lane is laid while others are placed; more waiting than a few would cost memory.
         self._helper = self._stack.enter_context(ThreadPoolExecutor(1, "compose"))
         self._under_way: deque[Future[None]] = deque()
+        self._torn: list[TornSeam] = []
         return self
 
     def __exit__(
@@ -140,6 +142,7 @@ class SlideStitcher:
         known = replace(self._recording, pixel_size_um=round(scale.pixel_size_um, 5))
         write_recording(self._out / "recording.json", known)
         facts = measured(stitched, scale.pixel_size_um, scale.source)
+        facts["torn_seams"] = [asdict(seam) for seam in self._torn]
         write_text_whole(self._out / "stitch.json", json.dumps(facts, indent=2) + "\n")
         self._is_finished = True
         return stitched
@@ -176,7 +179,7 @@ class SlideStitcher:
         self._drift.follow(smalls)
         small_gain = self._drift.applied_to(self._small_gain)
         brightness = lane_brightness(lane, smalls, small_gain, self._stitcher.glass)
-        self._composer.lay(lane, brightness, self._drift.applied_to(self._gain))
+        self._torn += self._composer.lay(lane, brightness, self._drift.applied_to(self._gain))
         # The next lane begins a pitch below, give or take what stages wander.
         top = float(lane.corners[0][0])
         self._composer.write_above(top + _SURE_PITCH_FRACTION * self._stitcher.pitch_px)

@@ -12,6 +12,7 @@ from blurryscope.artifacts.mosaic import Mosaic
 from blurryscope.artifacts.scan_quality import Region
 from blurryscope.basics.image import is_unscanned
 from blurryscope.stitch.focus import focus_across, mean_density, tissue_of
+from blurryscope.stitch.seams import TornSeam
 from blurryscope.stitch.trajectory import is_at_full_speed
 
 REGION_UM = 500.0
@@ -57,10 +58,17 @@ class ScanSurvey:
     """What empty glass gives."""
     second_scan_from_s: float | None = None
     """When the film began to show the same slide again."""
+    torn: tuple[TornSeam, ...] = ()
+    """Where lanes show other tissue than those above them."""
 
 
-def survey_scan(slide_dir: Path, second_scan_from_s: float | None = None) -> ScanSurvey:
-    """Look at a stitched slide's folder: `frames.csv` and `mosaic.ome.zarr`."""
+def survey_scan(
+    slide_dir: Path, second_scan_from_s: float | None = None, torn: Sequence[TornSeam] = ()
+) -> ScanSurvey:
+    """Look at a stitched slide's folder: `frames.csv` and `mosaic.ome.zarr`.
+
+    What only stitching itself can tell, of a second scan and of torn seams, is given.
+    """
     mosaic = Mosaic(slide_dir / "mosaic.ome.zarr")
     tracks = lane_tracks(read_frame_places(slide_dir / "frames.csv"))
     field_px = _field_of(tracks, mosaic.size_px)
@@ -78,6 +86,7 @@ def survey_scan(slide_dir: Path, second_scan_from_s: float | None = None) -> Sca
         field_px=field_px,
         white=white,
         second_scan_from_s=second_scan_from_s,
+        torn=tuple(torn),
     )
 
 

@@ -37,6 +37,10 @@ _CAUSES: Mapping[RescanReason, tuple[str, str]] = {
         "a bubble, dirt on the cover slip, or a loose slide",
         "Wipe the slide, look for bubbles, clamp it again, and scan these lanes again.",
     ),
+    RescanReason.TORN: (
+        "the stage stuck or slipped, or the camera lost or repeated frames",
+        "Do not trust cores there. Check that the stage runs freely, and scan these lanes again.",
+    ),
     RescanReason.FOCUS: (
         "the slide lies uneven there, or focus was set elsewhere",
         "Focus on the tissue there, level the slide, and scan these lanes again.",
@@ -95,6 +99,7 @@ def _checks(
         RescanReason.REGISTRATION: lambda r: (
             has_tissue(r) and r.confidence is not None and r.confidence < settings.least_confidence
         ),
+        RescanReason.TORN: lambda r: _is_torn(r, survey),
         RescanReason.FOCUS: lambda r: r.focus is not None and r.focus < least_focus,
         RescanReason.BRIGHT: lambda r: r.saturated_fraction > settings.most_saturated_fraction,
         RescanReason.FRAMES: lambda r: (
@@ -105,6 +110,16 @@ def _checks(
             _is_costly_hole(r, survey, settings) and not _is_by_lost_frames(r, survey, settings)
         ),
     }
+
+
+def _is_torn(region: Region, survey: ScanSurvey) -> bool:
+    """Whether it shows other tissue than a neighbouring lane does: nobody knows which is right."""
+    return any(
+        seam.lane - 1 <= region.lane <= seam.lane
+        and seam.x_from_px < region.x_to_px
+        and seam.x_to_px > region.x_from_px
+        for seam in survey.torn
+    )
 
 
 def _is_by_lost_frames(region: Region, survey: ScanSurvey, settings: RescanSettings) -> bool:
@@ -206,6 +221,8 @@ def _what(reason: RescanReason, regions: Sequence[Region], survey: ScanSurvey) -
         return "were not scanned completely"
     if reason is RescanReason.FOCUS:
         return "are out of focus"
+    if reason is RescanReason.TORN:
+        return "do not show the same tissue where they overlap,"
     if reason is RescanReason.BRIGHT:
         return "are overexposed"
     return "lost registration"

@@ -15,6 +15,7 @@ from blurryscope.artifacts.whole import present_file, write_text_whole
 from blurryscope.basics.errors import InputError
 from blurryscope.stitch.regions import LEAST_TISSUE_FRACTION, ScanSurvey, survey_scan
 from blurryscope.stitch.rescan import RescanSettings, rescan_list
+from blurryscope.stitch.seams import TornSeam
 
 REGIONS = "regions.csv"
 RESCANS = "rescan.csv"
@@ -31,7 +32,9 @@ def judge_scan(slide_dir: Path, settings: RescanSettings | None = None) -> list[
     What should be scanned again, from the top lane to the bottom one; empty for a good scan.
     """
     facts = _facts(slide_dir / "stitch.json")
-    survey = survey_scan(slide_dir, _seconds(facts.get("second_scan_from_s")))
+    survey = survey_scan(
+        slide_dir, _seconds(facts.get("second_scan_from_s")), _torn(slide_dir, facts)
+    )
     rescans = rescan_list(survey, settings)
     write_regions(slide_dir / REGIONS, survey.regions)
     write_rescans(slide_dir / RESCANS, rescans)
@@ -54,6 +57,15 @@ def _facts(path: Path) -> dict[str, object]:
 
 def _seconds(value: object) -> float | None:
     return float(value) if isinstance(value, int | float) else None
+
+
+def _torn(slide_dir: Path, facts: dict[str, object]) -> list[TornSeam]:
+    seams = facts.get("torn_seams", [])
+    try:
+        return [TornSeam(**seam) for seam in seams] if isinstance(seams, list) else []
+    except TypeError as error:
+        where = f"{slide_dir / 'stitch.json'}, torn_seams"
+        raise InputError(where, f"cannot be read ({error})", "Stitch the slide again") from error
 
 
 def _lane_quality(survey: ScanSurvey, lane: int) -> dict[str, object]:
