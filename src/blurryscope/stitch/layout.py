@@ -42,6 +42,11 @@ _LEAST_RUN_SCORE = 10.0
 """The same for pieces of lanes: over some 1,000 offsets chance reaches about log(1,000) = 7."""
 _RUN_ROWS = 6.0
 """How far a piece may lie above or below where it is thought to, pixels of the detail pictures."""
+_RUN_STEPS = 4.0
+"""How far a piece may lie along the lane from where it is thought to, in steps of the stage: that
+is what two jerks over one stretch of glass come to."""
+_RUN_SIGMA_STEPS = 1.0
+"""And how far it usually does, which counts against what is farther."""
 _TISSUE_DETAIL = 0.01
 """Standard deviation of absorbance of a frame that shows enough to be linked alone."""
 _LOOSE_TURN_PX = 500.0
@@ -356,8 +361,15 @@ def _runs(
     return [
         run
         for run in np.split(rows, breaks)
-        if len(run) > 1 or detail_of(int(trajectory.frames[run[0]])).std() > _TISSUE_DETAIL
+        if len(run) > 1 or _most_detail(detail_of(int(trajectory.frames[run[0]]))) > _TISSUE_DETAIL
     ]
+
+
+def _most_detail(detail: Grey) -> float:
+    """Largest standard deviation of any of 16 parts: a rim may fill a corner of the field only."""
+    rows, columns = (side // 4 for side in detail.shape)
+    parts = detail[: 4 * rows, : 4 * columns].reshape(4, rows, 4, columns)
+    return float(parts.std(axis=(1, 3)).max())
 
 
 def run_links(
@@ -365,13 +377,14 @@ def run_links(
 ) -> list[Link]:
     """Link the lanes piece by piece: a jerk over blank glass shifts only what comes after it.
 
-    `beside` must be right to about two steps.
+    `beside` must be right to a few steps.
     """
     steps = set(seen_steps(motion, usual))
     layer = _StripLayer(beside, detail_of, reduction)
     matrices = beside.matrices
     # The median keeps clear of lost frames, and of the ways from one lane to the next.
-    reach_px = 2 * float(np.median(np.abs(np.diff(beside.positions[:, 1]))))
+    step_px = float(np.median(np.abs(np.diff(beside.positions[:, 1]))))
+    reach_px = _RUN_STEPS * step_px
     links: list[Link] = []
     upper: list[tuple[NDArray[np.int64], Strip]] = []
     for number in range(len(motion.lanes)):
@@ -383,13 +396,17 @@ def run_links(
                 apart_px = max(x_above.min() - x_below.max(), x_below.min() - x_above.max())
                 if apart_px > reach_px:
                     continue
+                # Beside much tissue that one of them shows alone, little that both do is little.
+                shared_above = rows_between(strip_above, strip_below.origin[0] - _RUN_ROWS, np.inf)
+                shared_below = rows_between(strip_below, -np.inf, strip_above.bottom + _RUN_ROWS)
                 surface = compare_near(
-                    strip_above,
-                    strip_below,
+                    shared_above,
+                    shared_below,
                     _scoring(strip_above),
                     around=(0.0, 0.0),
                     reach=(_RUN_ROWS, reach_px / reduction),
                 )
+                surface = surface.expecting(0.0, _RUN_SIGMA_STEPS * step_px / reduction)
                 dy, dx, correlation, score = surface.best(0.0, _RUN_ROWS)
                 if score < _LEAST_RUN_SCORE:
                     continue
