@@ -62,6 +62,9 @@ def test_what_was_measured_of_the_microscope_is_as_it_was_set(
     # The camera turned one way sees the stage move the other way.
     assert told["camera_rotation_deg"] == pytest.approx(-camera.turn_deg, abs=0.5)
     assert told["pixel_size_source"] == "given"
+    rows_joined_um = told["uncertainty"]["lanes_joined_by_turns_only_um"]
+    linked = [lane["is_linked_to_next"] for lane in told["lanes"] if lane["links"]]
+    assert (rows_joined_um is None) or not all(linked[:-1])
 
 
 def test_the_mosaic_shows_tissue_where_the_truth_has_cores(stitched_scan: Get) -> None:

@@ -6,7 +6,7 @@ import pytest
 from blurryscope.stitch.camera import CameraModel
 from blurryscope.stitch.links import Links, gathered
 from blurryscope.stitch.solve import Solution
-from blurryscope.stitch.ties import tied_lanes
+from blurryscope.stitch.ties import held_frames, tied_lanes
 from blurryscope.stitch.trajectory import Trajectory
 
 LANES, FRAMES = 3, 10
@@ -48,3 +48,9 @@ def test_links_that_were_rejected_tie_nothing(solution: Solution) -> None:
     assert tied_lanes(solution, links, LANES).tolist() == [False, True]
     doubtful = replace(solution, weights=np.array([1.0, 1.0, 1.0, 1.0, 1.0, 0.1]))
     assert not tied_lanes(doubtful, links, LANES).any()
+
+
+def test_a_frame_is_held_by_links_that_were_not_rejected_only(solution: Solution) -> None:
+    links = _links((0, 1), (1, 2), (2, 3), (3, 4), (4, 5), (20, 21))
+    judged = replace(solution, weights=np.array([1.0, 1.0, 0.1, 0.2, 0.9, 0.4]))
+    assert (held_frames(judged, links) - 50).tolist() == [0, 1, 2, 4, 5]

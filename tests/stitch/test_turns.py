@@ -127,6 +127,19 @@ def test_a_lane_over_blank_glass_gets_the_time_that_its_neighbours_leave() -> No
     assert table.end_s == pytest.approx(zigzag.end_s, abs=INTERVAL_S)
 
 
+def test_turns_that_agree_by_chance_are_not_taken_for_sure_and_uneven_ones_for_less() -> None:
+    zigzag = MadeUpZigzag(slice(8, 25))
+    usual_px = 0.01 * STAGE.speed_px_per_s
+    even_px = zigzag.table(ALL_LINKED).turn_sigma_px
+    assert 0.6 * usual_px < even_px < 0.9 * usual_px
+    pairs_only = np.array([True, False, True, False, True])
+    assert zigzag.table(pairs_only).turn_sigma_px == pytest.approx(usual_px)
+    # Two of the five rests are 0.1 s too long: their turns seem to lie 200 px farther out.
+    late_s = np.array([0.0, 0.1, 0.1, 0.1, 0.1, 0.2])[zigzag.trajectory.lanes]
+    zigzag.trajectory = replace(zigzag.trajectory, times_s=zigzag.trajectory.times_s + late_s)
+    assert 60 < zigzag.table(ALL_LINKED).turn_sigma_px < 200
+
+
 @pytest.mark.parametrize("blank", [(4, 5), (4,), ()])
 def test_lanes_after_a_pause_keep_the_time_that_they_have(blank: tuple[int, ...]) -> None:
     """What lies behind the pause is linked to nothing before it, and partly over glass."""
@@ -199,6 +212,23 @@ def test_blank_frames_after_the_tissue_stand_rather_than_run_back(direction: int
     assert never_backwards(film, [lane], np.array([], np.int64)).positions.tolist() == (
         film.positions.tolist()
     )
+
+
+@pytest.mark.parametrize("direction", [1, -1])
+def test_frames_that_false_links_hold_beyond_the_next_ones_go_back_to_them(direction: int) -> None:
+    x_px = np.array([1100.0, 1100.0, 1096.0, 357.0, 590.0, 820.0, 1050.0, 1280.0, 1510.0, 700.0])
+    count = len(x_px)
+    film = Trajectory(
+        frames=np.arange(count),
+        lanes=np.zeros(count, np.int64),
+        times_s=np.asarray(np.arange(count) * INTERVAL_S, np.float64),
+        positions=np.stack([np.zeros(count), direction * x_px], axis=1),
+        camera=CameraModel(scan_angle_rad=0.0, readout_s_per_row=0.0),
+    )
+    lane = Lane(first=0, last=count - 1, direction=direction, evidence=9.0)
+    held = never_backwards(film, [lane], np.arange(count))
+    wanted = [357.0, 357.0, 357.0, *x_px[3:9].tolist(), 1510.0]
+    assert (direction * held.positions[:, 1]).tolist() == wanted
 
 
 class ToldZigzag:

@@ -23,7 +23,7 @@ from blurryscope.stitch.pauses import blank_runs, is_next, pauses_among
 from blurryscope.stitch.refine import measure_links, with_coarse
 from blurryscope.stitch.solve import Expectations, Solution, judged, solve
 from blurryscope.stitch.steps import Motion, UsualSteps, lanes_apart, seen_steps, step_links
-from blurryscope.stitch.ties import tied_lanes
+from blurryscope.stitch.ties import held_frames, tied_lanes
 from blurryscope.stitch.trajectory import Trajectory, lane_rows
 from blurryscope.stitch.turning_points import StageHabits
 from blurryscope.stitch.turns import (
@@ -124,7 +124,7 @@ class Placer:
         expected = self._expected(solution.trajectory)
         solution = solve(solution.trajectory, links, expected, fit_camera=True)
         self._note_ties(solution, links)
-        self.trajectory = self._held(solution.trajectory, links)
+        self.trajectory = self._held(solution, links)
         self._camera_sigma = solution.camera_sigma
         self._known_readout_s = self.camera.readout_s_per_row
         return True
@@ -187,7 +187,7 @@ class Placer:
         links = with_coarse(self._links_within(self._exact_links, coarse), self._pieces(coarse))
         solution = self._solved_exactly(coarse, links)
         self._note_ties(solution, links)
-        self._replace_window(self._held(solution.trajectory, links))
+        self._replace_window(self._held(solution, links))
 
     def end_before(self, frame: int) -> int:
         """Take back lanes that lie after a frame, unless they are fixed.
@@ -383,9 +383,8 @@ class Placer:
         sigma_y, sigma_x = (film.coarse_reduction * part for part in _COARSE_LINK_SIGMA)
         return replace(expected, link_sigma_px=(sigma_y, sigma_x))
 
-    def _held(self, trajectory: Trajectory, links: Links) -> Trajectory:
-        linked_frames = np.union1d(links.earlier, links.later)
-        return never_backwards(trajectory, self.lanes, linked_frames)
+    def _held(self, solution: Solution, links: Links) -> Trajectory:
+        return never_backwards(solution.trajectory, self.lanes, held_frames(solution, links))
 
     def _timetable(self) -> Timetable:
         trajectory = self.trajectory

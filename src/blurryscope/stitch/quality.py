@@ -68,8 +68,11 @@ def _uncertainties(
     centres = [float(np.median(trajectory.positions[r, 0])) for r in lane_rows(trajectory)]
     pitches = np.diff(centres)[stitched.is_lane_linked]
     speeds = table.speed_px_per_s[table.is_seen] / stitched.speed_px_per_s
-    # Lanes that no tissue joins to others lie where two turns of the stage say, one on each side.
-    apart_um = table.turn_sigma_px / np.sqrt(2) * pixel_size_um
+    # Rows of cores that no tissue joins lie where two turns say, one on each side; between two
+    # rows that makes as much as one turn misleads.
+    seen = np.flatnonzero(table.is_seen)
+    is_whole = bool(stitched.is_lane_linked[seen[0] : seen[-1]].all()) if len(seen) else True
+    apart_um = np.nan if is_whole else table.turn_sigma_px * pixel_size_um
     # A size that was given is not measured, and how wrong an assumed speed is nobody knows.
     is_measured = scale_source is ScaleSource.RECORDED_SPEED
     scale = float(np.hypot(_of_mean(speeds), _SPEED_BIAS)) if is_measured else np.nan

@@ -27,6 +27,12 @@ def tied_lanes(solution: Solution, links: Links, lane_count: int) -> NDArray[np.
     return np.asarray(pairs[: lane_count - 1] >= _LEAST_TIES)
 
 
+def held_frames(solution: Solution, links: Links) -> NDArray[np.int64]:
+    """The frames that some link holds which was not rejected, increasing."""
+    agreeing = links.only(solution.weights > _AGREES)
+    return np.union1d(agreeing.earlier, agreeing.later)
+
+
 def tied_to_next(solution: Solution, links: Links) -> NDArray[np.bool_]:
     """Whether a link of the same lane leads across from each frame to the next one, (n,)."""
     trajectory = solution.trajectory

@@ -183,8 +183,8 @@ def usual_width(
 ) -> tuple[float | None, float]:
     """Median distance between turning points, over neighbouring turns of linked lanes.
 
-    Also how far one of the two turns strays, by the spread of these distances; NaN if fewer than
-    three are known.
+    Also how far one of the two turns strays: what turns usually do, and the spread of these
+    distances, by how many there are.
     """
     widths = []
     # A turn lies between two lanes, a start in one.
@@ -198,12 +198,23 @@ def usual_width(
                 width = sides[1] - sides[-1]
                 if abs(width / stage.width_px - 1) < _WIDTH_TOLERANCE:
                     widths.append(width)
+    usual_s = _TOLD_SIGMA_S if np.isfinite(told_s).any() else _TURN_SIGMA_S
+    usual_px = usual_s * stage.speed_px_per_s
     if not widths:
-        return None, np.nan
-    spread = np.median(np.abs(np.array(widths) - np.median(widths))) * _MAD_TO_SIGMA
-    return float(np.median(widths)), float(spread / np.sqrt(2)) if len(widths) > 2 else np.nan
+        return None, usual_px
+    spread_px = np.median(np.abs(np.array(widths) - np.median(widths))) * _MAD_TO_SIGMA
+    seen_count = len(widths) - 1
+    squares = _USUAL_COUNT * usual_px**2 + seen_count * spread_px**2 / 2
+    return float(np.median(widths)), float(np.sqrt(squares / (_USUAL_COUNT + seen_count)))
 
 
+_TURN_SIGMA_S = 0.010
+"""Of a turn as its rest tells it, in time: 19 pairs of neighbouring rows of cores on simulated and
+recorded scans lay 7 to 280 µm wrong to each other, two of three less than 50."""
+_TOLD_SIGMA_S = 0.002
+"""Of a place where the stage told that it set off, by its answers."""
+_USUAL_COUNT = 4
+"""Distances that this counts as: three or four may agree by chance."""
 _MAD_TO_SIGMA = 1.4826
 _WIDTH_TOLERANCE = 0.2
 """Widths farther than this from what the rhythm says rest on something that is no turn."""

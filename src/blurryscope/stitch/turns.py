@@ -45,7 +45,7 @@ class Timetable:
     lean: float
     """By how much that grows with y."""
     turn_sigma_px: float
-    """How much one turn may mislead: the spread of turning points; NaN if too few were seen."""
+    """How much one turn may mislead: the spread of turning points."""
     keeps_speed: bool
     """Whether all lanes go at one speed, as those of a stage that tells when it sets off."""
     is_seen: NDArray[np.bool_]
@@ -282,7 +282,10 @@ def never_backwards(
     """Let the blank frames at the ends of lanes go on from the frames that links hold, or stand.
 
     Where the stage is thought to turn too early, they would run back over the tissue and show glass
-    there; a stage never runs back within a lane. The trajectory may show only some of the lanes.
+    there; a stage never runs back within a lane. Frames at the ends from which most of those
+    farther in would run back are held by false links, and count as blank: where tissue lies at the
+    turns, pictures at rest share their dirt and little else. The trajectory may show only some of
+    the lanes.
     """
     positions = trajectory.positions.copy()
     is_linked = np.isin(trajectory.frames, linked_frames)
@@ -292,11 +295,28 @@ def never_backwards(
             continue
         direction = lanes[int(trajectory.lanes[rows[0]])].direction
         way = direction * positions[rows, 1]
-        first, last = int(linked[0]), int(linked[-1])
+        first = int(linked[_first_in_order(way[linked])])
+        last = int(linked[::-1][_first_in_order(-way[linked[::-1]])])
+        if first > last:
+            continue
         way[last:] = np.maximum.accumulate(way[last:])
         way[: first + 1] = np.minimum.accumulate(way[first::-1])[::-1]
         positions[rows, 1] = direction * way
     return replace(trajectory, positions=positions)
+
+
+def _first_in_order(way_px: NDArray[np.float64]) -> int:
+    """Number of the first of n ways beyond which most of the next few lie, or at which they do."""
+    for number in range(len(way_px) - 1):
+        next_px = way_px[number + 1 : number + 1 + _NEXT_FRAMES]
+        if np.median(next_px) > way_px[number] - _BACKWARDS_PX:
+            return number
+    return len(way_px) - 1
+
+
+_NEXT_FRAMES = 5
+_BACKWARDS_PX = 5.0
+"""More than places within a lane are wrong by where true links hold them."""
 
 
 def expected_motion(
