@@ -9,15 +9,15 @@ from numpy.typing import NDArray
 from blurryscope.basics.image import Grey, Rgb, to_uint8
 
 
-def lasting_shading(samples: NDArray[np.uint8]) -> Grey:
+def lasting_shading(samples: NDArray[np.uint8] | NDArray[np.float32]) -> Grey:
     """Estimate the illumination of one channel: what stays when tissue passes.
 
     Parameters
     ----------
     samples
-        (frame, row, col) uint8 of frames that differ. Lamp and sensor dirt stay; tissue only
-        darkens, so that a level above the median bears a pixel that shows tissue in up to seven
-        frames of ten: a wide field on a small slide.
+        (frame, row, col), grey levels, of frames that differ, in one exposure. Lamp and sensor dirt
+        stay; tissue only darkens, so that a level above the median bears a pixel that shows tissue
+        in up to seven frames of ten: a wide field on a small slide.
 
     Returns
     -------
@@ -32,7 +32,7 @@ _GLASS_QUANTILE = 0.7
 
 
 def glass_shading(
-    samples: Sequence[tuple[Rgb, NDArray[np.uint8]]], small_shading: Grey
+    samples: Sequence[tuple[Rgb, NDArray[np.uint8], np.float32]], small_shading: Grey
 ) -> NDArray[np.float32]:
     """Estimate the shading in colour: the mean of all pixels that show empty glass.
 
@@ -42,7 +42,8 @@ def glass_shading(
     Parameters
     ----------
     samples
-        Frames, (row, col, rgb) uint8, each with its small luma picture.
+        Frames, (row, col, rgb) uint8, each with its small luma picture and the factor that brings
+        it to one exposure.
     small_shading
         Shading of the small pictures, which tells glass from tissue.
 
@@ -53,19 +54,25 @@ def glass_shading(
     shape = samples[0][0].shape
     total = np.zeros(shape, np.float32)
     count = np.zeros(shape[:2], np.float32)
-    for rgb, small in samples:
-        absorbance = np.log(small_shading + 1.0) - np.log(small.astype(np.float32) + 1.0)
+    for rgb, small, light in samples:
+        absorbance = np.log(small_shading + 1.0) - np.log(light * small + 1.0)
         is_glass = (np.abs(absorbance) < _GLASS_ABSORBANCE).astype(np.uint8)
         # Tissue's blurred rim looks like glass.
         is_glass = np.asarray(cv2.erode(is_glass, np.ones((5, 5), np.uint8)), np.uint8)
         mask = cv2.resize(is_glass, shape[1::-1], interpolation=cv2.INTER_NEAREST)
-        cv2.accumulate(rgb, total, mask=mask)
+        cv2.accumulate(light * rgb, total, mask=mask)
         cv2.accumulate(mask, count)
     shading = np.asarray(total / np.maximum(count, 1)[..., None], np.float32)
     is_rare = count < _LEAST_GLASS
     if is_rare.any():
-        stack = np.stack([rgb for rgb, _ in samples[:: max(len(samples) // _FEW_SAMPLES, 1)]])
-        lasting = np.stack([lasting_shading(stack[..., c]) for c in range(3)], axis=-1)
+        few = samples[:: max(len(samples) // _FEW_SAMPLES, 1)]
+        lasting = np.stack(
+            [
+                lasting_shading(np.stack([light * rgb[..., c] for rgb, _, light in few]))
+                for c in range(3)
+            ],
+            axis=-1,
+        )
         # A pixel alone among others would stand out as a speck.
         shading = lasting if is_rare.mean() > _FEW_PIXELS else shading
         shading[is_rare] = lasting[is_rare]

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import percentile_filter
 
 from blurryscope.artifacts.video import Frame
 from blurryscope.basics.image import Grey
@@ -24,8 +25,10 @@ _COLOUR_SAMPLES = 120
 _NEW_CHANGE, _MOVING_QUANTILE = 0.25, 0.75
 """Of the change from frame to frame that a moving stage gives, and where that is found among all:
 lanes take more than half of a scan, and much of it over glass changes by noise alone."""
-_GLASS_BRIGHTNESS, _BRIGHTEST = 0.995, 0.95
-"""Of what the brightest frames give: glass may be seen again and again."""
+_GLASS_BRIGHTNESS, _BRIGHTEST = 0.995, 95
+"""Of what the brightest frames around give, a percentile: glass may be seen again and again."""
+_LONGEST_STILL = 60
+"""Frames without change in a row: more tell nothing more, and as many around are looked at."""
 _LEAST_MOVED = 16
 _MOST_FINE_BYTES = 64e6
 """Of detail pictures for exact links: two lanes of a hundred frames."""
@@ -152,8 +155,10 @@ class Tracker:
 
     def _look_again_from(self, index: int) -> None:
         """Estimate the shading anew from the frames held, and compare them from one on."""
-        chosen = self._moved(list(self._small), _MOST_SHADING_SAMPLES)
-        self._shading = lasting_shading(np.stack([self._small[frame] for frame in chosen]))
+        samples = self._samples(list(self._small), _MOST_SHADING_SAMPLES)
+        self._shading = lasting_shading(
+            np.stack([light * self._small[frame] for frame, light in samples])
+        )
         self._log_shading = log_of(self._shading)
         self._coarse.clear()
         self._correlator = OverlapCorrelator(self._shading.shape)
@@ -245,19 +250,24 @@ class Tracker:
         """The first frame that is not forgotten."""
         return next(iter(self._frames), self.count)
 
-    def _moved(self, held: Sequence[int], count: int) -> Sequence[int]:
+    def _samples(self, held: Sequence[int], count: int) -> list[tuple[int, np.float32]]:
         """About `count` of the frames held, evenly, and none that shows tissue at rest.
 
-        The same tissue seen again and again would pass for the sensor's own.
+        The same tissue seen again and again would pass for the sensor's own. With each frame comes
+        the factor to one exposure of all.
         """
         changes = np.array([0.0, *self._changes])[list(held)]
         is_new = changes > _NEW_CHANGE * np.quantile(changes, _MOVING_QUANTILE)
-        brightness = np.array([cv2.mean(self._small[frame])[0] for frame in held])
-        is_glass = brightness > _GLASS_BRIGHTNESS * np.quantile(brightness, _BRIGHTEST)
-        moved = [frame for frame, fit in zip(held, is_new | is_glass, strict=True) if fit]
-        if len(moved) < _LEAST_MOVED:
-            moved = list(held)
-        return moved[:: max(len(moved) // count, 1)]
+        frames, is_new = _without_long_stills(np.array(held), is_new)
+        brightness = np.array([cv2.mean(self._small[frame])[0] for frame in frames.tolist()])
+        # Exposure may jump, so glass is the brightest of its time only.
+        brightest = percentile_filter(brightness, _BRIGHTEST, 2 * _LONGEST_STILL, mode="nearest")
+        light = np.median(brightest) / np.maximum(brightest, 1)
+        is_fit = is_new | (brightness > _GLASS_BRIGHTNESS * brightest)
+        if is_fit.sum() < _LEAST_MOVED:
+            is_fit[:] = True
+        samples = list(zip(frames[is_fit].tolist(), light[is_fit].astype(np.float32), strict=True))
+        return samples[:: max(len(samples) // count, 1)]
 
     def _correlate(self, index: int) -> None:
         if self._correlator is None:
@@ -275,10 +285,20 @@ class Tracker:
         """What the lamp and the sensor make of empty glass, in colour."""
         if self._shading is None:
             raise ValueError("the shading in colour needs that of the small pictures first")
-        chosen = self._moved(sorted(self._frames), _COLOUR_SAMPLES)
+        samples = self._samples(sorted(self._frames), _COLOUR_SAMPLES)
         return glass_shading(
-            [(self._frames[i].rgb(), self._small[i]) for i in chosen], self._shading
+            [(self._frames[i].rgb(), self._small[i], light) for i, light in samples], self._shading
         )
+
+
+def _without_long_stills(
+    frames: NDArray[np.int64], is_new: NDArray[np.bool_]
+) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Leave out what comes after the first frames of a long row of them that do not change."""
+    place = np.arange(len(frames))
+    since_new = place - np.maximum.accumulate(np.where(is_new, place, 0))
+    is_kept = since_new < _LONGEST_STILL
+    return frames[is_kept], is_new[is_kept]
 
 
 def reduction_for(shape: tuple[int, int], short_side_px: int) -> int:
