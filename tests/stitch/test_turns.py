@@ -69,16 +69,20 @@ class MadeUpZigzag:
     """Lanes whose middle part is seen and whose turns lie over blank glass."""
 
     def __init__(
-        self, seen: slice, blank: tuple[int, ...] = (), paused_before: int | None = None
+        self,
+        seen: slice,
+        blank: tuple[int, ...] = (),
+        paused_before: int | None = None,
+        lane_count: int = LANES,
     ) -> None:
-        self.start_s = np.asarray(0.5 + np.arange(LANES) * (LANE_S + REST_S), np.float64)
+        self.start_s = np.asarray(0.5 + np.arange(lane_count) * (LANE_S + REST_S), np.float64)
         if paused_before is not None:
             self.start_s[paused_before:] += PAUSE_S
         self.end_s = np.asarray(self.start_s + LANE_S, np.float64)
         self.times_s = np.arange(0, self.end_s[-1] + 0.5, INTERVAL_S)
         self.truth = _table(self.start_s, self.end_s)
         self.lanes, frames, lanes, x_px, is_seen = [], [], [], [], []
-        for number in range(LANES):
+        for number in range(lane_count):
             direction = 1 if number % 2 == 0 else -1
             inside = np.flatnonzero(
                 (self.times_s > self.start_s[number]) & (self.times_s < self.end_s[number])
@@ -105,8 +109,15 @@ class MadeUpZigzag:
             camera=CameraModel(scan_angle_rad=0.0, readout_s_per_row=0.0),
         )
 
-    def table(self, is_linked: NDArray[np.bool_]) -> Timetable:
-        return timetable(self.trajectory, self.lanes, is_linked, self.is_seen, STAGE)
+    def moved(self, lane: int, by_px: float) -> "MadeUpZigzag":
+        """With this lane and all after it elsewhere along x."""
+        positions = self.trajectory.positions.copy()
+        positions[self.trajectory.lanes >= lane, 1] += by_px
+        self.trajectory = replace(self.trajectory, positions=positions)
+        return self
+
+    def table(self, is_linked: NDArray[np.bool_], stage: StageHabits = STAGE) -> Timetable:
+        return timetable(self.trajectory, self.lanes, is_linked, self.is_seen, stage)
 
 
 ALL_LINKED = np.ones(LANES - 1, np.bool_)
@@ -138,6 +149,36 @@ def test_turns_that_agree_by_chance_are_not_taken_for_sure_and_uneven_ones_for_l
     late_s = np.array([0.0, 0.1, 0.1, 0.1, 0.1, 0.2])[zigzag.trajectory.lanes]
     zigzag.trajectory = replace(zigzag.trajectory, times_s=zigzag.trajectory.times_s + late_s)
     assert 60 < zigzag.table(ALL_LINKED).turn_sigma_px < 200
+
+
+def test_groups_that_show_one_turn_each_lie_right_though_the_rest_is_not_known() -> None:
+    """The rest is taken to be 0.4 s longer than it is: turns seem to lie 800 px farther in."""
+    film = MadeUpZigzag(slice(8, 25), paused_before=3)
+    is_linked = np.array([True, False, True, True, False])  # a right turn, a pause, a left turn
+    lefts = film.moved(lane=2, by_px=300.0).table(is_linked, replace(STAGE, rest_s=REST_S + 0.4))
+    late_s = lefts.start_s - film.start_s
+    assert late_s[:5] == pytest.approx(np.full(5, late_s[0]), abs=0.01)
+
+
+def test_a_frame_held_twice_over_glass_moves_no_group() -> None:
+    """It lies in the rest after the second of nine lanes; the first three hang together."""
+    film = MadeUpZigzag(slice(8, 25), lane_count=9)
+    is_later = np.arange(9) >= 2
+    times_s = film.trajectory.times_s + INTERVAL_S * is_later[film.trajectory.lanes]
+    film.trajectory = replace(film.trajectory, times_s=times_s)
+    is_linked = np.array([True, True, False, True, True, True, True, True])
+    table = film.moved(lane=3, by_px=300.0).table(is_linked)
+    assert table.start_s == pytest.approx(film.start_s + INTERVAL_S * is_later, abs=0.005)
+
+
+def test_a_lane_that_stalls_ends_where_the_others_do() -> None:
+    zigzag = MadeUpZigzag(slice(8, 25))
+    stalled = replace(zigzag.truth, end_s=zigzag.end_s + np.array([0, 0, 0.2, 0, 0, 0]))
+    ways_px = [
+        table.ends_px(2, 1, zigzag.start_s[2] + 0.3, table.end_s[2] - 0.3)
+        for table in (zigzag.truth, stalled)
+    ]
+    assert ways_px[1] == pytest.approx(ways_px[0])
 
 
 @pytest.mark.parametrize("blank", [(4, 5), (4,), ()])

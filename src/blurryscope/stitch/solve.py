@@ -32,8 +32,8 @@ class Expectations:
     turn_sigma_px: float
     """How well the ends of neighbouring lanes meet at the same x."""
     ends_px: NDArray[np.float64] | None = None
-    """(lanes, 2) x of the first and last frame of each lane, where the turns are known; else
-    neighbouring lanes are only expected to meet."""
+    """(lanes, 2) x of each lane's `cruise_ends`, where the turns are known; else neighbouring lanes
+    are only expected to meet."""
     keeps_speed: bool = False
     """Whether the stage keeps its speed over a whole lane, so that errors of its steps, which come
     from the frame times, do not add up."""
@@ -370,7 +370,8 @@ class _PriorSystem:
             # known, both ends are expected too far out, and glass between cores would give way.
             for rows, ends in zip(lane_rows(start), expected.ends_px, strict=True):
                 middle_px, sigma_px = float(ends.mean()), expected.turn_sigma_px / np.sqrt(2)
-                self._add_row([(int(rows[0]), 0.5), (int(rows[-1]), 0.5)], middle_px, sigma_px)
+                entries = [(row, 0.5) for row in cruise_ends(rows, expected.is_ramp)]
+                self._add_row(entries, middle_px, sigma_px)
 
     def _add_long_ways(self, start: Trajectory) -> None:
         """Steps expected one by one let short ones add up; ways from frame to frame do not."""
@@ -398,6 +399,17 @@ class _PriorSystem:
         self._targets.append(target)
         self._sigmas.append(sigma)
         self._are_firm.append(is_firm)
+
+
+def cruise_ends(rows: NDArray[np.int64], is_ramp: NDArray[np.bool_]) -> list[int]:
+    """The first and last of a lane's rows that no ramp is near; of a lane of ramps, just those.
+
+    What is expected of the place of a lane must hold frames that the others are tied to: the first
+    and last of all would tear off in the ramps, where steps are little known.
+    """
+    cruising = rows[~is_ramp[rows]]
+    known = cruising if len(cruising) > 1 else rows
+    return [int(known[0]), int(known[-1])]
 
 
 def _frames_between(start: Trajectory) -> list[tuple[int, float]]:

@@ -220,21 +220,97 @@ _WIDTH_TOLERANCE = 0.2
 """Widths farther than this from what the rhythm says rest on something that is no turn."""
 
 
-def left_side(
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeftSides:
+    """Where each group of linked lanes, as it lies now, has its left turning points."""
+
+    x_px: NDArray[np.float64]
+    """(groups,); NaN where a group shows no turn."""
+    turn_counts: NDArray[np.int64]
+    """(groups,) how many turns of its own say so."""
+    width_px: float
+    """From there to the right turning points, the same for all."""
+
+
+def left_sides(
     seen: Sequence[Seen | None],
-    in_group: NDArray[np.bool_],
-    width_px: float,
+    groups: NDArray[np.int64],
     stage: StageHabits,
     told_s: NDArray[np.float64],
-) -> tuple[float | None, int]:
-    """Where a group of linked lanes has its left turning points, and how many turns say so.
+    width_px: float,
+    sigma_px: float,
+) -> LeftSides:
+    """Find the turning points of all groups at once, by robust least squares.
 
-    A rest that lasts longer than usual moves a turning point outward. With turns on both sides
-    their middle counts, so that neither the usual rest nor the width matters.
+    A rest that lasts longer than usual moves a turning point outward, on both sides alike, so their
+    distance is free to take that up. A turn between two groups lies, as far as they are wrong to
+    each other, half way between the turning points of both: it tells where two groups lie that
+    show one turn each, on opposite sides. A turn that strays (a frame lost or held twice over glass
+    moves it by half a step) is outvoted by the others.
+
+    Parameters
+    ----------
+    groups
+        (lanes,) the group of each lane, counted from 0 without gaps.
+    width_px
+        About how far the turning points are from each other.
+    sigma_px
+        How much one turn may stray.
     """
-    turns = _turning_points(seen, in_group, stage, told_s)
-    sides = _sides(turns)
-    if not sides:
-        return None, 0
-    middles = [x - side * width_px / 2 for side, x in sides.items()]
-    return float(np.mean(middles)) - width_px / 2, len(turns)
+    count = int(groups[-1]) + 1
+    turns = [_turning_points(seen, groups == group, stage, told_s) for group in range(count)]
+    turn_counts = np.array([len(each) for each in turns])
+    equations = [({group: 1.0}, side, x) for group, each in enumerate(turns) for side, x in each]
+    if not np.isfinite(told_s).any():
+        equations += [
+            ({int(groups[number]): 0.5, int(groups[number + 1]): 0.5}, side, x)
+            for number, side, x in _turns_between(seen, groups, stage)
+            if turn_counts[groups[number]] and turn_counts[groups[number + 1]]
+        ]
+    matrix = np.zeros((len(equations) + 1, count + 1))
+    target = np.zeros(len(equations) + 1)
+    for row, (shares, side, x) in enumerate(equations):
+        matrix[row, list(shares)] = list(shares.values())
+        matrix[row, -1] = side > 0
+        target[row] = x
+    # The last unknown is the width, which the rhythm tells about.
+    matrix[-1, -1] = sigma_px / (_WIDTH_TOLERANCE * width_px)
+    target[-1] = matrix[-1, -1] * width_px
+    found = _robust_solution(matrix, target, _SURE * sigma_px)
+    return LeftSides(
+        x_px=np.where(turn_counts > 0, found[:-1], np.nan),
+        turn_counts=turn_counts,
+        width_px=float(found[-1]),
+    )
+
+
+def _turns_between(
+    seen: Sequence[Seen | None], groups: NDArray[np.int64], stage: StageHabits
+) -> list[tuple[int, int, float]]:
+    """Lane, side and x of every turn from the last lane of a group to the first of the next."""
+    turns = []
+    for number in np.flatnonzero(np.diff(groups)).tolist():
+        before, after = seen[number], seen[number + 1]
+        if before is not None and after is not None and not after.follows_pause:
+            turns.append((number, before.direction, _turning_point(before, after, stage)))
+    return turns
+
+
+def _robust_solution(
+    matrix: NDArray[np.float64], target: NDArray[np.float64], sure_within: float
+) -> NDArray[np.float64]:
+    """Least squares up to this residual and least distances beyond (Huber), by reweighting.
+
+    It has one minimum only, wherever the first guess lies. Unknowns that nothing tells are 0.
+    """
+    root = np.ones(len(target))
+    for _ in range(_ROUNDS):
+        found = np.linalg.lstsq(matrix * root[:, None], target * root, rcond=None)[0]
+        root = np.sqrt(sure_within / np.maximum(np.abs(matrix @ found - target), sure_within))
+    return np.asarray(found)
+
+
+_ROUNDS = 20
+_SURE = 0.25
+"""Of how much a turn may stray: a frame lost or held twice is three times as much, and few turns
+have to outvote it."""

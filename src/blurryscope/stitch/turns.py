@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 
 from blurryscope.stitch.lane_speed import seen_speed
 from blurryscope.stitch.lanes import LONGEST_REST, Lane
-from blurryscope.stitch.solve import Expectations
+from blurryscope.stitch.solve import Expectations, cruise_ends
 from blurryscope.stitch.trajectory import Trajectory, lane_rows
 from blurryscope.stitch.turning_points import (
     Seen,
     StageHabits,
     common_speed,
-    left_side,
+    left_sides,
     told_starts,
     usual_width,
 )
@@ -68,6 +68,20 @@ class Timetable:
             return np.asarray(self.speed_px_per_s[lane] * way_s)
         return np.asarray(self.width_px / max(lasted - ramp_s, 1e-6) * way_s)
 
+    def ends_px(
+        self, lane: int, direction: int, first_s: float, last_s: float
+    ) -> tuple[float, float]:
+        """X from the left turning point, once told from the lane's start and once from its end.
+
+        A stall, or a frame held twice, between the two times makes the lane last longer, not reach
+        farther.
+        """
+        whole, first, last = self.travelled_px(
+            lane, np.array([self.end_s[lane], first_s, last_s])
+        ).tolist()
+        begin_px, end_px = (0.0, self.width_px) if direction > 0 else (self.width_px, 0.0)
+        return begin_px + direction * first, end_px - direction * (whole - last)
+
 
 def timetable(
     trajectory: Trajectory,
@@ -107,17 +121,20 @@ def timetable(
         stage = replace(stage, speed_px_per_s=common_speed(seen, stage.speed_px_per_s))
     groups = np.concatenate([[0], np.cumsum(~is_linked)])
     width_px, turn_sigma_px = usual_width(seen, is_linked, stage, told_s)
-    if width_px is None:
-        width_px = stage.width_px
+    lefts = left_sides(
+        seen, groups, stage, told_s, stage.width_px if width_px is None else width_px, turn_sigma_px
+    )
+    width_px = lefts.width_px
     start_s, end_s = np.full(len(lanes), np.nan), np.full(len(lanes), np.nan)
     fixed_lefts: list[tuple[float, int]] = []
-    for group in np.unique(groups):
-        left, turn_count = left_side(seen, groups == group, width_px, stage, told_s)
-        if left is not None and int(np.argmax(groups == group)) < fixed_count:
-            fixed_lefts.append((left, turn_count))
+    for group, left in enumerate(lefts.x_px.tolist()):
+        if np.isnan(left):
+            continue
+        if int(np.argmax(groups == group)) < fixed_count:
+            fixed_lefts.append((left, int(lefts.turn_counts[group])))
         for number in np.flatnonzero(groups == group):
             part = seen[number]
-            if part is not None and left is not None:
+            if part is not None:
                 start_s[number], end_s[number] = _begin_and_end(part, left, left + width_px, stage)
     lasts_s = width_px / stage.speed_px_per_s + stage.ramp_s
     is_timed = np.isfinite(start_s)
@@ -339,8 +356,8 @@ def expected_motion(
         )
         # A film may begin or end in mid-lane: frames are expected where the stage was then.
         left_px = table.left_px + table.lean * float(trajectory.positions[rows, 0].mean())
-        begin_px = left_px + (0.0 if direction > 0 else table.width_px)
-        ends.append(begin_px + along[rows[[0, -1]]])
+        first_s, last_s = trajectory.times_s[cruise_ends(rows, is_ramp)]
+        ends.append(left_px + np.array(table.ends_px(number, direction, first_s, last_s)))
     return Expectations(
         along_px=along,
         is_ramp=is_ramp,
