@@ -67,6 +67,15 @@ def test_a_film_that_is_not_there_is_told_by_its_name(
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("command", ["run", "stitch"])
+def test_a_rest_that_no_stage_takes_is_refused_before_anything_is_read(
+    refused: Refused, scan: SimulatedScan, tmp_path: Path, command: str
+) -> None:
+    told = refused(command, scan.video, "--out", tmp_path / "out", "--rest-s", "0")
+    assert "--rest-s: 0.0 is no rest between lanes" in told
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_film_without_its_index_is_called_cut_off(
     refused: Refused, scan: SimulatedScan, tmp_path: Path
 ) -> None:

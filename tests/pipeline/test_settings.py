@@ -22,3 +22,14 @@ def test_what_the_rig_tells_of_a_film_reaches_the_stitcher() -> None:
 
 def test_a_film_of_which_nothing_is_told_is_stitched_by_the_settings_alone() -> None:
     assert RunSettings().for_film(Recording()) == RunSettings()
+
+
+def test_rests_that_a_person_tells_count_more_than_those_of_the_rig() -> None:
+    assert RunSettings(rest_s=0.2).for_film(Recording(rest_s=0.7)).stitch.rest_s == 0.2
+    assert RunSettings(rest_s=0.2).for_film(Recording()).stitch.rest_s == 0.2
+
+
+@pytest.mark.parametrize("rest_s", [0.0, -1.0, float("inf"), float("nan")])
+def test_a_rest_that_no_stage_takes_is_refused(rest_s: float) -> None:
+    with pytest.raises(ValueError, match="rest_s"):
+        RunSettings(rest_s=rest_s)

@@ -32,6 +32,15 @@ Mirrored = Annotated[
     bool, typer.Option("--mirrored", help="The camera sees the slide in a mirror.")
 ]
 
+Rest = Annotated[
+    float | None,
+    typer.Option(
+        "--rest-s",
+        help="How long the stage stands between two lanes, if recording.json lacks it.",
+        show_default="1.1 as in the paper",
+    ),
+]
+
 # Stages are imported inside the commands, so that `--help` does not wait for torch.
 
 
@@ -69,6 +78,7 @@ def run(
     pixel_size_um: PixelSize = None,
     damaged: Damaged = False,
     mirrored: Mirrored = False,
+    rest_s: Rest = None,
     why: Why = True,
     quiet: Quiet = False,
 ) -> None:
@@ -81,7 +91,7 @@ def run(
 
     refuse_too_many_orientations(orientation, len(videos))
     settings = run_settings(model, orientation, pixel_size_um, damaged, layout, place, consensus)
-    settings = replace(settings, is_mirrored=mirrored, shows_why=why)
+    settings = replace(settings, is_mirrored=mirrored, shows_why=why, rest_s=_checked_rest(rest_s))
     with shown_progress(quiet) as progress:
         report = run(
             videos, out, map_path=map_path, slide=slide, settings=settings, progress=progress
@@ -100,6 +110,7 @@ def stitch(
     pixel_size_um: PixelSize = None,
     damaged: Damaged = False,
     mirrored: Mirrored = False,
+    rest_s: Rest = None,
     deblurred: Annotated[
         bool, typer.Option("--deblurred", help="Also a copy with motion blur undone, to look at.")
     ] = False,
@@ -122,7 +133,7 @@ def stitch(
     if exposure_s is not None and not 0 < exposure_s < 1:
         raise InputError("--exposure-s", f"{exposure_s} is no exposure", "Give s, such as 0.0078")
     settings = run_settings(pixel_size_um=pixel_size_um, damaged=damaged)
-    settings = replace(settings, is_mirrored=mirrored)
+    settings = replace(settings, is_mirrored=mirrored, rest_s=_checked_rest(rest_s))
     if deblurred:
         refuse_unknown_blur(video, out, exposure_s)
     has_layers = deblurred or abutted
@@ -265,6 +276,12 @@ def simulate(
             )
     for scan in scans:
         print(f"film: {scan.video}")
+
+
+def _checked_rest(rest_s: float | None) -> float | None:
+    if rest_s is not None and not 0 < rest_s < 60:
+        raise InputError("--rest-s", f"{rest_s} is no rest between lanes", "Give s, such as 0.4")
+    return rest_s
 
 
 def _say_assumed_speed(folder: Path) -> None:

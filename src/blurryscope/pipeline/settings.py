@@ -28,6 +28,9 @@ class RunSettings:
     """Whether each scored core gets a map of where its score comes from."""
     pixel_size_um: float | None = None
     """None is measured from the film and the speed of the stage."""
+    rest_s: float | None = None
+    """How long the stage stands between two lanes, step across included; None is what was recorded,
+    or else as in the paper."""
     takes_damaged: bool = False
     is_mirrored: bool = False
     """Whether the camera saw the slide in a mirror; the film's recording.json may say so too."""
@@ -41,15 +44,19 @@ class RunSettings:
     def __post_init__(self) -> None:
         if self.pixel_size_um is not None and not 0 < self.pixel_size_um < float("inf"):
             raise ValueError(f"pixel_size_um must be positive, got {self.pixel_size_um}")
+        if self.rest_s is not None and not 0 < self.rest_s < float("inf"):
+            raise ValueError(f"rest_s must be positive, got {self.rest_s}")
 
     def for_film(self, recording: Recording) -> "RunSettings":
         """With what the rig told of the film: rests, starts, speed, and how its axes lie.
 
-        Its pixel size goes no further than that: the film tells it from the speed.
+        Its pixel size goes no further than that: the film tells it from the speed. Rests that a
+        person told count more than those of the rig.
         """
         stitch = self.stitch
-        if recording.rest_s is not None:
-            stitch = replace(stitch, rest_s=recording.rest_s)
+        rest_s = recording.rest_s if self.rest_s is None else self.rest_s
+        if rest_s is not None:
+            stitch = replace(stitch, rest_s=rest_s)
         if recording.lane_starts_s is not None:
             stitch = replace(stitch, lane_starts_s=recording.lane_starts_s)
         if recording.skew_deg is not None:
