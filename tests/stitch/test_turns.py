@@ -140,15 +140,15 @@ def test_a_lane_over_blank_glass_gets_the_time_that_its_neighbours_leave() -> No
 
 def test_turns_that_agree_by_chance_are_not_taken_for_sure_and_uneven_ones_for_less() -> None:
     zigzag = MadeUpZigzag(slice(8, 25))
-    usual_px = 0.01 * STAGE.speed_px_per_s
+    usual_px = 0.008 * STAGE.speed_px_per_s
     even_px = zigzag.table(ALL_LINKED).turn_sigma_px
-    assert 0.6 * usual_px < even_px < 0.9 * usual_px
+    assert even_px == pytest.approx(usual_px, rel=0.05)
     pairs_only = np.array([True, False, True, False, True])
     assert zigzag.table(pairs_only).turn_sigma_px == pytest.approx(usual_px)
     # Two of the five rests are 0.1 s too long: their turns seem to lie 200 px farther out.
     late_s = np.array([0.0, 0.1, 0.1, 0.1, 0.1, 0.2])[zigzag.trajectory.lanes]
     zigzag.trajectory = replace(zigzag.trajectory, times_s=zigzag.trajectory.times_s + late_s)
-    assert 60 < zigzag.table(ALL_LINKED).turn_sigma_px < 200
+    assert 60 < zigzag.table(ALL_LINKED).turn_sigma_px < 300
 
 
 def test_groups_that_show_one_turn_each_lie_right_though_the_rest_is_not_known() -> None:
