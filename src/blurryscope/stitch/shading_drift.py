@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from blurryscope.basics.image import Rgb
+from blurryscope.basics.quantiles import quantiles
 
 _LOG_OF_LEVEL = np.log(np.arange(256, dtype=np.float32) + 1.0)
 _LOOK_EVERY = 2
@@ -49,13 +50,17 @@ class ShadingDrift:
 
     def follow(self, smalls: Sequence[Rgb]) -> None:
         """Look at the frames of the next lane, made smaller, (row, col, rgb) uint8."""
+        log_field = np.moveaxis(self._log_gain - self._surface, 2, 0).copy()
+        total = np.zeros_like(log_field)
         for small in smalls[::_LOOK_EVERY]:
-            even = _LOG_OF_LEVEL[small] + self._log_gain - self._surface
-            glass = _glass_of(even.mean(axis=2))
-            if glass.mean() >= _LEAST_GLASS:
-                level = np.median(even[glass], axis=0)
-                self._total += np.where(glass[..., None], even - level, np.float32(0))
+            planes = cv2.LUT(np.concatenate(cv2.split(small)), _LOG_OF_LEVEL)
+            even = planes.reshape(log_field.shape) + log_field
+            glass = _glass_of(np.asarray((even[0] + even[1] + even[2]) / 3, np.float32))
+            if cv2.countNonZero(glass) >= _LEAST_GLASS * glass.size:
+                level = quantiles(even[:, glass > 0], (0.5,))[0].astype(np.float32)
+                total += np.where(glass, even - level[:, None, None], np.float32(0))
                 self._count += glass
+        self._total += np.moveaxis(total, 0, 2)
         # Where little glass is seen it takes some lanes until it tells.
         if (self._count >= _LEAST_SEEN).mean() >= _MOST_PIXELS:
             self._surface += _NEWS * self._fitted()
@@ -79,9 +84,9 @@ class ShadingDrift:
     def _fitted(self) -> NDArray[np.float32]:
         """The smooth part of the change, (row, col, rgb); a mean of 0 leaves exposure alone."""
         change = self._total / np.maximum(self._count, 1)[..., None]
-        weight = np.sqrt(self._count).reshape(-1, 1)
-        terms, values = weight * self._terms, weight * change.reshape(-1, 3)
-        found, *_ = np.linalg.lstsq(terms, values)
+        # By the normal equations: a solver for tall matrices wakes threads that then wait busily.
+        weighted = self._count.reshape(-1, 1) * self._terms
+        found = np.linalg.solve(weighted.T @ self._terms, weighted.T @ change.reshape(-1, 3))
         smooth = (self._terms @ found).reshape(change.shape)
         return np.asarray(smooth - smooth.mean(axis=(0, 1)), np.float32)
 
@@ -97,8 +102,11 @@ def _smooth_terms(shape: tuple[int, int]) -> NDArray[np.float64]:
     return np.stack([np.ones_like(x), x, y, x * x, x * y, y * y], axis=1)
 
 
-def _glass_of(level: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """Where a frame, natural log of its brightness, shows empty glass; rims of tissue left out."""
-    bright = float(np.quantile(level, _GLASS_QUANTILE))
-    is_near = (np.abs(level - bright) < _GLASS_SPREAD).astype(np.uint8)
-    return np.asarray(cv2.erode(is_near, np.ones((5, 5), np.uint8)) > 0)
+def _glass_of(level: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """1 where a frame, log of its brightness, shows empty glass; rims of tissue are left out."""
+    bright = float(quantiles(level.reshape(1, -1), (_GLASS_QUANTILE,))[0, 0])
+    is_near = (np.abs(level - np.float32(bright)) < _GLASS_SPREAD).view(np.uint8)
+    return np.asarray(cv2.erode(is_near, _RIM), np.uint8)
+
+
+_RIM = np.ones((5, 5), np.uint8)

@@ -8,6 +8,7 @@ only where nothing was measured. Outliers lose their weight (Cauchy, reweighted)
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
@@ -239,8 +240,13 @@ class _Axis:
     ) -> None:
         self._factors = factors
         self._free = factors.solve(expected - pull @ (weights * constant))
+        self._pull = pull
         self._weights, self._constant, self._by_camera = weights, constant, by_camera
-        self._border = pull @ (weights[:, None] * by_camera)
+
+    @cached_property
+    def _border(self) -> NDArray[np.float64]:
+        """F, (frames, 3); rounds that leave the camera as it is need none."""
+        return np.asarray(self._pull @ (self._weights[:, None] * self._by_camera))
 
     def camera_equations(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """What is left for the camera, (3, 3) and (3,), once the positions are eliminated."""
@@ -297,25 +303,20 @@ class _PriorSystem:
 
     def __init__(self, start: Trajectory, expected: Expectations, axis: int) -> None:
         self._expected = expected
-        self._triplets: list[tuple[int, int, float]] = []
-        self._targets: list[float] = []
-        self._sigmas: list[float] = []
-        self._are_firm: list[bool] = []
+        self._parts: list[_Rows] = []
         if axis == 0:
             self._add_for_y(start)
         else:
             self._add_for_x(start)
         if expected.is_pinned is not None:
-            for row in np.flatnonzero(expected.is_pinned).tolist():
-                target = float(start.positions[row, axis])
-                self._add_row([(row, 1.0)], target, _PIN_SIGMA_PX, is_firm=True)
-        rows, columns, values = zip(*self._triplets, strict=True)
-        self.matrix = scipy.sparse.csr_array(
-            (values, (rows, columns)), (len(self._targets), len(start.frames))
-        )
+            pinned = np.flatnonzero(expected.is_pinned)
+            targets = start.positions[pinned, axis]
+            self._add(pinned[:, None], np.ones(1), targets, _PIN_SIGMA_PX, is_firm=True)
+        self.matrix = _stacked(self._parts, len(start.frames))
         self._transposed = self.matrix.T.tocsr()
-        self._target = np.array(self._targets)
-        self._sigma = np.array(self._sigmas)
+        self._target = np.concatenate([part.targets for part in self._parts])
+        self._sigma = np.concatenate([part.sigmas for part in self._parts])
+        self._are_firm = np.concatenate([np.full(len(p.targets), p.is_firm) for p in self._parts])
         self.weights = 1 / self._sigma**2
 
     def right_side(self) -> NDArray[np.float64]:
@@ -328,50 +329,48 @@ class _PriorSystem:
         self.weights = kept / self._sigma**2
 
     def _add_for_y(self, start: Trajectory) -> None:
-        for row, frames in _frames_between(start):
-            sigma = self._expected.step_sigma_px[0] * frames
-            self._add_row([(row, -1.0), (row + 1, 1.0)], 0.0, sigma)
+        rows, frames = _frames_between(start)
+        self._add_ways(rows, rows + 1, 0.0, self._expected.step_sigma_px[0] * frames)
         for upper, lower in pairwise(lane_rows(start)):
-            entries = [(int(r), -1.0 / len(upper)) for r in upper]
-            entries += [(int(r), 1.0 / len(lower)) for r in lower]
-            self._add_row(entries, self._expected.pitch_px, self._expected.pitch_sigma_px)
-        self._add_row([(0, 1.0)], float(start.positions[0, 0]), 1.0)
+            means = np.repeat([-1.0 / len(upper), 1.0 / len(lower)], [len(upper), len(lower)])
+            both = np.concatenate([upper, lower])[None]
+            self._add(both, means, self._expected.pitch_px, self._expected.pitch_sigma_px)
+        self._add(np.zeros((1, 1), np.int64), np.ones(1), start.positions[0, 0], 1.0)
         if self._expected.is_pinned is None:
             self._add_axis(start)
 
     def _add_axis(self, start: Trajectory) -> None:
         """The mosaic's x axis is the lanes' mean direction: else the whole slide may turn."""
-        ends = [(rows[0], rows[-1]) for rows in lane_rows(start) if len(rows) > 1]
-        ways = [start.positions[last, 1] - start.positions[first, 1] for first, last in ends]
+        ends = np.array([(rows[-1], rows[0]) for rows in lane_rows(start) if len(rows) > 1])
+        if not len(ends):
+            return
+        ways = start.positions[ends[:, 0], 1] - start.positions[ends[:, 1], 1]
         length = float(np.abs(ways).sum())
         if length == 0:
             return
-        entries = []
-        for (first, last), way in zip(ends, ways, strict=True):
-            entries += [(int(last), np.sign(way) / length), (int(first), -np.sign(way) / length)]
-        self._add_row(entries, 0.0, _AXIS_SIGMA_RAD, is_firm=True)
+        shares = np.stack([np.sign(ways), -np.sign(ways)], axis=1) / length
+        self._add(ends.reshape(1, -1), shares.ravel(), 0.0, _AXIS_SIGMA_RAD, is_firm=True)
 
     def _add_for_x(self, start: Trajectory) -> None:
         expected = self._expected
-        for row, frames in _frames_between(start):
-            in_ramp = expected.is_ramp[row] or expected.is_ramp[row + 1]
-            sigma = expected.ramp_sigma_px if in_ramp else expected.step_sigma_px[1]
-            way = float(expected.along_px[row + 1] - expected.along_px[row])
-            self._add_row([(row, -1.0), (row + 1, 1.0)], way, sigma * frames)
+        rows, frames = _frames_between(start)
+        in_ramp = expected.is_ramp[rows] | expected.is_ramp[rows + 1]
+        sigma = np.where(in_ramp, expected.ramp_sigma_px, expected.step_sigma_px[1])
+        ways = expected.along_px[rows + 1] - expected.along_px[rows]
+        self._add_ways(rows, rows + 1, ways, sigma * frames)
         if expected.keeps_speed:
             self._add_long_ways(start)
+        lanes = lane_rows(start)
+        first, last = (np.array([rows[end] for rows in lanes]) for end in (0, -1))
         if expected.ends_px is None:
-            for upper, lower in pairwise(lane_rows(start)):
-                entries = [(int(upper[-1]), -1.0), (int(lower[0]), 1.0)]
-                self._add_row(entries, 0.0, expected.turn_sigma_px)
-            self._add_row([(0, 1.0)], float(start.positions[0, 1]), 1.0)
+            self._add_ways(last[:-1], first[1:], 0.0, expected.turn_sigma_px)
+            self._add(np.zeros((1, 1), np.int64), np.ones(1), start.positions[0, 1], 1.0)
         else:
             # Turns tell where a lane lies, not how long it is: where the stage rests longer than is
             # known, both ends are expected too far out, and glass between cores would give way.
-            for rows, ends in zip(lane_rows(start), expected.ends_px, strict=True):
-                middle_px, sigma_px = float(ends.mean()), expected.turn_sigma_px / np.sqrt(2)
-                entries = [(row, 0.5) for row in cruise_ends(rows, expected.is_ramp)]
-                self._add_row(entries, middle_px, sigma_px)
+            middles_px = expected.ends_px.mean(axis=1)
+            ends = np.array([cruise_ends(rows, expected.is_ramp) for rows in lane_rows(start)])
+            self._add(ends, np.full(2, 0.5), middles_px, expected.turn_sigma_px / np.sqrt(2))
 
     def _add_long_ways(self, start: Trajectory) -> None:
         """Steps expected one by one let short ones add up; ways from frame to frame do not."""
@@ -380,25 +379,39 @@ class _PriorSystem:
         for rows in lane_rows(start):
             cruising = rows[~is_ramp[rows]]
             for count in _LONG_WAYS:
-                ends = zip(cruising[:-count].tolist(), cruising[count:].tolist(), strict=True)
-                for first, last in ends:
-                    way = float(along_px[last] - along_px[first])
-                    self._add_row([(first, -1.0), (last, 1.0)], way, sigma)
+                first, last = cruising[:-count], cruising[count:]
+                self._add_ways(first, last, along_px[last] - along_px[first], sigma)
 
-    def _add_row(
+    def _add_ways(
         self,
-        entries: list[tuple[int, float]],
-        target: float,
-        sigma: float,
+        first: NDArray[np.int64],
+        last: NDArray[np.int64],
+        ways_px: "_Values",
+        sigmas_px: "_Values",
+    ) -> None:
+        """Expect these ways from one frame to another, (rows,)."""
+        self._add(np.stack([first, last], axis=1), np.array([-1.0, 1.0]), ways_px, sigmas_px)
+
+    def _add(
+        self,
+        columns: NDArray[np.int64],
+        values: NDArray[np.float64],
+        targets: "_Values",
+        sigmas: "_Values",
         *,
         is_firm: bool = False,
     ) -> None:
-        """Add an expectation; firm ones are definitions, which no measurement can contradict."""
-        number = len(self._targets)
-        self._triplets += [(number, column, value) for column, value in entries]
-        self._targets.append(target)
-        self._sigmas.append(sigma)
-        self._are_firm.append(is_firm)
+        """Add expectations; firm ones are definitions, which no measurement can contradict."""
+        count = len(columns)
+        self._parts.append(
+            _Rows(
+                columns=columns,
+                values=values,
+                targets=np.broadcast_to(np.asarray(targets, np.float64), count),
+                sigmas=np.broadcast_to(np.asarray(sigmas, np.float64), count),
+                is_firm=is_firm,
+            )
+        )
 
 
 def cruise_ends(rows: NDArray[np.int64], is_ramp: NDArray[np.bool_]) -> list[int]:
@@ -412,10 +425,37 @@ def cruise_ends(rows: NDArray[np.int64], is_ramp: NDArray[np.bool_]) -> list[int
     return [int(known[0]), int(known[-1])]
 
 
-def _frames_between(start: Trajectory) -> list[tuple[int, float]]:
+_Values = float | NDArray[np.float64]
+"""One for each row, or one for all."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Rows:
+    """Expectations of one kind, as rows of the least-squares problem."""
+
+    columns: NDArray[np.int64]
+    """(rows, entries)."""
+    values: NDArray[np.float64]
+    """(entries,), alike in all rows."""
+    targets: NDArray[np.float64]
+    """(rows,)."""
+    sigmas: NDArray[np.float64]
+    """(rows,)."""
+    is_firm: bool
+
+
+def _stacked(parts: Sequence[_Rows], column_count: int) -> scipy.sparse.csr_array:
+    """The rows of all parts, one below the other."""
+    lengths = np.concatenate([np.full(*part.columns.shape) for part in parts])
+    values = np.concatenate([np.tile(part.values, len(part.columns)) for part in parts])
+    columns = np.concatenate([part.columns.ravel() for part in parts])
+    starts = np.concatenate([[0], np.cumsum(lengths)])
+    return scipy.sparse.csr_array((values, columns, starts), (len(lengths), column_count))
+
+
+def _frames_between(start: Trajectory) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Rows that are followed by one of the same lane, and the time to it in usual intervals."""
     lasts_s = np.diff(start.times_s)
     usual_s = float(np.median(lasts_s))
     rows = np.flatnonzero(np.diff(start.lanes) == 0)
-    frames = np.maximum(lasts_s[rows] / usual_s, 0.05)
-    return list(zip(rows.tolist(), frames.tolist(), strict=True))
+    return rows, np.maximum(lasts_s[rows] / usual_s, 0.05)

@@ -33,10 +33,7 @@ class Trajectory:
         Frame times jitter by more than an even stage does, so the lane's usual velocity is taken
         wherever the neighbours roughly agree with it; elsewhere (ramps, jerks) the neighbours' own.
         """
-        velocities = np.empty_like(self.positions)
-        for rows in lane_rows(self):
-            velocities[rows] = _lane_velocities(self.times_s[rows], self.positions[rows])
-        return velocities
+        return _velocities(self)
 
     @cached_property
     def matrices(self) -> NDArray[np.float64]:
@@ -96,35 +93,46 @@ other, so that small errors of the places change little."""
 _LEAST_CHANGE = 1e-3
 
 
-def _lane_velocities(
-    times_s: NDArray[np.float64], positions: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """(n, 2) velocities of the frames of one lane, px/s.
+def _velocities(trajectory: Trajectory) -> NDArray[np.float64]:
+    """(n, 2) velocities of the frames, px/s; all lanes at once, since each solve asks many times.
 
-    A step that is too long for the stage comes from a lost frame and says nothing of the speed.
+    A step that is too long for the stage comes from a lost frame and says nothing of the speed, as
+    does the way from one lane to the next.
     """
-    steps = np.diff(positions, axis=0)
-    lasted = np.diff(times_s)
-    rates = steps / np.maximum(lasted, 1e-6)[:, None]
-    rates[lasted < 1e-6] = np.nan
-    known = rates[np.isfinite(rates[:, 1])]
-    if not len(known):
-        return np.zeros_like(positions)
-    usual = _usual_velocity(known)
-    share = rates[:, 1] / usual[1] if usual[1] else np.zeros(len(rates))
-    is_sane = np.isfinite(share) & (share < _LONGEST_STEP)
-    before = np.concatenate([[False], is_sane])
-    after = np.concatenate([is_sane, [False]])
-    own = _at_frames(np.where(is_sane[:, None], rates, np.nan), max(abs(float(usual[1])), 1e-6))
-    is_whole = before & after
-    is_whole[[0, -1]] = (before | after)[[0, -1]]
-    is_even = np.abs(own[:, 1] - usual[1]) < _EVEN_SPEED_FRACTION * abs(usual[1])
+    lasted = np.diff(trajectory.times_s)
+    rates = np.diff(trajectory.positions, axis=0) / np.maximum(lasted, 1e-6)[:, None]
+    rates[(lasted < 1e-6) | (np.diff(trajectory.lanes) != 0)] = np.nan
+    usual, is_first, is_last = _usual_of_lanes(trajectory, rates)
+    along = usual[:-1, 1]
+    share = np.divide(rates[:, 1], along, out=np.zeros_like(along), where=along != 0)
+    is_sane = np.isfinite(rates[:, 1]) & (share < _LONGEST_STEP)
+    before, after = np.concatenate([[False], is_sane]), np.concatenate([is_sane, [False]])
+    full_speed = np.abs(usual[:, 1])
+    own = _at_frames(np.where(is_sane[:, None], rates, np.nan), np.maximum(full_speed, 1e-6))
+    is_whole = (before & after) | ((before | after) & (is_first | is_last))
+    is_even = np.abs(own[:, 1] - usual[:, 1]) < _EVEN_SPEED_FRACTION * full_speed
     # Half of the evidence is enough to tell a jerk, not to tell a standstill from a repeat.
-    is_slow = (before | after) & (is_whole | (np.abs(own[:, 1]) > 0.3 * abs(usual[1])))
+    is_slow = (before | after) & (is_whole | (np.abs(own[:, 1]) > 0.3 * full_speed))
     return np.where((is_slow & ~is_even)[:, None], own, usual)
 
 
-def _at_frames(rates: NDArray[np.float64], usual: float) -> NDArray[np.float64]:
+def _usual_of_lanes(
+    trajectory: Trajectory, rates: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_]]:
+    """Each frame's lane's usual velocity, (n, 2), and whether it is the lane's first, or last."""
+    usual = np.zeros((len(rates) + 1, 2))
+    is_first, is_last = np.zeros((2, len(usual)), np.bool_)
+    for rows in lane_rows(trajectory):
+        first, last = int(rows[0]), int(rows[-1])
+        is_first[first] = is_last[last] = True
+        known = rates[first:last]
+        known = known[np.isfinite(known[:, 1])]
+        if len(known):
+            usual[first : last + 1] = _usual_velocity(known)
+    return usual, is_first, is_last
+
+
+def _at_frames(rates: NDArray[np.float64], usual: NDArray[np.float64]) -> NDArray[np.float64]:
     """(n, 2) velocities at frames from the n - 1 rates between them; 0 where no rate is known.
 
     Where the speed changes at once, as where a stage sticks, a frame moves with the side that goes
@@ -136,7 +144,7 @@ def _at_frames(rates: NDArray[np.float64], usual: float) -> NDArray[np.float64]:
     rates
         (n - 1, 2) px/s, NaN where the step says nothing.
     usual
-        Full speed, px/s, above 0.
+        (n,) full speed, px/s, above 0.
     """
     none, unknown = np.full((1, 2), np.nan), np.full(2, np.nan)
     left, right = np.concatenate([none, rates]), np.concatenate([rates, none])
