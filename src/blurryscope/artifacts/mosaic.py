@@ -195,14 +195,19 @@ class _ChunkFiles:
             shutil.rmtree(self._folder)
 
     def write_band(self, first_row: int, band: Rgb) -> None:
-        """Write one row of chunks; a chunk of nothing but 0 is left out, as Zarr does."""
-        for channel, plane in enumerate(cv2.split(band)):
-            folder = self._folder / str(channel) / str(first_row // _CHUNK_PX)
+        """Write one row of chunks; a chunk of nothing but 0 is left out, as Zarr does.
+
+        Colours are parted chunk by chunk: planes of the whole width are so large that the system
+        hands out their memory anew each time, which takes longer than to fill it.
+        """
+        folders = [self._folder / str(c) / str(first_row // _CHUNK_PX) for c in range(3)]
+        for folder in folders:
             folder.mkdir(parents=True, exist_ok=True)
-            for number, left_px in enumerate(range(0, plane.shape[1], _CHUNK_PX)):
-                chunk = _whole_chunk(plane[:, left_px : left_px + _CHUNK_PX])
-                if chunk.any():
-                    (folder / str(number)).write_bytes(_CODEC.encode(chunk))
+        for number, left_px in enumerate(range(0, band.shape[1], _CHUNK_PX)):
+            planes = cv2.split(band[:, left_px : left_px + _CHUNK_PX])
+            for folder, plane in zip(folders, planes, strict=True):
+                if cv2.countNonZero(plane):
+                    (folder / str(number)).write_bytes(_CODEC.encode(_whole_chunk(plane)))
 
 
 def _whole_chunk(pixels: NDArray[Any]) -> NDArray[Any]:

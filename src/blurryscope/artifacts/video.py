@@ -91,13 +91,13 @@ class DecodedFrame:
         return self._turned_back(rows.reshape(plane.height, plane.line_size)[:, : plane.width])
 
     def rgb(self) -> Rgb:
-        whole = _reformatter().reformat(self.picture, format="rgb24")
+        whole = _reformatter().reformat(self.picture, format="rgb24", threads=1)
         return self._turned_back(np.asarray(whole.to_ndarray(), np.uint8))
 
     def small_rgb(self, size_px: tuple[int, int]) -> Rgb:
         rows, columns = size_px
         small = _reformatter(rows).reformat(
-            self.picture, columns, rows, "rgb24", interpolation="AREA"
+            self.picture, columns, rows, "rgb24", interpolation="AREA", threads=1
         )
         return self._turned_back(np.asarray(small.to_ndarray(), np.uint8))
 
@@ -111,7 +111,8 @@ _of_thread = threading.local()
 def _reformatter(rows: int = 0) -> VideoReformatter:
     """A converter that is kept for each height, 0 for the whole picture.
 
-    Setting one up, with threads of its own, takes up to ten times as long as its work.
+    Setting one up takes up to ten times as long as its work. Threads of its own would cost more to
+    wake than they save.
     """
     kept = _of_thread.__dict__.setdefault("reformatters", {})
     return cast(VideoReformatter, kept.setdefault(rows, VideoReformatter()))

@@ -56,10 +56,12 @@ def _widely_blurred(picture: Grey, sigma_px: float) -> Grey:
     factor = max(int(sigma_px / _LEAST_SIGMA_PX), 1)
     rows, columns = picture.shape
     size = (max(columns // factor, 1), max(rows // factor, 1))
-    small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+    small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA) if factor > 1 else picture
     window_px = 2 * round(_WINDOW_SIGMAS * sigma_px / factor) + 1
     blurred = cv2.GaussianBlur(small, (window_px, window_px), sigma_px / factor)
-    return np.asarray(cv2.resize(blurred, (columns, rows), interpolation=cv2.INTER_LINEAR))
+    if factor > 1:
+        blurred = cv2.resize(blurred, (columns, rows), interpolation=cv2.INTER_LINEAR)
+    return np.asarray(blurred)
 
 
 _LEAST_SIGMA_PX = 6.0

@@ -32,13 +32,16 @@ class PlacedDetail:
     @cached_property
     def sure_reach(self) -> tuple[float, float]:
         """(y, x) from the centre within which a place on the mosaic lies about inside the field."""
-        half = (np.array(self.detail.shape) - 1) / 2
+        rows, columns = self.detail.shape
+        half_rows, half_columns = (rows - 1) / 2, (columns - 1) / 2
+        (a, b), (c, d) = np.abs(self.matrix).tolist()
+        outer = a * half_rows + b * half_columns, c * half_rows + d * half_columns
         # A sheared or turned field: shrink the box by what its slanted sides take away.
-        inner = np.abs(np.diag(self.matrix)) * half
-        if abs(self.matrix[0, 1]) > abs(self.matrix[0, 0]):
-            inner = np.abs(np.array([self.matrix[0, 1], self.matrix[1, 0]])) * half[::-1]
-        outer = np.abs(self.matrix) @ half
-        y, x = (inner - 0.25 * (outer - inner) - _RIM_PX).tolist()
+        inner = (b * half_columns, c * half_rows) if b > a else (a * half_rows, d * half_columns)
+        y, x = (
+            near - 0.25 * (far - near) - rim
+            for near, far, rim in zip(inner, outer, _RIM_PX, strict=True)
+        )
         return y, x
 
     def rectified(self, top: int, left: int, rows: int, columns: int) -> Grey:
@@ -169,7 +172,7 @@ def _common_box(first: PlacedDetail, second: PlacedDetail) -> tuple[int, int, in
     return None if rows < 12 or columns < 24 else (top, left, rows, columns)
 
 
-_RIM_PX = np.array([3.0, 9.0])
+_RIM_PX = (3.0, 9.0)
 """(y, x) left out all round: beyond the field there is nothing, which would pull a match inward;
 along x a peak is as wide as the motion blur."""
 

@@ -28,6 +28,15 @@ class PairShift:
     stillness: float
     """Correlation at zero shift: near 1 when the frames are alike."""
 
+    def enlarged(self, factor: int) -> "PairShift":
+        """The same in pixels that are so many times smaller."""
+        return PairShift(
+            row_px=self.row_px * factor,
+            col_px=self.col_px * factor,
+            correlation=self.correlation,
+            stillness=self.stillness,
+        )
+
 
 class OverlapCorrelator:
     """Finds the shift between one frame and the one before, over all shifts at once.
@@ -74,9 +83,8 @@ class OverlapCorrelator:
 
     def prepared(self, detail: Grey) -> "Pushed":
         """A detail picture to compare `between` others, each of which is transformed only once."""
-        return Pushed(
-            detail, is_blank=bool(np.square(detail).mean() < _BLANK * self._noise_sigma**2)
-        )
+        energy = cv2.norm(detail, cv2.NORM_L2SQR) / detail.size
+        return Pushed(detail, is_blank=energy < _BLANK * self._noise_sigma**2)
 
     def between(self, earlier: "Pushed", later: "Pushed") -> PairShift:
         """Compare any two frames."""
@@ -94,13 +102,13 @@ class OverlapCorrelator:
         return np.asarray(np.divide(product, energies, out=energies), np.float32)
 
     def _peak(self, correlation: NDArray[np.float32]) -> PairShift:
-        row, column = np.unravel_index(np.argmax(correlation), correlation.shape)
-        d_row, d_column = peak_offset(correlation, int(row), int(column))
+        _, highest, _, (column, row) = cv2.minMaxLoc(correlation)
+        d_row, d_column = peak_offset(correlation, row, column)
         return PairShift(
             row_px=float(self._row_shifts[row]) + d_row,
             col_px=float(self._column_shifts[column]) + d_column,
-            correlation=float(np.clip(correlation[row, column], 0, 1)),
-            stillness=float(np.clip(correlation[0, 0], 0, 1)),
+            correlation=min(max(highest, 0.0), 1.0),
+            stillness=min(max(float(correlation[0, 0]), 0.0), 1.0),
         )
 
 
@@ -154,9 +162,9 @@ def shared_energy(
         Whether the frame is the later one: at a positive shift its far end is shared, and the
         near end of the earlier one.
     """
-    of_rows = np.zeros((padded[0], summed_area.shape[1]), np.float32)
+    of_rows = np.empty((padded[0], summed_area.shape[1]), np.float32)
     _sum_windows(summed_area, of_rows, is_later)
-    energy = np.zeros(padded, np.float32)
+    energy = np.empty(padded, np.float32)
     _sum_windows(of_rows.T, energy.T, is_later)
     return np.maximum(energy, 0, out=energy)
 
@@ -169,6 +177,7 @@ def _sum_windows(summed: NDArray[np.float32], sums: NDArray[np.float32], is_late
     count, length = summed.shape[0] - 1, sums.shape[0]
     whole = summed[count]
     positive, negative = min(count, (length + 1) // 2), min(count, length // 2)
+    sums[positive : length - negative] = 0
     if is_later:
         np.subtract(whole, summed[:positive], out=sums[:positive])
         sums[length - negative :] = summed[count - negative : count]

@@ -62,7 +62,7 @@ class SecondScanWatch:
         small = _shrunk(detail)
         if self._correlator is None:
             self._correlator = OverlapCorrelator((small.shape[0], small.shape[1]))
-        strength = float(small.std())
+        strength = cv2.meanStdDev(small)[1].item()
         if strength < _STRONG_ENOUGH * _LEAST_DETAIL:
             return None
         pushed = self._correlator.prepared(small)

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -274,10 +274,7 @@ class Tracker:
             raise ValueError("there is no correlation before the shading is known")
         shift = self._correlator.push(self.coarse(index))
         if shift is not None:
-            factor = self.coarse_reduction
-            self.shifts.append(
-                replace(shift, row_px=shift.row_px * factor, col_px=shift.col_px * factor)
-            )
+            self.shifts.append(shift.enlarged(self.coarse_reduction))
         if self._watches and self.second_scan_lag is None:
             self.second_scan_lag = self._watch.push(index, self.coarse(index), shift)
 
