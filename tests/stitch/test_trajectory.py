@@ -1,5 +1,7 @@
 """How fast the stage went while each frame was read out follows from where the frames lay."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -46,3 +48,23 @@ def test_in_a_ramp_a_frame_has_the_mean_speed_of_the_steps_around_it() -> None:
 def test_a_step_over_a_lost_frame_says_nothing_of_the_speed() -> None:
     told = _told(_steps_in([*[230.0] * 6, 460.0, *[230.0] * 6]))
     assert told == pytest.approx([230] * len(told))
+
+
+def test_a_lane_has_the_same_speeds_among_others_as_alone() -> None:
+    lanes = [
+        [30.0, 80, 130, 180, *[230.0] * 10, 180, 130, 80, 30],
+        [*[-235.0] * 8, -135.0, *[-100.0] * 4, -140.0, *[-235.0] * 8],
+        [],  # of a single frame
+        [*[230.0] * 6, 460.0, *[230.0] * 6],
+    ]
+    parts = [
+        replace(_steps_in(steps), lanes=np.full(len(steps) + 1, number))
+        for number, steps in enumerate(lanes)
+    ]
+    slide = parts[0]
+    for part in parts[1:]:
+        later_s = slide.times_s[-1] + 1.0
+        slide = slide.followed_by(replace(part, times_s=part.times_s + later_s))
+    for number, part in enumerate(parts):
+        among = slide.velocities[slide.lanes == number]
+        assert among == pytest.approx(part.velocities, rel=1e-9)

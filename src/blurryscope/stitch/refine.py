@@ -95,13 +95,11 @@ def _may_hold_a_patch(detail: Grey, settings: PatchSettings) -> bool:
     rows, columns = detail.shape
     cells = max(columns // _CELL_PX[1], 1), max(rows // _CELL_PX[0], 1)
     energy = cv2.resize(cv2.multiply(detail, detail), cells, interpolation=cv2.INTER_AREA)
-    return bool(cv2.minMaxLoc(energy)[1] >= (_CELL_SHARE * settings.least_detail) ** 2)
+    return bool(cv2.minMaxLoc(energy)[1] >= settings.least_detail**2)
 
 
 _CELL_PX = (10, 16)
 """(row, col); a quarter of a patch either way."""
-_CELL_SHARE = 1.0
-"""Patches begin and end within cells, so that a cell may hold a little less than a patch."""
 
 
 def _links_back(here: list[_Neighbour], placed: PlacedDetail, match: Match) -> Iterator[Link]:
