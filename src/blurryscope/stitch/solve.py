@@ -361,15 +361,15 @@ class _PriorSystem:
         if expected.keeps_speed:
             self._add_long_ways(start)
         lanes = lane_rows(start)
-        first, last = (np.array([rows[end] for rows in lanes]) for end in (0, -1))
         if expected.ends_px is None:
+            first, last = (np.array([rows[end] for rows in lanes]) for end in (0, -1))
             self._add_ways(last[:-1], first[1:], 0.0, expected.turn_sigma_px)
             self._add(np.zeros((1, 1), np.int64), np.ones(1), start.positions[0, 1], 1.0)
         else:
             # Turns tell where a lane lies, not how long it is: where the stage rests longer than is
             # known, both ends are expected too far out, and glass between cores would give way.
             middles_px = expected.ends_px.mean(axis=1)
-            ends = np.array([cruise_ends(rows, expected.is_ramp) for rows in lane_rows(start)])
+            ends = np.array([cruise_ends(rows, expected.is_ramp) for rows in lanes])
             self._add(ends, np.full(2, 0.5), middles_px, expected.turn_sigma_px / np.sqrt(2))
 
     def _add_long_ways(self, start: Trajectory) -> None:
