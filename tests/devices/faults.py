@@ -3,8 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
-from enum import StrEnum
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -12,13 +11,14 @@ from blurryscope.devices.contracts import Stage, StageLimits, StagePoint
 from blurryscope.devices.errors import DeviceError
 from blurryscope.devices.grbl_stage import GrblStage
 from blurryscope.simulator.fast_clock import FastClock
+from blurryscope.simulator.faults import WIRE_FAULTS, Fault, noisy_wires
 from blurryscope.simulator.grbl_controller import GrblController
 from blurryscope.simulator.machine_parts import MachineSettings
+from blurryscope.simulator.misdeeds import MisdeedsWatch
 from blurryscope.simulator.port import SimulatedPort, clean
 from tests.devices.firmware_on_desk import FirmwareOnDesk
 
 WATCHDOG_S = 1.5
-RAMP_S = 0.1
 MACHINE = MachineSettings(
     travel_um=(12_000.0, 6_000.0, 2_000.0),
     start_um=(3_000.0, 2_000.0, -500.0),
@@ -31,72 +31,14 @@ LANE_UM, PITCH_UM, SPEED_UM_PER_S = 4_000.0, 300.0, 5_000.0
 LANES = 3
 
 
-class Fault(StrEnum):
-    """What goes wrong."""
-
-    DROPPED = "bytes dropped"
-    FLIPPED = "bits flipped"
-    MERGED = "bytes merged"
-    DELAYED = "bytes delayed"
-    RESET = "controller restarts"
-    UNPLUGGED = "port unplugged"
-    LIMIT = "limit hit"
-    STALLED = "axis stalled"
-    KILLED = "host killed"
-
-
-WIRE_FAULTS = frozenset({Fault.DROPPED, Fault.FLIPPED, Fault.MERGED, Fault.DELAYED})
+STAGE_FAULTS = tuple(
+    fault for fault in Fault if fault not in {Fault.FROZEN, Fault.GONE, Fault.FULL}
+)
+"""Without camera and disk, which these scans have not."""
 
 
 class HostKilledError(Exception):
     """Stands for the end of the process: nothing of ours runs after it."""
-
-
-@dataclass(slots=True)
-class NoisyWire:
-    """Spoils bytes while the clock is between two times; chances are per byte."""
-
-    fault: Fault
-    rng: np.random.Generator
-    from_s: float
-    until_s: float
-    chance: float
-    hit_count: int = 0
-    _late: list[tuple[float, bytes]] = field(default_factory=list)
-
-    def __call__(self, sent: bytes, now_s: float) -> bytes:
-        if self.fault is Fault.DELAYED:
-            return self._delayed(sent, now_s)
-        if not self.from_s <= now_s < self.until_s:
-            return sent
-        arrived = bytearray()
-        for byte in sent:
-            if self.rng.random() >= self.chance:
-                arrived.append(byte)
-                continue
-            self.hit_count += 1
-            if self.fault is Fault.FLIPPED:
-                arrived.append(byte ^ (1 << int(self.rng.integers(8))))
-            elif self.fault is Fault.MERGED and arrived:
-                arrived[-1] |= byte
-        return bytes(arrived)
-
-    def _delayed(self, sent: bytes, now_s: float) -> bytes:
-        is_late = self.from_s <= now_s < self.until_s and self.rng.random() < 0.5
-        if sent and is_late:
-            self.hit_count += 1
-        due_s = max(
-            [now_s + (self.rng.uniform(0.05, 2.5) if is_late else 0.0)]
-            + [
-                due_s
-                for due_s, _ in self._late  # a wire keeps the order
-            ]
-        )
-        if sent:
-            self._late.append((due_s, sent))
-        arrived = b"".join(part for due_s, part in self._late if due_s <= now_s)
-        self._late = [(due_s, part) for due_s, part in self._late if due_s > now_s]
-        return arrived
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,12 +57,11 @@ class Trial:
 class SimulatedPatient:
     """The simulated controller, with our protocol or with plain GRBL."""
 
-    faults = tuple(Fault)
+    faults = STAGE_FAULTS
     zero_um = 3.0
     """How far from the truth its zero may lie after homing."""
 
     def __init__(self, *, has_checksums: bool = True) -> None:
-        self.has_watchdog = has_checksums
         machine = replace(
             MACHINE,
             watchdog_s=WATCHDOG_S if has_checksums else None,
@@ -129,7 +70,7 @@ class SimulatedPatient:
         self.controller = GrblController(
             machine, has_checksums=has_checksums, boot_id=_counted_ids()
         )
-        self._moves_seen = 0
+        self._watch = MisdeedsWatch(self.controller.machine)
 
     def power_on(self, now_s: float) -> None:
         self.controller.power_on(now_s)
@@ -150,38 +91,16 @@ class SimulatedPatient:
         pass  # a switch that closed for a moment, an axis that hung once
 
     def true_position(self, now_s: float) -> StagePoint:
-        machine = self.controller.machine
-        with machine.lock:
-            x, y, z = machine.path.position_at(now_s) + machine.settings.homed_um
-        return StagePoint(x_um=float(x), y_um=float(y), z_um=float(z))
+        return self._watch.true_position(now_s)
 
     def misdeeds(self, now_s: float) -> list[str]:
-        machine = self.controller.machine
-        problems = []
-        with machine.lock:
-            machine.advance(now_s)
-            moves = machine.ordered[self._moves_seen :]
-            self._moves_seen = len(machine.ordered)
-            parts = machine.path.stretches()[-400:]
-            late_s = machine.path.end_s - (machine.heard_s + WATCHDOG_S + RAMP_S)
-            is_moving = machine.path.speed_at(now_s) > 0
-        if self.has_watchdog and (late_s > 0 or is_moving):
-            problems.append(f"it moved on for {late_s:.2f} s")
-        if any(not move.is_homing and not move.is_homed for move in moves):
-            problems.append("it moved without being homed")
-        ends = np.array([part.position_at(np.inf) for part in parts]).reshape(-1, 3)
-        room, travel = machine.settings.pull_off_um, np.array(machine.settings.travel_um)
-        low = np.where(machine.settings.homes_low, -room, -travel - 0.5)
-        high = np.where(machine.settings.homes_low, travel + 0.5, room)
-        if (ends < low - 0.5).any() or (ends > high + 0.5).any():
-            problems.append(f"it left its limits: {ends.min(axis=0)}, {ends.max(axis=0)}")
-        return problems
+        return self._watch.misdeeds(now_s)
 
 
 class FirmwarePatient:
     """The firmware's own code, on a board that keeps book of what its pulses do."""
 
-    faults = tuple(fault for fault in Fault if fault is not Fault.STALLED)
+    faults = tuple(fault for fault in STAGE_FAULTS if fault is not Fault.STALLED)
     """Its pulse generator cannot hang here, and a screw that hangs it cannot see."""
     zero_um = 45.0  # its switches are debounced, and homing here is four times as fast as usual
 
@@ -233,7 +152,7 @@ class Bench:
 
     def trial(self, seed: int, fault: Fault) -> Trial:
         """Scan three lanes while one thing goes wrong; then see that the stage can be homed."""
-        rng = np.random.default_rng((seed, list(Fault).index(fault)))
+        rng = np.random.default_rng((seed, STAGE_FAULTS.index(fault)))
         began_s = self.clock.monotonic_s()
         outcome, message, problems = "done", "", list[str]()
         self._arrange(fault, rng)
@@ -258,14 +177,8 @@ class Bench:
     def _arrange(self, fault: Fault, rng: np.random.Generator) -> None:
         if fault not in WIRE_FAULTS:
             return
-        now_s = self.clock.monotonic_s()
-        from_s = now_s + rng.uniform(0.0, 5.0)
-        chance = 10.0 ** rng.uniform(-2.5, -0.7)
-        wires = [
-            NoisyWire(fault, way, from_s, from_s + rng.uniform(0.2, 4.0), chance)
-            for way in rng.spawn(2)
-        ]
-        self.port.to_controller, self.port.to_host = wires
+        from_s = self.clock.monotonic_s() + rng.uniform(0.0, 5.0)
+        self.port.to_controller, self.port.to_host = noisy_wires(fault, rng, from_s)
 
     def _repair(self) -> None:
         self.patient.mend()
@@ -322,7 +235,7 @@ class Bench:
 
 def counted(trials: list[Trial]) -> dict[Fault, Counter[str]]:
     """How often each fault ended in which way."""
-    table: dict[Fault, Counter[str]] = {fault: Counter() for fault in Fault}
+    table: dict[Fault, Counter[str]] = {fault: Counter() for fault in STAGE_FAULTS}
     for trial in trials:
         table[trial.fault][trial.outcome] += 1
     return {fault: counts for fault, counts in table.items() if counts}

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.devices.faults import WIRE_FAULTS, Fault, Trial, counted, run_trials
+from blurryscope.simulator.faults import WIRE_FAULTS, Fault
+from tests.devices.faults import Trial, counted, run_trials
 
 NOISE = {
     "done",  # asked again until it was understood

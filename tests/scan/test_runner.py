@@ -1,6 +1,7 @@
 """Scans of the simulated rig: undisturbed, steered by a person, and broken off by faults."""
 
 import math
+import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import closing
@@ -102,11 +103,25 @@ def test_a_scan_that_broke_off_before_its_first_lane_begins_again(tmp_path: Path
     assert (tmp_path / "landmark.png").is_file()
 
 
+class CopyingWatcher(Watcher):
+    """Keeps the folder of a scan as it is when that is done and not tidied yet."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        self._folder = folder
+        self.as_joined = folder.with_name("as-joined")
+
+    def __call__(self, status: ScanStatus) -> None:
+        super().__call__(status)
+        if status.state.value == "done":
+            shutil.copytree(self._folder, self.as_joined)
+
+
 class Undisturbed:
     """One scan that nothing disturbs, looked at by several tests."""
 
     def __init__(self, folder: Path) -> None:
-        self.watcher = Watcher()
+        self.watcher = CopyingWatcher(folder)
         self.job = job_in(folder)
         with rig_of() as rig:
             with opened(rig) as scope:
@@ -189,6 +204,21 @@ def test_a_finished_scan_is_not_done_twice(undisturbed: Undisturbed) -> None:
         before = rig.controller.machine.path.stretches()
         assert run_scan(scope, undisturbed.job, Watcher().supervision()) == undisturbed.film
         assert rig.controller.machine.path.stretches() == before
+
+
+def test_a_scan_that_was_killed_when_its_film_was_joined_joins_it_again(
+    undisturbed: Undisturbed,
+) -> None:
+    folder = undisturbed.watcher.as_joined
+    journal = folder / JOURNAL
+    lines = journal.read_text(encoding="utf-8").splitlines(keepends=True)
+    journal.write_text("".join(lines[:-1]), encoding="utf-8")
+    assert not is_done(job_in(folder))
+    with rig_of() as rig, opened(rig) as scope:
+        film = run_scan(scope, job_in(folder), Watcher().supervision())
+        assert rig.controller.machine.path.stretches() == ()
+    assert_film_is_whole(film, folder)
+    assert list((folder / "parts").iterdir()) == []
 
 
 def test_another_plan_does_not_go_into_the_folder(undisturbed: Undisturbed) -> None:
@@ -442,7 +472,14 @@ def events(journal: list[Entry], event: str) -> list[Entry]:
 
 
 def assert_film_is_whole(path: Path, folder: Path) -> None:
-    """All lanes are in it, none twice, and time never stands still."""
+    """All lanes are in it, each to its end, none twice, and time never stands still."""
+    told = read_journal(folder / JOURNAL)
+    for lane in LANES:
+        first, last = (
+            [float(str(e.facts["frame"])) for e in events(told, name) if e.facts["lane"] == at][-1]
+            for name, at in (("lane begins", lane.index), ("lane ends", lane.index))
+        )
+        assert last - first > 0.8 * 30 * THREE_LANES.motion.travel_s(lane.length_um)
     kept = sum(part.kept_frames for part in read_past(folder / JOURNAL).parts)
     with Video(path) as film:
         times_s = [frame.time_s for frame in film]

@@ -21,7 +21,7 @@ def part_name(number: int) -> str:
 
 
 def join_parts(folder: Path, parts: Sequence[FilmPart], frame_rate_hz: float) -> dict[str, float]:
-    """Join the finished lanes of all parts to `scan.mkv`, whole or not at all; parts then go.
+    """Join the finished lanes of all parts to `scan.mkv`, whole or not at all; the parts stay.
 
     Pictures are copied as they are. Where one part follows another a frame's time passes. Gives
     when each part begins in the film, in seconds, by its file.
@@ -40,9 +40,13 @@ def join_parts(folder: Path, parts: Sequence[FilmPart], frame_rate_hz: float) ->
             film.mux(packet)
         if stream is None:
             raise InputError(folder, "holds no finished lane", "Scan again into another folder")
+    return begins_s
+
+
+def drop_parts(folder: Path, parts: Sequence[FilmPart]) -> None:
+    """Remove the parts of a scan whose journal says that it is done: its film has them all."""
     for part in parts:
         (folder / PARTS / part.file).unlink(missing_ok=True)
-    return begins_s
 
 
 def _packets(

@@ -1,5 +1,6 @@
 """The journal of a scan: one JSON object a line, on the disk before the scan goes on."""
 
+import contextlib
 import json
 import os
 import threading
@@ -9,7 +10,7 @@ from types import TracebackType
 from typing import Self
 
 from blurryscope.basics.clock import Clock
-from blurryscope.basics.errors import InputError
+from blurryscope.basics.errors import InputError, OutputError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +35,8 @@ class Journal:
     def __enter__(self) -> Self:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         _mend_end(self.path)
-        self._file = self.path.open("a", encoding="utf-8", newline="\n")
+        # Without a buffer: what a full disk did not take must not come later, behind half a line.
+        self._file = self.path.open("ab", buffering=0)
         return self
 
     def __exit__(
@@ -46,16 +48,33 @@ class Journal:
         self._file.close()
 
     def note(self, event: str, **facts: object) -> None:
-        """Write one event; it is on the disk when this returns."""
+        """Write one event; it is on the disk when this returns.
+
+        Raises `OutputError` where it cannot be written; the lines before are then as they were.
+        """
         told = {
             "event": event,
             "time_s": round(self._clock.monotonic_s(), 6),
             "utc": self._clock.utc_now().isoformat(timespec="milliseconds"),
         }
+        line = json.dumps(told | facts, default=str) + "\n"
         with self._lock:
-            self._file.write(json.dumps(told | facts, default=str) + "\n")
-            self._file.flush()
+            self._append(line.encode("utf-8"))
+
+    def _append(self, line: bytes) -> None:
+        end = self._file.seek(0, os.SEEK_END)
+        try:
+            while line:
+                line = line[self._file.write(line) :]
             os.fsync(self._file.fileno())
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                self._file.truncate(end)
+            raise OutputError(
+                self.path,
+                f"cannot be written ({error.strerror})",
+                "Free some space and run the same command again",
+            ) from error
 
 
 def read_journal(path: Path) -> list[Entry]:

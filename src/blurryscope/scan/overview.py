@@ -16,6 +16,7 @@ from blurryscope.basics.image import Rgb, to_uint8
 from blurryscope.devices.contracts import CameraFrame, StageStatus
 from blurryscope.devices.jpeg import to_jpeg
 from blurryscope.scan.drive import Track
+from blurryscope.scan.glimpse import show
 from blurryscope.scan.plan import ScanPlan
 
 _LONG_SIDE_PX = 1200
@@ -82,11 +83,11 @@ class Overview:
             height, width = self._turned_px()
             corner = (here[0] - width // 2, here[1] - height // 2)
             cv2.rectangle(shown, (*corner, width, height), _HERE, 2)
-            self._write(shown)
+            show(self._path, to_jpeg(shown))
 
     def finish(self) -> None:
         """Write it as it is now, without the mark."""
-        self._write(self._canvas)
+        show(self._path, to_jpeg(self._canvas))
 
     def _taken_before(self, time_s: float) -> list[tuple[float, Rgb]]:
         with self._lock:
@@ -115,11 +116,6 @@ class Overview:
         into = self._canvas[max(top, 0) : max(top + rows, 0), max(left, 0) : max(left + columns, 0)]
         part = thumb[first[0] : first[0] + into.shape[0], first[1] : first[1] + into.shape[1]]
         into[: part.shape[0], : part.shape[1]] = part
-
-    def _write(self, picture: Rgb) -> None:
-        partial = self._path.with_name(f".{self._path.name}.partial")
-        partial.write_bytes(to_jpeg(picture))
-        partial.replace(self._path)
 
 
 def _begun_before(path: Path, size_px: tuple[int, int]) -> Rgb:

@@ -1,5 +1,6 @@
 """Drive one scan: home, find or check a landmark, film lane after lane, survive what goes wrong."""
 
+import contextlib
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
@@ -7,12 +8,12 @@ from pathlib import Path
 from typing import NoReturn
 
 from blurryscope.artifacts.recording import write_recording
-from blurryscope.basics.errors import BlurryScopeError, InputError
+from blurryscope.basics.errors import BlurryScopeError, InputError, OutputError
 from blurryscope.devices.contracts import CameraFrame, StageMode, StagePoint, StageStatus
 from blurryscope.devices.errors import DeviceError, StageError
 from blurryscope.devices.jpeg import JpegFilm
 from blurryscope.scan.drive import SETTLE_S, Microscope, approach, drive, picture_at
-from blurryscope.scan.film_parts import PARTS, join_parts, part_name
+from blurryscope.scan.film_parts import PARTS, drop_parts, join_parts, part_name
 from blurryscope.scan.filming import Filming, Taker
 from blurryscope.scan.job import JOURNAL, ScanJob, recording_of
 from blurryscope.scan.journal import Journal, read_journal
@@ -62,6 +63,7 @@ def run_scan(scope: Microscope, job: ScanJob, supervision: Supervision) -> Path:
     past = read_past(job.folder / JOURNAL)
     refuse_other_plan(job.folder, past, job.checksum())
     if past.is_done and job.film.is_file():
+        drop_parts(job.folder, past.parts)
         return job.film
     if past.went_astray:
         put_aside(job.folder)
@@ -135,6 +137,8 @@ class _Run:
         recording = replace(recording_of(self._job, self._scope.name), lane_starts_s=starts_s)
         write_recording(self._job.folder / "recording.json", recording)
         self._enter(ScanState.DONE)
+        # Not before: whoever is killed after joining joins them again.
+        drop_parts(self._job.folder, parts)
 
     def end_badly(self, error: BaseException) -> None:
         """Stop the stage if it can be reached, and say in the journal what happened."""
@@ -144,8 +148,10 @@ class _Run:
         elif isinstance(error, (BlurryScopeError, OSError)):
             state = ScanState.INTERRUPTED
         self._stop()
-        self._note = str(error)
-        self._enter(state)
+        self._state, self._note = state, str(error)
+        with contextlib.suppress(OutputError):  # a full disk must not hide what it broke off
+            self._note_state()
+        self._tell()
 
     def _stop_at_once(self, kind: object, error: object, trace: object) -> None:  # noqa: ARG002
         """Before the film is closed, which may take a while with a camera that hangs."""
@@ -156,7 +162,8 @@ class _Run:
         try:
             self._scope.stage.stop()
         except DeviceError as unreachable:
-            self._journal.note("stop failed", error=str(unreachable))
+            with contextlib.suppress(OutputError):
+                self._journal.note("stop failed", error=str(unreachable))
 
     # Before the first lane
 
@@ -315,9 +322,19 @@ class _Run:
         began_s = set_off_s(answers, lane, ramps)
         start_s = self._start_in_film(began_s, recorder)
         scope.clock.sleep(motion.rest_s)
+        self._wait_for_film(recorder, at_end.time_s)
         if began_s is not None:
             self._refuse_still(lane, cruise_s(began_s, lane, ramps))
         self._end_lane(lane, recorder, lost, first, start_s)
+
+    def _wait_for_film(self, recorder: Recorder, until_s: float) -> None:
+        """A lane is finished when its last frames are there: a camera may have failed meanwhile.
+
+        Raises what the camera has to say, or `CameraFrozenError` when it says nothing.
+        """
+        while recorder.last_s is None or recorder.last_s < until_s:
+            self._look(self._scope.stage.status())
+            self._scope.clock.sleep(_PAUSE_LOOK_S)
 
     def _refuse_still(self, lane: Lane, at_speed_s: tuple[float, float]) -> None:
         """A lane of which the camera saw one place only was not filmed, whatever was counted."""
@@ -389,8 +406,11 @@ class _Run:
 
     def _enter(self, state: ScanState) -> None:
         self._state = state
-        self._journal.note("state", state=state.value, lane=self._lane, note=self._note)
+        self._note_state()
         self._tell()
+
+    def _note_state(self) -> None:
+        self._journal.note("state", state=self._state.value, lane=self._lane, note=self._note)
 
     def _tell(self) -> None:
         recorder = self._recorder

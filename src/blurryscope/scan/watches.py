@@ -14,6 +14,7 @@ from blurryscope.devices.errors import CameraFrozenError
 from blurryscope.devices.jpeg import JpegFilm, is_whole, to_jpeg
 from blurryscope.scan.appearance_fit import crispness, tissue_fraction
 from blurryscope.scan.filming import Taker
+from blurryscope.scan.glimpse import show
 
 _LOOK_EVERY = 5
 """Frames between two looks at the focus."""
@@ -43,6 +44,8 @@ class Recorder:
         self.lost_count = 0
         self.first_s: float | None = None
         """When the exposure of the film's first frame began, on the clock of stage and camera."""
+        self.last_s: float | None = None
+        """When the exposure of its newest frame began."""
         self.unfilmed: CameraFrame | None = None
         """The newest that came while it was off."""
         self._film = film
@@ -58,6 +61,7 @@ class Recorder:
             return
         if self.first_s is None:
             self.first_s = frame.time_s
+        self.last_s = frame.time_s
         counted = replace(frame, index=self.frame_count)
         self._film.write(counted)
         self.frame_count += 1
@@ -77,9 +81,7 @@ class LivePicture:
         if frame.time_s < self._due_s:
             return
         self._due_s = frame.time_s + self._interval_s
-        partial = self._path.with_name(f".{self._path.name}.partial")
-        partial.write_bytes(frame.jpeg if frame.jpeg is not None else to_jpeg(frame.rgb()))
-        partial.replace(self._path)
+        show(self._path, frame.jpeg if frame.jpeg is not None else to_jpeg(frame.rgb()))
 
 
 @dataclass(slots=True)
