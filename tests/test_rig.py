@@ -1,11 +1,17 @@
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from blurryscope.artifacts.video import VideoWriter
+from blurryscope.basics.clock import SystemClock
 from blurryscope.basics.errors import InputError, MissingInputError
-from blurryscope.devices.errors import DeviceMissingError
+from blurryscope.devices.errors import DeviceMissingError, SettingsRefusedError
 from blurryscope.rig import MicroManagerDevices, RealDevices, SimulatedSlide, load_rig
+from blurryscope.simulator.grbl_controller import GrblController
+from blurryscope.simulator.machine_parts import MachineSettings
+from blurryscope.simulator.port import SimulatedPort
 
 REAL = """
 name = "bench 1"
@@ -77,6 +83,28 @@ def test_a_simulated_rig_opens_like_a_real_one(tmp_path: Path) -> None:
         assert not scope.stage.status().is_homed
         assert scope.camera.settings.rows == 120
         assert scope.camera.settings.exposure_s == pytest.approx(0.0078)
+
+
+def test_a_film_beside_the_rig_is_a_camera_of_it(tmp_path: Path) -> None:
+    clock = SystemClock()
+    controller = GrblController(MachineSettings(), boot_id=lambda: "0000ABCD")
+    controller.power_on(clock.monotonic_s())
+    with VideoWriter(tmp_path / "lane.mp4", (48, 64), 30.0) as film:
+        film.write(np.full((48, 64, 3), 200, np.uint8), 0.0)
+    with SimulatedPort(controller, clock) as port:
+        text = (
+            f'name = "rehearsal"\n[stage]\nport = "{port.url}"\n'
+            '[camera]\ndriver = "film"\ndevice = "lane.mp4"\nrows = 48\n'
+        )
+        with load_rig(rig_file(tmp_path, text)).opened() as scope:
+            assert scope.camera.name == "film lane.mp4"
+            assert scope.camera.grab().rgb().shape == (48, 64, 3)
+        other = load_rig(rig_file(tmp_path, text.replace("rows = 48", "gain = 2")))
+        with pytest.raises(SettingsRefusedError, match=r"is a film .* gain"), other.opened():
+            pass
+        none = load_rig(rig_file(tmp_path, text.replace("lane.mp4", "none.mp4")))
+        with pytest.raises(MissingInputError, match=r"none\.mp4"), none.opened():
+            pass
 
 
 def test_everybody_has_the_simulated_microscope() -> None:

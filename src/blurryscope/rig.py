@@ -3,7 +3,7 @@
 import tomllib
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Literal, Self
 
@@ -12,7 +12,8 @@ import pydantic
 from blurryscope.artifacts.whole import present_file
 from blurryscope.basics.clock import SystemClock
 from blurryscope.basics.errors import InputError
-from blurryscope.devices.contracts import CameraSettings, Stage, StageLimits, StagePoint
+from blurryscope.devices.contracts import Camera, CameraSettings, Stage, StageLimits, StagePoint
+from blurryscope.devices.film_camera import FilmCamera
 from blurryscope.devices.grbl_stage import GrblStage
 from blurryscope.devices.marlin_stage import MarlinStage
 from blurryscope.devices.micro_manager import MicroManagerCamera, MicroManagerStage, open_core
@@ -54,7 +55,8 @@ class RealDevices:
     lamp_fraction: float = 0.0
     """How bright the controller's lamp burns; 0 where the light has a switch of its own."""
     camera_device: str
-    """Of a USB camera: `/dev/video0`."""
+    """Of a USB camera: `/dev/video0`; of a film its path."""
+    camera_driver: Literal["uvc", "film"] = "uvc"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,16 +150,10 @@ def _rig_of(stored: "_RigOnDisk", path: Path) -> Rig:
             speaks=stored.stage.speaks,
             profile={int(number): value for number, value in stored.stage.settings.items()},
             lamp_fraction=stored.stage.lamp_fraction,
-            camera_device=camera.device,
+            camera_device=camera.device_beside(path),
+            camera_driver=camera.driver,
         ),
-        camera=CameraSettings(
-            columns=camera.columns,
-            rows=camera.rows,
-            frame_rate_hz=camera.frame_rate_hz,
-            exposure_s=camera.exposure_s,
-            gain=camera.gain,
-            white_balance_k=camera.white_balance_k,
-        ),
+        camera=camera.settings(),
         focus=FocusSearch(**stored.focus.model_dump()),
         guess=camera.field_of_view(),
         folder=folder,
@@ -249,7 +245,9 @@ def _open_real(
     )
     if devices.speaks == "marlin":
         stage = MarlinStage(devices.stage_port, clock=clock)
-    camera = UvcCamera(devices.camera_device, asked, clock=clock)
+    camera: Camera = UvcCamera(devices.camera_device, asked, clock=clock)
+    if devices.camera_driver == "film":
+        camera = FilmCamera(Path(devices.camera_device), clock=clock)
     return Microscope(name, stack.enter_context(stage), stack.enter_context(camera), clock)
 
 
@@ -317,12 +315,23 @@ class _FieldOnDisk(_Strict):
 
 
 class _CameraOnDisk(_FieldOnDisk):
-    driver: Literal["uvc"] = "uvc"
+    driver: Literal["uvc", "film"] = "uvc"
     device: str = pydantic.Field(min_length=1)
     gain: float | None = None
     white_balance_k: float | None = pydantic.Field(default=None, gt=0)
     pixel_size_um: float = pydantic.Field(default=0.72, gt=0)
     turn_deg: float = 90.0
+
+    def settings(self) -> CameraSettings:
+        """What is asked of the camera; of a film, which is as it is, only what the file says."""
+        told = self.model_dump(include={each.name for each in fields(CameraSettings)})
+        if self.driver == "film":
+            told = {name: value for name, value in told.items() if name in self.model_fields_set}
+        return CameraSettings(**told)
+
+    def device_beside(self, rig: Path) -> str:
+        """The device's name; a film's path goes from the folder of rig.toml."""
+        return str(rig.parent / self.device) if self.driver == "film" else self.device
 
 
 class _FocusOnDisk(_Strict):

@@ -14,7 +14,7 @@ from blurryscope.scan.plan import Area, FieldOfView, ScanPlan
 from blurryscope.scan.runner import Supervision
 from blurryscope.scan.states import Controls, ScanStatus
 from blurryscope.simulator.fast_clock import FastClock
-from blurryscope.simulator.presets import AUTHENTIC
+from blurryscope.simulator.presets import AUTHENTIC, ScanSettings
 from blurryscope.simulator.rig import FocusSurface, RigSettings, SimulatedRig
 from blurryscope.simulator.slide import SlideDesign
 
@@ -35,9 +35,11 @@ THREE_LANES = ScanPlan(
 
 
 @contextmanager
-def rig_of(slide: SlideDesign = SLIDE, focus: FocusSurface | None = None) -> Iterator[SimulatedRig]:
+def rig_of(
+    slide: SlideDesign = SLIDE, focus: FocusSurface | None = None, scan: ScanSettings = SCAN
+) -> Iterator[SimulatedRig]:
     """The microscope on the table, switched on."""
-    settings = RigSettings(scan=SCAN, focus=focus)
+    settings = RigSettings(scan=scan, focus=focus)
     clock = FastClock(20, bound_lasts_s=60.0)
     with clock, SimulatedRig(slide, clock, settings) as rig:
         yield rig

@@ -20,6 +20,7 @@ from blurryscope.scan.calibration import (
 )
 from blurryscope.scan.drive import Microscope
 from blurryscope.scan.plan import FieldOfView, ScanPlan
+from blurryscope.simulator.presets import AUTHENTIC, ScanSettings
 from blurryscope.simulator.rig import FocusSurface
 from tests.scan.desk import AREA, SCAN, opened, rig_of
 
@@ -74,6 +75,31 @@ def test_the_focus_of_a_slide_that_lies_askew_is_found_wherever_it_is_scanned() 
             )
     assert found.pixels.pixel_size_um == pytest.approx(1.44, rel=0.005)
     assert doubts(found) == []
+
+
+def shrunk(times: int) -> tuple[ScanSettings, ScanPlan]:
+    """The authors' device with so many times fewer pixels each way, and a guess at its field."""
+    full = AUTHENTIC.camera
+    rows, columns, size_um = full.rows // times, full.columns // times, full.pixel_size_um * times
+    camera = replace(full, rows=rows, columns=columns, pixel_size_um=size_um)
+    guess = replace(PLAN.field, rows=rows, columns=columns, pixel_size_um=0.9 * size_um)
+    return replace(AUTHENTIC, camera=camera), replace(PLAN, field=guess)
+
+
+@pytest.mark.slow
+def test_small_frames_are_calibrated_as_long_as_they_share_enough() -> None:
+    scan, plan = shrunk(3)
+    with rig_of(scan=scan) as rig, opened(rig) as scope:
+        found, _ = calibrate(scope, plan, "simulated", CalibrateSettings())
+    assert found.pixels.pixel_size_um == pytest.approx(scan.camera.pixel_size_um, rel=0.005)
+
+
+@pytest.mark.slow
+def test_frames_too_small_to_be_followed_are_refused_with_their_figures() -> None:
+    scan, plan = shrunk(4)
+    told = pytest.raises(InputError, match=r"moves on by 5\d of 120 px .* more pixels")
+    with rig_of(scan=scan) as rig, opened(rig) as scope, told:
+        calibrate(scope, plan, "simulated", CalibrateSettings())
 
 
 def test_the_record_comes_back_from_disk(calibrated: Calibrated, tmp_path: Path) -> None:

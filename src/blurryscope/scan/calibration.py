@@ -70,15 +70,10 @@ class HomeCheck:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepsCheck:
-    """Whether a commanded µm is a µm: both axes against each other, and against a ruler if given.
-
-    Without a ruler all lengths are in the stage's own µm.
-    """
+    """Whether a µm of x is one of y, at a right angle; all lengths are in the stage's own µm."""
 
     anisotropy_fraction: float
     skew_deg: float
-    ruler_error_fraction: float | None = None
-    """Commanded length over true length, less 1."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,7 +168,6 @@ def doubts(calibration: Calibration) -> list[str]:
         (c.home.repeatability_um, 20.0, "homing comes back to within {:.1f} µm only"),
         (abs(c.steps.anisotropy_fraction), 0.02, "a µm of x and one of y differ by {:.1%}"),
         (abs(c.steps.skew_deg), 1.0, "the axes are {:.2f}° off a right angle"),
-        (abs(c.steps.ruler_error_fraction or 0), 0.01, "steps per mm are wrong by {:.1%}"),
         (residual_um, 6.0, "moves and stops leave {:.1f} µm unexplained"),
         (c.pixels.disagreement_fraction, 0.02, "pixel sizes at rest and at speed differ by {:.1%}"),
         (c.strip.spread_fraction, 0.06, "steps of the content at speed vary by {:.1%}"),

@@ -33,8 +33,11 @@ from blurryscope.scan.plan import ScanPlan
 
 _MOST_RATIO = 0.45
 """Read-out ratios beyond this leave frames nothing in common."""
+_USUAL_RATIO = 0.25
+"""Of a cheap camera with a rolling shutter at the paper's speed."""
 _JITTER_REACH_PX = (12, 24)
-"""Across and along: what a step may be off the usual one."""
+"""Across and along: what a step may be off the usual one; less where a frame is too small."""
+_LEAST_REACH_PX = 6
 _ROWS = (0.0, 0.25, -0.25)
 """Fields across: where the strip is filmed, so that one core's edge or a jerk does not decide."""
 Detail = NDArray[np.float32]
@@ -68,6 +71,8 @@ def measure_strip(
     speeds = []
     for way in (1, -1):
         moves = film.cruise(way, ends_um)
+        if moves:
+            _refuse_small_frames(moves, cross, way * speed_um_per_s)
         speed = _speed_of(moves, cross, way * speed_um_per_s)
         if speed is None:
             raise InputError(
@@ -166,18 +171,44 @@ def _speed_of(moves: list[_Move], cross: PixelFit, speed_um_per_s: float) -> Spe
     usual_x, usual_y = (
         float(value) for value in np.median(first, axis=0)[1:] / np.median(first, axis=0)[0]
     )
-    reach_x, reach_y = _JITTER_REACH_PX if abs(usual_y) > abs(usual_x) else _JITTER_REACH_PX[::-1]
-    exact = []
-    for move in moves:
-        search = Search(
-            x_px=usual_x * move.seconds,
-            y_px=usual_y * move.seconds,
-            reach_x_px=reach_x,
-            reach_y_px=reach_y,
-        )
-        if (found := _follow(move, search)) is not None:
-            exact.append(found)
+    exact = [found for move in moves if (found := _follow(move, _near(move, usual_x, usual_y)))]
     return fit_speed(exact)
+
+
+def _near(move: _Move, x_px_per_s: float, y_px_per_s: float) -> Search:
+    """Where content is that moves about as usual."""
+    x_px, y_px = x_px_per_s * move.seconds, y_px_per_s * move.seconds
+    rows, columns = move.before.shape
+    across, along = _JITTER_REACH_PX
+    reach_x, reach_y = (across, along) if abs(y_px) > abs(x_px) else (along, across)
+    return Search(
+        x_px=x_px,
+        y_px=y_px,
+        reach_x_px=min(reach_x, _room_px(columns, x_px)),
+        reach_y_px=min(reach_y, _room_px(rows, y_px)),
+    )
+
+
+def _room_px(size_px: int, shift_px: float) -> int:
+    """How far from an expected displacement two frames can be compared."""
+    return max(size_px - LEAST_TEMPLATE_PX - abs(round(shift_px)), _LEAST_REACH_PX)
+
+
+def _refuse_small_frames(moves: list[_Move], cross: PixelFit, speed_um_per_s: float) -> None:
+    """Raise an `InputError` where frames are too small to share a patch at that speed."""
+    seconds = float(np.median([move.seconds for move in moves]))
+    shifts_px = cross.displacement_px(speed_um_per_s * seconds, 0.0)
+    for size_px, shift_px in zip(moves[0].before.shape[::-1], shifts_px, strict=True):
+        least_px = LEAST_TEMPLATE_PX + _LEAST_REACH_PX
+        if size_px - abs(shift_px) / (1 - _USUAL_RATIO) < least_px:
+            raise InputError(
+                "the strip",
+                f"at {abs(speed_um_per_s):.0f} µm/s the picture moves on by {abs(shift_px):.0f} of "
+                f"{size_px} px from frame to frame, more where the rolling shutter stretches: too "
+                f"little is left to follow it ({least_px} px at least)",
+                "Choose a camera mode with more pixels or more frames a second, or a slower speed "
+                "in the plan",
+            )
 
 
 def _follow(move: _Move, search: Search) -> tuple[float, float, float] | None:
