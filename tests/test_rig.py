@@ -122,7 +122,7 @@ def test_an_exposure_that_is_left_out_is_not_asked_of_the_camera(tmp_path: Path)
 @pytest.mark.parametrize(
     ("old", "new", "place"),
     [
-        ("port =", "prot =", "stage.port"),
+        ("port =", "prot =", "stage.prot: is not known here; port is missing"),
         ("100 = 1600", "steps = 1600", "go by number"),
         ("exposure_s = 0.0078", "exposure_s = 0", "camera.exposure_s"),
         ("[camera]", "[[camera]]", "camera"),

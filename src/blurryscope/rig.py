@@ -10,6 +10,7 @@ from typing import Literal, Self
 import pydantic
 
 from blurryscope.artifacts.whole import present_file
+from blurryscope.artifacts.wrong_field import wrong_field
 from blurryscope.basics.clock import SystemClock
 from blurryscope.basics.errors import InputError
 from blurryscope.devices.contracts import Camera, CameraSettings, Stage, StageLimits, StagePoint
@@ -121,11 +122,8 @@ def load_rig(named: str) -> Rig:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError(path, f"is no TOML ({error})", "Correct the line") from error
     except pydantic.ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise InputError(
-            f"{path}, {place}", first["msg"].removeprefix("Value error, "), _REMEDY
-        ) from error
+        place, problem = wrong_field(error)
+        raise InputError(f"{path}, {place}", problem, _REMEDY) from error
     return _rig_of(stored, path)
 
 
@@ -139,9 +137,14 @@ def _rig_of(stored: "_RigOnDisk", path: Path) -> Rig:
     if stored.micro_manager is not None:
         return _micro_managed(stored, stored.micro_manager, path)
     if stored.stage is None or stored.camera is None:
+        has_one = (stored.stage is None) != (stored.camera is None)
+        there, wanted = ("camera", "stage") if stored.stage is None else ("stage", "camera")
         raise InputError(
-            path, "names neither [stage] and [camera] nor [micro_manager] or [simulated]", _REMEDY
-        )
+            path,
+            f"has a [{there}] and no [{wanted}]" if has_one
+            else "names neither [stage] and [camera] nor [micro_manager] or [simulated]",
+            _REMEDY,
+        )  # fmt: skip
     camera = stored.camera
     return Rig(
         name=stored.name,

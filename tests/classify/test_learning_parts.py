@@ -134,7 +134,7 @@ def test_a_config_is_read_with_its_set_beside_it(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("[data]\n", r"run.toml, data.set: Field required"),
+        ("[data]\n", r"run.toml, data.set: is missing"),
         ('[data]\nset = "s"\n[optimiser]\nbathc = 4\n', "optimiser.bathc"),
         ('[data]\nset = "s"\n[network]\nview_px = 100\n', "100 is no size of a view"),
         ('[data]\nset = "s"\n[network]\nkind = "corenet"\n', "views of 128"),

@@ -191,6 +191,19 @@ def test_a_core_whose_repeats_are_all_referred_is_referred_with_their_reason() -
     assert result.reason.startswith("unlike the cores")
 
 
+def test_a_reason_that_all_repeats_give_with_other_figures_is_said_once() -> None:
+    reasons = [
+        "distance 1.27, at most 1.13: read by eye",
+        "distance 1.3, at most 1.13: read by eye",
+    ]
+    referred = [
+        replace(_referred(_ZERO_SURE, number), reason=reason)
+        for number, reason in enumerate(reasons, start=1)
+    ]
+    result = fuse_core(referred, decision_rule=DecisionRule())
+    assert result.reason == reasons[0]
+
+
 def test_repeats_that_doubt_alone_can_be_sure_together() -> None:
     # each may be 1+ or 2+; together 2+ has 0.9: (0.75 / 0.25)² = 9
     rule = DecisionRule(cutoffs=(0.8, 0.8, 0.8, 0.8))

@@ -60,11 +60,11 @@ def test_a_plan_of_several_slides_is_read(tmp_path: Path) -> None:
     ("old", "new", "place"),
     [
         ("overlap_fraction", "overlap_percent", "lanes.overlap_percent"),
-        ("width_um = 8000", "width_um = 0", "slides.0.area.width_um"),
+        ("width_um = 8000", "width_um = 0", "slides 1, area.width_um"),
         ("[9000, 1000, 13], [1000, 5000, 1]", "[2000, 2000, 1], [3000, 3000, 2]", "line"),
-        ("left_um = 1000", "left_um = nan", "slides.0.area.left_um"),
+        ("left_um = 1000", "left_um = nan", "slides 1, area.left_um"),
         ('name = "two"', 'name = "one"', "one name"),
-        ('name = "two"', 'name = "../two"', "slides.1.name"),
+        ('name = "two"', 'name = "../two"', "slides 2, name: may have letters"),
         ("rest_s = 0.4", "rest_s = = 0.4", "no TOML"),
     ],
 )

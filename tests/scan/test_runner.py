@@ -425,7 +425,7 @@ def test_a_lane_of_which_the_camera_sees_one_place_only_is_a_stall(tmp_path: Pat
     long = replace(THREE_LANES, area=replace(THREE_LANES.area, left_um=8000, width_um=3400))
     job = job_in(tmp_path / "scan", long)
     with rig_of() as rig, opened(rig) as scope:
-        with pytest.raises(StageStalledError, match="lane 2, and the picture stands"):
+        with pytest.raises(StageStalledError, match="lane 1, and the picture stands"):
             run_scan(scope, job, Break(rig, 1, math.inf).supervision())
         assert not scope.stage.status().is_moving
     assert read_past(job.folder / JOURNAL).went_astray

@@ -200,6 +200,9 @@ def test_a_plan_is_shown_with_what_was_measured(
     assert "(measured)" in told
     assert "before and after each the landmark" in told
     assert "the paper says 3 mm²/s" in told
+    by_rig = ["plan", str(scanned / "plan.toml"), "--rig", str(scanned / "rig.toml")]
+    app(by_rig, standalone_mode=False)  # whose calibration lies beside it
+    assert capsys.readouterr().out == told
 
 
 @pytest.mark.slow

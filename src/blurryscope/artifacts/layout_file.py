@@ -34,6 +34,7 @@ from blurryscope.artifacts.array_layout import Layout, LayoutBlock, PlaceKind, S
 from blurryscope.artifacts.core_labels import parse_label, read_axis
 from blurryscope.artifacts.score_words import read_word
 from blurryscope.artifacts.whole import write_text_whole
+from blurryscope.artifacts.wrong_field import wrong_field
 from blurryscope.basics.core_name import CoreName
 from blurryscope.basics.errors import InputError, MissingInputError
 from blurryscope.basics.her2 import Score
@@ -77,9 +78,8 @@ def read_layout(path: Path) -> Layout:
             raise ValueError("it is larger than 1 MB")
         return _layout(_LayoutFile.model_validate(tomllib.loads(raw.decode("utf-8"))))
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise InputError(path, f"is not a layout ({place}: {first['msg']})", _REMEDY) from error
+        place, problem = wrong_field(error)
+        raise InputError(path, f"is not a layout ({place}: {problem})", _REMEDY) from error
     except ValueError as error:  # TOML that cannot be read is one
         raise InputError(path, f"is not a layout ({error})", _REMEDY) from error
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pydantic
 
 from blurryscope.artifacts.whole import present_file, write_text_whole
+from blurryscope.artifacts.wrong_field import wrong_field
 from blurryscope.basics.errors import InputError
 
 _PACKAGES = (
@@ -74,6 +75,5 @@ def read_provenance(path: Path) -> Provenance:
     try:
         return Provenance(**_OnDisk.model_validate_json(text).model_dump())
     except pydantic.ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise InputError(f"{path}, {place}", first["msg"], "Run the slide again") from error
+        place, problem = wrong_field(error)
+        raise InputError(f"{path}, {place}", problem, "Run the slide again") from error

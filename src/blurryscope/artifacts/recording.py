@@ -6,6 +6,7 @@ from pathlib import Path
 import pydantic
 
 from blurryscope.artifacts.whole import present_file, write_text_whole
+from blurryscope.artifacts.wrong_field import wrong_field
 from blurryscope.basics.errors import InputError
 
 
@@ -58,10 +59,9 @@ def read_recording(path: Path) -> Recording:
         text = present_file(path, "Give the scan's recording.json, or go without").read_bytes()
         stored = _OnDisk.model_validate_json(text)
     except pydantic.ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"]) or "the file"
+        place, problem = wrong_field(error)
         raise InputError(
-            f"{path}, {place}", first["msg"], "Correct it, or delete the file to go without"
+            f"{path}, {place}", problem, "Correct it, or delete the file to go without"
         ) from error
     return Recording(**stored.model_dump())
 

@@ -3,6 +3,7 @@
 import errno
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -57,6 +58,19 @@ def _bring_back(retired: Path, path: Path) -> None:
     if retired.exists() and not path.exists():
         retired.rename(path)
     shutil.rmtree(retired, ignore_errors=True)
+
+
+def refuse_unwritable(folder: Path) -> None:
+    """Make a folder for results; an `OutputError` where it cannot be one, before any work."""
+    with _told_as_output_error(folder):
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except (FileExistsError, NotADirectoryError) as error:
+            raise OutputError(
+                folder, "is a file, or lies in one, and not a folder", "Choose another folder"
+            ) from error
+        with tempfile.TemporaryFile(dir=folder):
+            pass
 
 
 def present_file(path: Path, remedy: str) -> Path:

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from blurryscope.artifacts.whole import present_file
+from blurryscope.artifacts.wrong_field import wrong_field
 from blurryscope.basics.errors import InputError
 from blurryscope.classify.efin import PAPER, Variant
 from blurryscope.classify.networks import CORENET_1, CoreVariant
@@ -132,9 +133,8 @@ def read_training_config(path: Path) -> TrainingConfig:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError(path, f"is not TOML ({error})", "Correct it") from error
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise InputError(f"{path}, {place}", first["msg"], "See docs/how-to/train.md") from error
+        place, problem = wrong_field(error)
+        raise InputError(f"{path}, {place}", problem, "See docs/how-to/train.md") from error
     _refuse_what_does_not_go_together(path, config)
     return config.on_data_set(path.parent / config.data.set)
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from blurryscope.rig import Rig
     from blurryscope.scan.calibration import Calibration
     from blurryscope.scan.drive import Microscope
-    from blurryscope.scan.plan import ScanPlan
+    from blurryscope.scan.plan import FieldOfView, ScanPlan
     from blurryscope.scan.plan_file import ScanOrder, SlideOrder
     from blurryscope.scan.states import Controls, ScanStatus
 
@@ -44,7 +44,13 @@ Pictures = Annotated[
 @app.command()
 def plan(
     plan_path: PlanArgument,
-    calibration: Record = None,
+    rig_name: Annotated[
+        str | None,
+        typer.Option("--rig", help="For which microscope: its calibration, or else its guess."),
+    ] = None,
+    calibration: Annotated[
+        Path | None, typer.Option("--calibration", help="Folder of the calibration.")
+    ] = None,
     pictures: Pictures = None,
     useq: Annotated[
         Path | None,
@@ -53,20 +59,26 @@ def plan(
 ) -> None:
     """Show what a plan costs and yields, or why it cannot work. Nothing moves.
 
-    Example: blurryscope plan plan.toml --pictures plans
+    Example: blurryscope plan plan.toml --rig rig.toml --pictures plans
     """
     from blurryscope.artifacts.whole import write_text_whole
+    from blurryscope.pipeline.plan_maps import refuse_unreadable_maps
+    from blurryscope.rig import load_rig
     from blurryscope.scan.calibration import FILE, read_calibration
     from blurryscope.scan.plan_file import read_plan
     from blurryscope.scan.plan_picture import plan_picture
     from blurryscope.scan.refusals import refuse
     from blurryscope.scan.useq_export import to_useq
 
-    order = read_plan(plan_path)
+    order, rig = read_plan(plan_path), None if rig_name is None else load_rig(rig_name)
+    refuse_unreadable_maps(order)
+    if rig is not None and calibration is None and _has_record(rig.folder):
+        calibration = rig.folder
     record = None if calibration is None else read_calibration(calibration / FILE)
+    guess = order.field or (None if rig is None else rig.guess)
     limits = None if record is None else record.geometry.limits()
     for slide in order.slides:
-        each = _planned(order, slide, record)
+        each = _planned(order, slide, record, guess)
         refuse(f"{plan_path}, {slide.name}", each, limits, order.most_blur_um)
         _show(slide.name, each, slide.repeats)
         if pictures is not None:
@@ -84,7 +96,11 @@ def calibrate(
     rig_name: RigFile,
     plan_path: PlanFile,
     out: Annotated[
-        Path | None, typer.Option("--out", help="Folder for the record; else beside rig.toml.")
+        Path | None,
+        typer.Option(
+            "--out",
+            help="Folder for the record; else beside rig.toml, of the simulated one ./calibration.",
+        ),
     ] = None,
     quiet: Quiet = False,
 ) -> None:
@@ -92,11 +108,13 @@ def calibrate(
 
     Example: blurryscope calibrate --rig rig.toml --plan plan.toml
     """
+    from blurryscope.artifacts.whole import refuse_unwritable
     from blurryscope.rig import load_rig
     from blurryscope.scan.plan_file import read_plan
 
     rig, order = load_rig(rig_name), read_plan(plan_path)
     folder = out or rig.folder or Path("calibration")
+    refuse_unwritable(folder)
     with shown_progress(quiet) as progress, rig.opened() as scope:
         known = _calibrate(scope, rig, order, folder, progress)
     _show_calibration(known.record)
@@ -120,6 +138,7 @@ def scan(
 
     Example: blurryscope scan --rig rig.toml --plan plan.toml --out slide-1
     """
+    from blurryscope.artifacts.whole import refuse_unwritable
     from blurryscope.pipeline.microscopy import (
         Session,
         load_calibrated,
@@ -133,11 +152,13 @@ def scan(
     from blurryscope.scan.states import Controls
 
     rig, order, settings = load_rig(rig_name), read_plan(plan_path), run_settings(model)
-    refuse_unreadable(order, settings)
     folder = calibration or rig.folder or out / "calibration"
+    for results in (out, folder):
+        refuse_unwritable(results)
+    refuse_unreadable(order, settings)
     with shown_progress(quiet) as progress:
         with rig.opened() as scope:
-            if (folder / FILE).is_file():
+            if calibration is not None or (folder / FILE).is_file():
                 known = load_calibrated(scope, folder)
             else:
                 known = _calibrate(scope, rig, order, folder, progress)
@@ -179,8 +200,19 @@ def _refuse_unfinished(ends: "Sequence[SlideEnd]") -> None:
     )  # fmt: skip
 
 
-def _planned(order: "ScanOrder", slide: "SlideOrder", record: "Calibration | None") -> "ScanPlan":
-    """The plan of a slide, by what was measured or else by the plan's own guess."""
+def _has_record(folder: Path | None) -> bool:
+    from blurryscope.scan.calibration import FILE
+
+    return folder is not None and (folder / FILE).is_file()
+
+
+def _planned(
+    order: "ScanOrder",
+    slide: "SlideOrder",
+    record: "Calibration | None",
+    guess: "FieldOfView | None",
+) -> "ScanPlan":
+    """The plan of a slide, by what was measured or else by a guess."""
     if record is not None:
         return order.plan_of(
             slide,
@@ -189,13 +221,13 @@ def _planned(order: "ScanOrder", slide: "SlideOrder", record: "Calibration | Non
             backlash_um=record.backlash.backlash_um,
             focus=record.focus,
         )
-    if order.field is None:
+    if guess is None:
         raise InputError(
             f"{order.path}, field",
             "nothing says what the camera sees",
-            "Give --calibration, or guess in [field]",
+            "Give --rig or --calibration, or guess in [field]",
         )
-    return order.plan_of(slide, order.field, acceleration_um_per_s2=_USUAL_ACCELERATION)
+    return order.plan_of(slide, guess, acceleration_um_per_s2=_USUAL_ACCELERATION)
 
 
 _USUAL_ACCELERATION = 100_000.0

@@ -49,7 +49,8 @@ class SerialPort:
 
     def open(self) -> None:
         """Open it with DTR low, so that an Arduino does not restart."""
-        device = device_of(self.url, list_ports.comports())
+        present = list_ports.comports()
+        device = device_of(self.url, present)
         try:
             port = serial.serial_for_url(device, do_not_open=True, baudrate=self._baud_rate)
             port.timeout, port.write_timeout = 0, _WRITE_PATIENCE_S
@@ -58,9 +59,10 @@ class SerialPort:
                 port.exclusive = True  # a second program would steal every other reply
             port.open()
         except (OSError, ValueError) as error:  # SerialException is an OSError
+            ports = ", ".join(sorted(port.device for port in present)) or "none"
             raise DeviceMissingError(
                 self.url,
-                f"cannot be opened ({error})",
+                f"cannot be opened ({error}); ports that are there: {ports}",
                 "Check the cable and the name of the port, and close other programs that use it",
             ) from error
         self._port = port

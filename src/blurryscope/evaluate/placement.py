@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from blurryscope.artifacts.frame_places import FramePlace
 from blurryscope.artifacts.tissue_cores import TissueCore
 from blurryscope.artifacts.whole import present_file
+from blurryscope.artifacts.wrong_field import wrong_field
 from blurryscope.basics.core_name import CoreName
 from blurryscope.basics.errors import InputError
 from blurryscope.basics.her2 import Score
@@ -177,9 +178,8 @@ def read_truth(path: Path) -> Truth:
     try:
         stored = _File.model_validate_json(present_file(path, remedy).read_bytes())
     except pydantic.ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise InputError(f"{path}, {place}", first["msg"], remedy) from error
+        place, problem = wrong_field(error)
+        raise InputError(f"{path}, {place}", problem, remedy) from error
     frames = np.array(stored.frames, np.float64)
     across, along = stored.field_px
     return Truth(

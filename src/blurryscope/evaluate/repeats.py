@@ -7,6 +7,7 @@ sure add up, and one that is sure and alone can be outvoted.
 """
 
 import math
+import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -103,8 +104,19 @@ def _not_answered(
         p_positive=None if fused is None else _positive(fused.probabilities),
         confidence=None if fused is None else fused.confidence,
         decision=Decision.WITHHELD if fused is None else Decision.REFER,
-        reason="; ".join(dict.fromkeys(prediction.reason for prediction in predictions)),
+        reason=_said_once([prediction.reason for prediction in predictions]),
     )
+
+
+def _said_once(reasons: Sequence[str]) -> str:
+    """Each reason with the figures of the first repeat that gave it."""
+    by_words: dict[str, str] = {}
+    for reason in reasons:
+        by_words.setdefault(_FIGURES.sub("", reason), reason)
+    return "; ".join(by_words.values())
+
+
+_FIGURES = re.compile(r"\d+(\.\d+)?")
 
 
 def _is_referred(prediction: Prediction) -> bool:

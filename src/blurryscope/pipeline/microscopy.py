@@ -18,8 +18,8 @@ from blurryscope.artifacts.whole import write_text_whole
 from blurryscope.basics.errors import InputError
 from blurryscope.basics.progress import Progress, silent
 from blurryscope.devices.errors import StageError
-from blurryscope.pipeline.cores import read_map
 from blurryscope.pipeline.live import LiveResult, LiveSettings, LiveStitch
+from blurryscope.pipeline.plan_maps import refuse_unreadable_maps
 from blurryscope.pipeline.run import run
 from blurryscope.pipeline.scoring import load_scorer
 from blurryscope.pipeline.settings import RunSettings
@@ -171,8 +171,7 @@ class Filmed:
 def refuse_unreadable(order: ScanOrder, settings: RunSettings) -> None:
     """Read model, layouts and maps of a plan: what is wrong with them is told before a scan."""
     load_scorer(settings.model)
-    for slide in order.slides:
-        read_map(slide.map_path, slide.name, _settings_of(slide, settings))
+    refuse_unreadable_maps(order, settings.consensus)
 
 
 def scan_slides(session: Session, order: ScanOrder, out: Path) -> list[Filmed]:

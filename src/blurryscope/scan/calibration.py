@@ -9,6 +9,7 @@ import numpy as np
 import pydantic
 
 from blurryscope.artifacts.whole import present_file, whole_file, write_text_whole
+from blurryscope.artifacts.wrong_field import wrong_field
 from blurryscope.basics.errors import InputError
 from blurryscope.devices.contracts import StageLimits, StagePoint
 from blurryscope.scan.appearance_fit import FlatField
@@ -220,9 +221,8 @@ def read_calibration(path: Path) -> Calibration:
         text = present_file(path, "Calibrate first: blurryscope calibrate").read_bytes()
         stored = _OnDisk.model_validate_json(text)
     except pydantic.ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise InputError(f"{path}, {place}", first["msg"], _REMEDY) from error
+        place, problem = wrong_field(error)
+        raise InputError(f"{path}, {place}", problem, _REMEDY) from error
     found = Calibration(**{name: getattr(stored, name) for name in _OnDisk.model_fields})
     if not 0 < found.pixels.pixel_size_um < math.inf:
         raise InputError(f"{path}, pixels.pixel_size_um", "is no size", _REMEDY)

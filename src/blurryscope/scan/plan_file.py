@@ -1,5 +1,6 @@
 """`plan.toml`: which slides, which parts of them, how often, and how the stage is to move."""
 
+import re
 import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -8,6 +9,7 @@ from pathlib import Path
 import pydantic
 
 from blurryscope.artifacts.whole import present_file
+from blurryscope.artifacts.wrong_field import wrong_field
 from blurryscope.basics.errors import InputError
 from blurryscope.scan.focus import FEWEST_POINTS, MOST_POINTS, FocusPlane, fit_focus_plane
 from blurryscope.scan.plan import Area, FieldOfView, Motion, ScanPlan
@@ -84,6 +86,7 @@ class ScanOrder:
         return plan if own is None else replace(plan, focus=own)
 
 
+_FOLDER_NAME = re.compile(r"[\w .+-]*\w")
 _Number = pydantic.Field(ge=-_PLAUSIBLE_UM, le=_PLAUSIBLE_UM)
 _Length = pydantic.Field(ge=_LEAST_UM, le=_PLAUSIBLE_UM)
 
@@ -100,7 +103,7 @@ class _AreaOnDisk(_Strict):
 
 
 class _SlideOnDisk(_Strict):
-    name: str = pydantic.Field(min_length=1, pattern=r"^[\w .+-]*\w$")
+    name: str
     """Also that of its folder: no name of dots alone, and no blank at the end."""
     area: _AreaOnDisk
     repeats: int | None = pydantic.Field(default=None, ge=1, le=20)
@@ -108,6 +111,16 @@ class _SlideOnDisk(_Strict):
     layout: Path | None = None
     only_tissue: bool = False
     focus_um: list[tuple[float, float, float]] = pydantic.Field(default=[])
+
+    @pydantic.field_validator("name")
+    @classmethod
+    def _names_a_folder(cls, name: str) -> str:
+        if not _FOLDER_NAME.fullmatch(name):
+            raise ValueError(
+                f"may have letters, digits, _ . + - and blanks, and ends with a letter, a digit or "
+                f"_, got {name!r}"
+            )
+        return name
 
     @pydantic.field_validator("focus_um")
     @classmethod
@@ -196,10 +209,9 @@ def _beside(path: Path, named: Path | None) -> Path | None:
 
 
 def _refused(path: Path, error: pydantic.ValidationError) -> InputError:
-    first = error.errors()[0]
-    place = ".".join(str(part) for part in first["loc"]) or "the file"
+    place, problem = wrong_field(error)
     remedy = "Correct it; docs/reference/plan.md lists what a plan may say"
-    return InputError(f"{path}, {place}", first["msg"].removeprefix("Value error, "), remedy)
+    return InputError(f"{path}, {place}", problem, remedy)
 
 
 def focus_grid(area: Area, count: int) -> Sequence[tuple[float, float]]:

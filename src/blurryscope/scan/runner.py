@@ -374,7 +374,7 @@ class _Run:
 
     def _warn(self, words: str, lane: int | None = None) -> None:
         """Tell a person, and the journal, what a scan goes on in spite of."""
-        self._note = words if lane is None else f"lane {lane + 1}: {words}"
+        self._note = words if lane is None else f"lane {lane}: {words}"
         self._journal.note("warning", lane=lane, words=words)
         self._tell()
 

@@ -45,10 +45,10 @@ def lost_error(stage: str, words: str) -> StageLostError:
 
 
 def stalled_error(stage: str, lane: int, stood_s: float) -> StageStalledError:
-    """Say that the picture stood in a lane, counted from 0, for so long."""
+    """Say that the picture stood in a lane, counted from 0 as everywhere, for so long."""
     return StageStalledError(
         stage,
-        f"counts on in lane {lane + 1}, and the picture stands for {stood_s:.1f} s: the carriage "
+        f"counts on in lane {lane}, and the picture stands for {stood_s:.1f} s: the carriage "
         "does not follow",
         REMEDY,
     )
