@@ -148,13 +148,13 @@ def test_a_scanned_film_is_not_stitched_again_by_the_command_for_films(
     [
         ('map = "none.csv"', "none.csv"),
         ('layout = "none.toml"', "none.toml"),
-        ("only_tissue = true", "GB free"),
+        ("only_tissue = true", "1 MB free"),
     ],
 )
 def test_what_would_fail_after_the_scan_is_told_before_anything_moves(
     scanned: Path, tmp_path: Path, line: str, told: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if told == "GB free":
+    if told == "1 MB free":
         usage = shutil.disk_usage(tmp_path)._replace(free=1_000_000)
         monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
     plan = tmp_path / "plan.toml"

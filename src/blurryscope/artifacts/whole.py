@@ -61,16 +61,14 @@ def _bring_back(retired: Path, path: Path) -> None:
 
 
 def refuse_unwritable(folder: Path) -> None:
-    """Make a folder for results; an `OutputError` where it cannot be one, before any work."""
-    with _told_as_output_error(folder):
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except (FileExistsError, NotADirectoryError) as error:
-            raise OutputError(
-                folder, "is a file, or lies in one, and not a folder", "Choose another folder"
-            ) from error
-        with tempfile.TemporaryFile(dir=folder):
-            pass
+    """Raise an `OutputError`, before any work, where a folder for results could not be made."""
+    there = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+    if not there.is_dir():
+        raise OutputError(
+            folder, "is a file, or lies in one, and not a folder", "Choose another folder"
+        )
+    with _told_as_output_error(folder), tempfile.TemporaryFile(dir=there):
+        pass
 
 
 def present_file(path: Path, remedy: str) -> Path:

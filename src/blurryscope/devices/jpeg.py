@@ -157,5 +157,6 @@ class JpegFilm:
         return OutputError(
             self.path,
             f"cannot be written ({error.strerror or error})",
-            f"Free some space; {self.frame_count} frames are in the file",
+            f"Free some space and run the same command again; {self.frame_count} frames are in the "
+            "file",
         )

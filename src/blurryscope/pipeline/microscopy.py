@@ -230,10 +230,14 @@ def _refuse_full_disk(out: Path, works: Sequence[_SlideWork]) -> None:
     if needed > free:
         raise InputError(
             out,
-            f"has {free / 1e9:.1f} GB free, and the plan's films and mosaics need about "
-            f"{needed / 1e9:.1f} GB",
+            f"has {_in_bytes(free)} free, and the plan's films and mosaics need about "
+            f"{_in_bytes(needed)}",
             "Free some space, or choose another --out",
         )
+
+
+def _in_bytes(count: float) -> str:
+    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"
 
 
 _MOSAIC_BYTES_PER_PX = 2.0

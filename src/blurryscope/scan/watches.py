@@ -151,4 +151,5 @@ class FocusWatch:
 def lost_words(lost_count: int, frame_count: int) -> str | None:
     """Words where too many frames of a lane were lost."""
     share = lost_count / max(lost_count + frame_count, 1)
-    return None if share <= _MOST_LOST else f"{lost_count} frames lost, {share:.0%} of the lane"
+    frames = "1 frame" if lost_count == 1 else f"{lost_count} frames"
+    return None if share <= _MOST_LOST else f"{frames} lost, {share:.0%} of the lane"
