@@ -2,7 +2,7 @@
 
     python benchmarks/thousand_faults.py OUT [--count N] [--seed S] [--minutes M]
 
-Each scan homes, finds its landmark, films four lanes while frames are kept, looks at the landmark
+Each scan homes, finds its landmark, films three lanes while frames are kept, looks at the landmark
 again and joins its film, on a clock that runs as fast as the computer can. At a random moment one
 thing goes wrong: in the cable, the controller, the stage, the camera, the disk, or the computer is
 gone. Then the fault is mended and the same call is given again, until the scan is done. Three in
