@@ -69,6 +69,23 @@ def test_a_sheet_like_the_array_is_read_with_and_without_row_letters(csv_map: Wr
     assert not with_letters.expects_tissue(CoreName(0, 2))
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["1,2,3\n0,1,2\n3,0,0\n", "3,2,1\n0,1,2\n", "1,0,0\n2,3,0\n", "1;2\n0;0\n"],
+    ids=["columns", "backwards", "rows", "two"],
+)
+def test_numbers_that_may_be_scores_or_count_the_lines_are_refused(
+    csv_map: Write, text: str
+) -> None:
+    with pytest.raises(InputError, match=r"first (row|column): counts .* label both"):
+        read_slide_map(csv_map(text))
+
+
+def test_scores_with_a_plus_count_nothing(csv_map: Write) -> None:
+    read = read_slide_map(csv_map("1+,2+,3+\n0,1,2\n"))
+    assert [str(name) for name in read.entries] == ["A1", "A2", "A3", "B1", "B2", "B3"]
+
+
 def test_an_array_sheet_whose_rows_are_out_of_order_is_refused(csv_map: Write) -> None:
     with pytest.raises(InputError, match="A, B, C"):
         read_slide_map(csv_map(",1,2\nA,0,1\nC,2,3\n"))

@@ -62,6 +62,8 @@ def read_array(sheet: Sheet, slide: str | None, read_cells: ReadCells) -> SlideM
 
 def read_score_cells(sheet: Sheet, places: Places) -> dict[CoreName, MapEntry]:
     """Cells are scores; a blank one is a place without a core."""
+    if (0, 0) in places.values():  # no labels stand around them
+        _refuse_counted_edge(sheet)
     words = read_words(sheet, places.values(), Presence.EMPTY)
     return {
         name: MapEntry(score=words[cell].score, case=None, presence=words[cell].presence)
@@ -237,6 +239,19 @@ def _refuse_half_labelled(sheet: Sheet) -> None:
             "along the other",
             f"Number all rows and columns in order, or write a list. {HEADINGS_WANTED}",
         )
+
+
+def _refuse_counted_edge(sheet: Sheet) -> None:
+    """1, 2, 3 along the top or the side may be numbers of lines or scores: never guess."""
+    columns = [row[0] for row in sheet.rows]
+    for cells, word in ((list(sheet.rows[0]), "row"), (columns, "column")):
+        counted = [str(number) for number in range(1, len(cells) + 1)]
+        if len(cells) > 1 and cells in (counted, counted[::-1]):
+            raise InputError(
+                f"{sheet.source}, first {word}",
+                f"counts {', '.join(cells)}: scores, or numbers of the lines?",
+                "Write scores with a plus (1+), or label both rows and columns",
+            )
 
 
 def _chosen(sheet: Sheet, tables: Sequence[_Labelled], slide: str | None) -> _Labelled:
