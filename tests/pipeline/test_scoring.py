@@ -36,7 +36,7 @@ from blurryscope.pipeline.evaluation import EvaluationInputs, evaluate_honestly
 from blurryscope.pipeline.reporting import report_again
 from blurryscope.pipeline.rescoring import score_inputs
 from blurryscope.pipeline.run import finish
-from blurryscope.pipeline.scored_places import has_scores_of_other_names
+from blurryscope.pipeline.scored_places import doubt_about_scored_names
 from blurryscope.pipeline.scoring import score
 from blurryscope.pipeline.settings import RunSettings
 from blurryscope.report import write_report
@@ -141,7 +141,7 @@ def test_scores_of_before_are_not_shown_under_names_of_now(tmp_path: Path) -> No
     one, other, lost = read_tissue_cores(tmp_path / "cores.csv")
     swapped = [replace(one, x_px=other.x_px), replace(other, x_px=one.x_px), lost]
     write_tissue_cores(tmp_path / "cores.csv", swapped)
-    assert has_scores_of_other_names(tmp_path)
+    assert doubt_about_scored_names(tmp_path) is not None
     with pytest.raises(InputError, match=r"named anew after scoring.*blurryscope score"):
         report_again(tmp_path)
     assert not page.exists()
@@ -151,6 +151,21 @@ def test_scores_of_before_are_not_shown_under_names_of_now(tmp_path: Path) -> No
     assert report_again(tmp_path) == page
 
 
+def test_scores_that_do_not_tell_their_names_are_not_shown_until_scored_again(
+    tmp_path: Path,
+) -> None:
+    _scored(tmp_path)
+    (tmp_path / ".steps" / "scored-places").unlink()
+    with pytest.raises(InputError, match=r"does not tell under which names.*blurryscope score"):
+        report_again(tmp_path)
+    with pytest.raises(InputError, match="does not tell under which names"):
+        evaluate_honestly(EvaluationInputs(predictions=[tmp_path / "scores.csv"]), tmp_path / "e")
+    scores = (tmp_path / "scores.csv").read_bytes()
+    score_inputs([tmp_path], None, SHIPPED, is_bgr=False, shows_why=False)
+    report_again(tmp_path)
+    assert (tmp_path / "scores.csv").read_bytes() == scores
+
+
 def test_labels_locks_and_damage_do_not_make_scores_old(tmp_path: Path) -> None:
     _scored(tmp_path)
     cores = [
@@ -158,14 +173,14 @@ def test_labels_locks_and_damage_do_not_make_scores_old(tmp_path: Path) -> None:
         for core in read_tissue_cores(tmp_path / "cores.csv")
     ]
     write_tissue_cores(tmp_path / "cores.csv", cores)
-    assert not has_scores_of_other_names(tmp_path)
+    assert doubt_about_scored_names(tmp_path) is None
 
 
 def test_a_core_that_was_called_missing_later_makes_scores_old(tmp_path: Path) -> None:
     _scored(tmp_path)
     first, *rest = read_tissue_cores(tmp_path / "cores.csv")
     write_tissue_cores(tmp_path / "cores.csv", [replace(first, status=CoreStatus.MISSING), *rest])
-    assert has_scores_of_other_names(tmp_path)
+    assert doubt_about_scored_names(tmp_path) is not None
 
 
 def _scored(folder: Path) -> None:

@@ -172,7 +172,7 @@ def cores(
     Example: blurryscope cores slide-1 --map map.csv
     """
     from blurryscope.pipeline.cores import find_and_write_cores
-    from blurryscope.pipeline.scored_places import has_scores_of_other_names
+    from blurryscope.pipeline.scored_places import doubt_about_scored_names
 
     settings = run_settings(
         orientation=orientation,
@@ -186,7 +186,7 @@ def cores(
     _say_doubts(folders)
     for folder in folders:
         print(f"cores: {folder / 'cores.csv'}")
-    if has_scores_of_other_names(slide_dir):
+    if doubt_about_scored_names(slide_dir) is not None:
         print(f"Scores and report are still those of before: blurryscope score {slide_dir}")
 
 

@@ -33,26 +33,27 @@ def remember_scored_places(slide_dir: Path, folders: Sequence[Path]) -> None:
     write_text_whole(stamp_path(slide_dir, _SCORED_PLACES), _print_of(folders))
 
 
-def has_scores_of_other_names(slide_dir: Path) -> bool:
-    """Whether cores were named, moved or lost anew after the slide was scored.
+def doubt_about_scored_names(slide_dir: Path) -> str | None:
+    """Why the scores of a slide may be another core's; None where they belong to its names.
 
     What does not change a score does not count: the map's own scores, locks, how a core is damaged.
+    Scores without the note that `remember_scored_places` writes are doubted too: cores may have
+    been named anew since, and nothing in the folder would tell.
     """
-    scored = stamp(slide_dir, _SCORED_PLACES)
     folders = scanned_folders(slide_dir)
-    if scored is None or not folders or not (slide_dir / SCORES).is_file():
-        return False
-    return scored != _print_of(folders)
+    if not folders or not (slide_dir / SCORES).is_file():
+        return None
+    scored = stamp(slide_dir, _SCORED_PLACES)
+    if scored is None:
+        return "does not tell under which names its cores were scored (older version, or a copy)"
+    return None if scored == _print_of(folders) else "cores were named anew after scoring"
 
 
 def refuse_scores_of_other_names(slide_dir: Path) -> None:
     """Old scores under new names would be another core's; an `InputError` says what to do."""
-    if has_scores_of_other_names(slide_dir):
-        raise InputError(
-            slide_dir,
-            "cores were named anew after scoring",
-            f"Run `blurryscope score {slide_dir}` first",
-        )
+    doubt = doubt_about_scored_names(slide_dir)
+    if doubt is not None:
+        raise InputError(slide_dir, doubt, f"Run `blurryscope score {slide_dir}` first")
 
 
 def _print_of(folders: Sequence[Path]) -> str:
