@@ -6,7 +6,12 @@ import numpy as np
 import pytest
 
 from blurryscope.basics.image import Rgb
-from blurryscope.dataset.imagined_scan import ImaginedDevice, imagined_scan, random_device
+from blurryscope.dataset.imagined_scan import (
+    ImaginedDevice,
+    imagined_scan,
+    random_device,
+    set_up_again,
+)
 
 _PERFECT = ImaginedDevice(
     pixel_size_um=1.0,
@@ -56,6 +61,16 @@ def test_frames_pasted_edge_to_edge_repeat_tissue() -> None:
     light = _striped(600)
     seen = _seen(light, replace(_PERFECT, abutted=True))
     assert seen.shape[1] > 1.2 * light.shape[1]
+
+
+def test_a_slide_put_in_again_is_focused_anew_and_seen_by_the_same_camera() -> None:
+    rng = np.random.default_rng(4)
+    first = random_device(rng)
+    second = set_up_again(first, rng)
+    assert second.focus_um != first.focus_um
+    assert second.balance_error == pytest.approx(first.balance_error, rel=0.06)
+    unmoved = replace(second, focus_um=first.focus_um, balance_error=first.balance_error)
+    assert unmoved == first
 
 
 def test_a_device_is_repeated_by_its_seed() -> None:

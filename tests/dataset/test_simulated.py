@@ -17,7 +17,11 @@ from blurryscope.dataset.build import (
     check_data_set,
     open_data_set,
 )
-from blurryscope.dataset.simulated import SimulatedCores, simulated_pictures
+from blurryscope.dataset.simulated import (
+    SimulatedCores,
+    planned_samples,
+    simulated_pictures,
+)
 from blurryscope.dataset.sources import pictures_of_stacks
 from blurryscope.dataset.splitting import Shares, holdout
 from blurryscope.dataset.stacks import DataSetStacks
@@ -48,6 +52,29 @@ def test_slides_patients_and_scores_are_as_in_an_array(data: DataSet) -> None:
     per_patient = Counter(sample.case for sample in data.samples)
     assert set(per_patient.values()) == {4}
     assert len({sample.slide for sample in data.samples}) == 4
+
+
+def test_what_a_set_will_list_is_known_before_it_is_drawn(data: DataSet) -> None:
+    first_scans = [sample for sample in data.samples if sample.repeat == 1]
+    planned = planned_samples(_WANTED)
+    assert [(each.slide, each.case, each.core) for each in planned] == [
+        (each.slide, each.case, each.core) for each in first_scans
+    ]
+    read = [sample.score for sample in first_scans]
+    assert sum(each.score is score for each, score in zip(planned, read, strict=True)) >= 12
+
+
+def test_a_set_that_cannot_be_split_is_not_left_behind(tmp_path: Path) -> None:
+    def divide(data: DataSet) -> DataSet:
+        made = holdout(data.samples, unit=Unit.PATIENT, shares=_HALVES, seed=1)
+        return add_splits(data, {"holdout": made}, unit=Unit.PATIENT, scheme="holdout", seed=1)
+
+    two = SimulatedCores(core_count=2, scans_per_core=1, pixel_size_um=6.0)  # of one patient
+    with pytest.raises(InputError, match="1 groups are too few for 2 parts"):
+        build_data_set(
+            tmp_path / "set", simulated_pictures(two, workers=1), recipe={}, divide=divide
+        )
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_split_goes_with_its_set_and_a_changed_one_is_refused(data: DataSet) -> None:

@@ -65,6 +65,12 @@ def build(
         int, typer.Option("--simulate", min=0, help="Draw so many cores instead.")
     ] = 0,
     repeats: Annotated[int, typer.Option(min=1, help="Scans of each drawn core.")] = 3,
+    one_microscope: Annotated[
+        bool,
+        typer.Option(
+            "--one-microscope", help="All scans of a drawn core by one, as repeats of a slide are."
+        ),
+    ] = False,
     pixel_size_um: Annotated[
         float | None, typer.Option(help="Of drawn cores; coarse ones are quick.")
     ] = None,
@@ -96,7 +102,11 @@ def build(
     """
     from blurryscope.dataset.build import build_data_set
     from blurryscope.dataset.packed import Packing
-    from blurryscope.dataset.simulated import SimulatedCores, simulated_pictures
+    from blurryscope.dataset.simulated import (
+        SimulatedCores,
+        planned_samples,
+        simulated_pictures,
+    )
     from blurryscope.dataset.sources import (
         cases_of_map,
         inputs_of_slides,
@@ -104,10 +114,16 @@ def build(
         pictures_of_stacks,
         stacks_in,
     )
+    from blurryscope.dataset.splitting import holdout
     from blurryscope.dataset.tissue import TissueScans, packed_set
 
     _refuse_mixed_sources(slides, stacks, simulate)
     unit, parts = _unit(by), _shares(shares)
+    learnt = _tissue_slides(tissue)
+
+    def divide(data: "DataSet") -> "DataSet":
+        return _with_holdout(data, unit, parts, seed, learnt_slides=learnt)
+
     with shown_progress(quiet) as progress:
         if slides:
             sources = _slide_sources(slides, maps or [])
@@ -116,6 +132,7 @@ def build(
                 pictures_of_slides(sources),
                 recipe={"source": "slides", "slides": [path.resolve().name for path in slides]},
                 inputs_sha256=inputs_of_slides(sources),
+                divide=divide,
             )
         elif stacks:
             cases = {key: case for path in maps or [] for key, case in cases_of_map(path).items()}
@@ -123,11 +140,18 @@ def build(
                 out,
                 pictures_of_stacks(stacks_in(stacks), bgr=bgr, cases=cases),
                 recipe={"source": "stacks", "bgr": bgr},
+                divide=divide,
             )
         else:
             wanted = SimulatedCores(
-                core_count=simulate, scans_per_core=repeats, pixel_size_um=pixel_size_um, seed=seed
+                core_count=simulate,
+                scans_per_core=repeats,
+                one_microscope=one_microscope,
+                pixel_size_um=pixel_size_um,
+                seed=seed,
             )
+            # Drawing takes long: what cannot be split is refused before.
+            holdout(planned_samples(wanted), unit=unit, shares=parts, seed=seed)
             real = None
             if tissue is not None:
                 real = TissueScans(
@@ -138,12 +162,14 @@ def build(
                 )
             if view_px is not None:
                 packing = Packing(view_px=view_px, crop_count=crops)
-                data = packed_set(out, wanted, packing, real, workers=workers, progress=progress)
+                data = packed_set(
+                    out, wanted, packing, real, divide=divide, workers=workers, progress=progress
+                )
             else:
                 _refuse_tissue_without_views(tissue)
                 pictures = simulated_pictures(wanted, workers=workers, progress=progress)
-                data = build_data_set(out, pictures, recipe=wanted.recipe)
-    _say(_with_holdout(data, unit, parts, seed, learnt_slides=_tissue_slides(tissue)))
+                data = build_data_set(out, pictures, recipe=wanted.recipe, divide=divide)
+    _say(data)
 
 
 @dataset_app.command("split")

@@ -11,7 +11,7 @@
 The same sources and seeds give the same bytes again.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -121,20 +121,26 @@ class DataSet:
         return split
 
 
+Divide = Callable[[DataSet], object]
+"""Adds the first splits to a set. What it refuses leaves no set behind."""
+
+
 def build_data_set(
     folder: Path,
     pictures: Iterable[Picture],
     *,
     recipe: Mapping[str, str | int | float | bool | list[str]],
     inputs_sha256: Mapping[str, str] | None = None,
+    divide: Divide = lambda _: None,
 ) -> DataSet:
-    """Write a data set, whole or not at all, and open it."""
+    """Write a data set with its first splits, whole or not at all, and open it."""
     with whole_folder(folder) as partial:
         samples = [_stored(partial / "pictures", picture) for picture in pictures]
         _refuse_unusable(folder, samples)
         write_samples(partial / "samples.csv", samples)
         note = _note_of(partial / "samples.csv", recipe, inputs_sha256)
         _write_note(partial, note)
+        divide(open_data_set(partial))
     return open_data_set(folder)
 
 
@@ -145,8 +151,9 @@ def build_packed_set(
     *,
     recipe: Mapping[str, str | int | float | bool | list[str]],
     inputs_sha256: Mapping[str, str] | None = None,
+    divide: Divide = lambda _: None,
 ) -> DataSet:
-    """Write a packed set, whole or not at all, and open it."""
+    """Write a packed set with its first splits, whole or not at all, and open it."""
     with whole_folder(folder) as partial:
         samples = []
         with (partial / VIEWS_FILE).open("wb") as file:
@@ -161,6 +168,7 @@ def build_packed_set(
         note = _note_of(partial / "samples.csv", recipe, inputs_sha256)
         kept = PackingNote(view_px=packing.view_px, crop_count=packing.crop_count)
         _write_note(partial, note.model_copy(update={"packed": kept}))
+        divide(open_data_set(partial))
     return open_data_set(folder)
 
 

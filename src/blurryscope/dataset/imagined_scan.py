@@ -4,7 +4,7 @@ The pipeline's own simulator films a whole slide exactly; here only what reaches
 and it is drawn far apart, so that a network sees every fault before it meets a real one.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -16,6 +16,8 @@ from blurryscope.simulator.exposure import blur_along_scan
 _FIELD_UM = (480 * 0.72, 640 * 0.72)
 """A frame along and across the scan, as in the authors' released images."""
 _BAND_ROWS = 32
+_GLASS_AGAIN = 0.012
+"""Between two places of clear glass; what a white balance that succeeds is wrong by."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +67,7 @@ def random_device(rng: np.random.Generator) -> ImaginedDevice:
             rng.choice([rng.uniform(0.6, 0.8), rng.uniform(0.9, 1.4)], p=[0.12, 0.88])
         ),
         blur_um=float(rng.uniform(0.0, 60.0) * (rng.random() < 0.9)),
-        focus_um=float(rng.exponential(1.2)),
+        focus_um=_drawn_focus_um(rng),
         contrast=float(rng.uniform(0.4, 1.1) if legacy else rng.uniform(0.75, 1.15)),
         colour_mixing=mixing,
         glass=rng.uniform(110, 240) * rng.normal(1.0, 0.04, 3).clip(0.85, 1.1),
@@ -79,6 +81,24 @@ def random_device(rng: np.random.Generator) -> ImaginedDevice:
         jpeg_quality=int(rng.integers(30, 95)),
         lost_share=float(rng.choice([0.0, 0.08], p=[0.85, 0.15])),
     )
+
+
+def set_up_again(device: ImaginedDevice, rng: np.random.Generator) -> ImaginedDevice:
+    """The same microscope for another scan of the same slide.
+
+    The slide is put in and focused anew, another clear place is taken for the glass; light, camera
+    and speed are as they were.
+    """
+    moved = rng.normal(1.0, _GLASS_AGAIN, 3)
+    return replace(
+        device,
+        focus_um=_drawn_focus_um(rng),
+        balance_error=(device.balance_error * moved).clip(0.75, 1.25),
+    )
+
+
+def _drawn_focus_um(rng: np.random.Generator) -> float:
+    return float(rng.exponential(1.2))
 
 
 def imagined_scan(light: Rgb, device: ImaginedDevice, rng: np.random.Generator) -> Rgb:

@@ -16,7 +16,12 @@ from blurryscope.basics.her2 import Score
 from blurryscope.basics.image import Rgb
 from blurryscope.basics.progress import Progress, silent
 from blurryscope.dataset.build import Picture
-from blurryscope.dataset.imagined_scan import ImaginedDevice, imagined_scan, random_device
+from blurryscope.dataset.imagined_scan import (
+    ImaginedDevice,
+    imagined_scan,
+    random_device,
+    set_up_again,
+)
 from blurryscope.dataset.packed import PackedCore, Packing, packed_views
 from blurryscope.dataset.views import find_tissue
 from blurryscope.simulator.appearance import read_by_eye, trying_appearance
@@ -39,6 +44,9 @@ class SimulatedCores:
     core_count: int
     scans_per_core: int = 3
     """Each by another imagined microscope; the paper scanned three times."""
+    one_microscope: bool = False
+    """All scans of a core by the same microscope, as the repeats of a slide are: they share its
+    faults, and agree more than scans by different ones."""
     slide_count: int = 4
     pixel_size_um: float | None = None
     """Of all microscopes; None draws one for each core. Coarse ones are quick: a network whose
@@ -92,6 +100,29 @@ def _told(made: Iterator[list[Made]], count: int, progress: Progress) -> Iterato
         progress("draw cores", number / count)
 
 
+def planned_samples(wanted: SimulatedCores) -> list[Sample]:
+    """What the set will list, before anything is drawn: one scan a core, with the score meant.
+
+    A reader's score, which a drawn core gets, differs from it near a bound.
+    """
+    samples = []
+    for number in range(wanted.core_count):
+        slide, core = _place(number, wanted)
+        score = _meant_score(number)
+        samples.append(
+            Sample(slide=slide, case=_case(number), core=core, repeat=1, score=score, path=Path())
+        )
+    return samples
+
+
+def _meant_score(number: int) -> Score:
+    return Score(number // _CORES_PER_PATIENT % len(Score))
+
+
+def _case(number: int) -> str:
+    return f"P{number // _CORES_PER_PATIENT + 1}"
+
+
 def _views_of_core(wanted: SimulatedCores, packing: Packing, number: int) -> list[PackedCore]:
     rng = np.random.default_rng([wanted.seed, number, 1])
     return [packed(picture, packing, rng) for picture in _pictures_of_core(wanted, number)]
@@ -109,12 +140,10 @@ def packed(picture: Picture, packing: Packing, rng: np.random.Generator) -> Pack
 def _pictures_of_core(wanted: SimulatedCores, number: int) -> list[Picture]:
     """One core in all its scans; seeded by its number alone."""
     rng = np.random.default_rng([wanted.seed, number])
-    devices = [_device(rng, wanted) for _ in range(wanted.scans_per_core)]
+    devices = _devices(rng, wanted)
     pixel_size_um = devices[0].pixel_size_um
-    patient = number // _CORES_PER_PATIENT
-    score = Score(patient % len(Score))
     drawn = draw_core(
-        score,
+        _meant_score(number),
         diameter_um=min(float(rng.uniform(*_DIAMETERS_UM)), _LARGEST_PX * pixel_size_um),
         pixel_size_um=pixel_size_um,
         rng=rng,
@@ -130,7 +159,7 @@ def _pictures_of_core(wanted: SimulatedCores, number: int) -> list[Picture]:
         assumed_um = pixel_size_um * float(rng.lognormal(0.0, 0.03))
         sample = Sample(
             slide=slide,
-            case=f"P{patient + 1}",
+            case=_case(number),
             core=name,
             repeat=repeat,
             score=label,
@@ -140,6 +169,15 @@ def _pictures_of_core(wanted: SimulatedCores, number: int) -> list[Picture]:
         )
         pictures.append(Picture(sample=sample, pixels=mosaic))
     return pictures
+
+
+def _devices(rng: np.random.Generator, wanted: SimulatedCores) -> list[ImaginedDevice]:
+    """What each scan of a core is made with."""
+    first = _device(rng, wanted)
+    further = range(1, wanted.scans_per_core)
+    if wanted.one_microscope:
+        return [first, *(set_up_again(first, rng) for _ in further)]
+    return [first, *(_device(rng, wanted) for _ in further)]
 
 
 def _device(rng: np.random.Generator, wanted: SimulatedCores) -> ImaginedDevice:

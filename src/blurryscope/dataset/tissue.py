@@ -21,7 +21,7 @@ from blurryscope.basics.errors import InputError, MissingInputError
 from blurryscope.basics.her2 import Score
 from blurryscope.basics.image import Rgb, to_uint8
 from blurryscope.basics.progress import Progress, silent
-from blurryscope.dataset.build import DataSet, Picture, build_packed_set
+from blurryscope.dataset.build import DataSet, Divide, Picture, build_packed_set
 from blurryscope.dataset.imagined_scan import imagined_scan, random_device
 from blurryscope.dataset.packed import PackedCore, Packing
 from blurryscope.dataset.simulated import (
@@ -94,12 +94,13 @@ def tissue_views(
     yield from done_in_order(job, len(groups), workers, progress)
 
 
-def packed_set(
+def packed_set(  # noqa: PLR0913 - what to draw takes three, where and how the rest
     folder: Path,
     drawn: SimulatedCores,
     packing: Packing,
     real: TissueScans | None = None,
     *,
+    divide: Divide = lambda _: None,
     workers: int = 2,
     progress: Progress = silent,
 ) -> DataSet:
@@ -111,7 +112,9 @@ def packed_set(
         cores = chain(cores, tissue_views(real, packing, workers=workers, progress=progress))
         recipe |= real.recipe
         inputs = {path.name: sha256_of_file(path) for path in tissue_pictures_in(real.folder)}
-    return build_packed_set(folder, cores, packing, recipe=recipe, inputs_sha256=inputs)
+    return build_packed_set(
+        folder, cores, packing, recipe=recipe, inputs_sha256=inputs, divide=divide
+    )
 
 
 def _views_of_scans(
