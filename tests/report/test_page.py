@@ -240,3 +240,18 @@ def test_what_speaks_for_a_higher_score_is_orange_and_what_speaks_against_it_blu
     assert shown[5, 30, 0] > shown[5, 30, 2] + 60
     assert shown[55, 30, 2] > shown[55, 30, 0] + 60
     assert np.ptp(shown[30, 30]) == 0
+
+
+def test_cores_withheld_for_one_reason_stand_in_one_line_whatever_was_measured(
+    make_slide: MakeSlide,
+) -> None:
+    root = make_slide({"A1": ["undecided"], "A2": ["undecided"], "B1": ["0"]})
+    table = root / "results.csv"
+    told = table.read_text("utf-8")
+    for measured in ("0.41", "0.40"):
+        reason = f"confidence {measured} is below 0.45"
+        told = told.replace("confidence below the threshold", reason, 1)
+    table.write_text(told, encoding="utf-8")
+    page = write_report(root).read_text("utf-8")
+    assert re.search(r"<td>confidence is below 0.45</td><td class=\"number\">2</td>", page)
+    assert "confidence 0.41 is below 0.45" in page  # with the core itself

@@ -1,5 +1,6 @@
 """What went wrong with the scan itself, on the page and on the technician's picture."""
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -8,6 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
+from blurryscope.artifacts.mosaic import MosaicWriter
 from blurryscope.artifacts.scan_quality import Rescan, RescanReason, write_rescans
 from blurryscope.basics.errors import InputError
 from blurryscope.report import write_report
@@ -38,6 +40,20 @@ def test_the_page_names_the_places_to_scan_again_and_what_to_do(make_slide: Make
     assert "Lanes 14–16 lost registration between x 3.1 and 4.0 mm" in page
     assert "a bubble &lt;or&gt; a loose slide" in page
     assert BUBBLE.action in page
+
+
+def test_cores_are_named_where_the_scan_went_wrong_at_them(make_slide: MakeSlide) -> None:
+    root = make_slide({"A1": ["0"]})  # its disc reaches 150 px around x 100, y 500
+    with MosaicWriter(root / "mosaic.ome.zarr", (800, 600), pixel_size_um=10.0) as mosaic:
+        mosaic.write_rows(np.full((800, 600, 3), 240, np.uint8))
+    at_core = replace(BUBBLE, x_from_mm=2.4, x_to_mm=3.0, y_from_mm=4.9, y_to_mm=5.1)
+    beside = replace(at_core, x_from_mm=2.6)
+    write_rescans(root / "rescan.csv", [at_core])
+    page = write_report(root).read_text("utf-8")
+    assert "No core is marked: each was filmed well enough to be judged." in page
+    assert re.search(r'a loose slide .*<a href="#core-A1">A1</a></span></li>', page)
+    write_rescans(root / "rescan.csv", [beside])
+    assert "– between the cores</span></li>" in write_report(root).read_text("utf-8")
 
 
 def test_places_of_several_repeats_say_which_repeat(make_slide: MakeSlide) -> None:

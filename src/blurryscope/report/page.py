@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -178,12 +179,19 @@ def _confirmations(repeats: Sequence[RepeatScan]) -> list[tuple[int, tuple[str, 
     ]
 
 
+_MEASURED = re.compile(r" \(distance [^)]*\)|(?<=confidence) \d\.\d+(?= is below)")
+
+
 def _withheld(cases: Sequence[CoreCase]) -> list[tuple[str, list[CoreName]]]:
-    """Why scores were withheld, the commonest reason first, and of which cores."""
+    """Why scores were withheld, the commonest reason first, and of which cores.
+
+    What was measured stands with each core; here cores with one reason stand in one line.
+    """
     reasons: dict[str, list[CoreName]] = {}
     for case in sorted(cases, key=lambda case: case.name):
         if is_withheld(case):
-            reason = "not scored yet" if case.result is None else case.result.reason
+            told = "not scored yet" if case.result is None else case.result.reason
+            reason = _MEASURED.sub("", told)
             reasons.setdefault(reason, []).append(case.name)
     return sorted(reasons.items(), key=lambda entry: -len(entry[1]))
 

@@ -106,10 +106,9 @@ def _draw_heading(
     if isinstance(scale, float):
         told.append(f"{scale:.3g} µm per pixel")
     count = len(rescans)
-    verdict = (
-        "Nothing to scan again" if not count else f"{count} place{'s'[: count - 1]} to scan again"
-    )
-    part.text(0.03, 0.62, f"{slide_dir.resolve().name}: {verdict.lower()}", size=16, weight="bold",
+    where = f"{count} place{'s'[: count - 1]} where the scan went wrong"
+    verdict = where if count else "the scan went well"
+    part.text(0.03, 0.62, f"{slide_dir.resolve().name}: {verdict}", size=16, weight="bold",
               color=_WARN if count else _INK, va="center")  # fmt: skip
     part.text(0.03, 0.12, ", ".join(told), size=9.5, color=_SOFT, va="center")
 

@@ -68,6 +68,8 @@ class RepeatScan:
     """`stitch.json` as it is; empty where there is none."""
     size_px: tuple[int, int] | None
     """(rows, columns) of the mosaic; None where there is none."""
+    pixel_size_um: float | None = None
+    """Of the mosaic; None where there is none."""
     rescans: tuple[Rescan, ...] = ()
     """Places of the scan that came out badly."""
     views: Mapping[CoreName, tuple[WeighedView, ...]] = field(default_factory=dict)
@@ -137,7 +139,8 @@ def _only_repeat(predictions: list[Prediction]) -> int:
 
 def _read_repeat(number: int, folder: Path) -> RepeatScan:
     cores = read_tissue_cores(folder / "cores.csv")
-    mosaic = folder / "mosaic.ome.zarr"
+    path = folder / "mosaic.ome.zarr"
+    mosaic = Mosaic(path) if path.is_dir() else None
     return RepeatScan(
         number=number,
         folder=folder,
@@ -146,7 +149,8 @@ def _read_repeat(number: int, folder: Path) -> RepeatScan:
         recording=_if_there(folder / "recording.json", read_recording),
         frames=_if_there(folder / "frames.csv", _summarise_frames),
         stitch=_if_there(folder / "stitch.json", _read_stitch) or {},
-        size_px=Mosaic(mosaic).size_px if mosaic.is_dir() else None,
+        size_px=None if mosaic is None else mosaic.size_px,
+        pixel_size_um=None if mosaic is None else mosaic.pixel_size_um,
         rescans=tuple(_if_there(folder / "rescan.csv", read_rescans) or ()),
         views=_if_there(folder / WHY / "views.csv", read_view_places) or {},
     )

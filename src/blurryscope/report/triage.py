@@ -3,8 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
+from math import hypot
 
 from blurryscope.artifacts.predictions import CoreResult, Decision, Prediction
+from blurryscope.artifacts.scan_quality import Rescan
 from blurryscope.artifacts.tissue_cores import CoreStatus, TissueCore
 from blurryscope.basics.core_name import CoreName
 from blurryscope.basics.her2 import Score
@@ -208,26 +210,57 @@ def rescan_list(folder: SlideFolder, cases: list[CoreCase]) -> list[Task]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ScanProblem:
+    """A place where the scan went wrong, and whose tissue lies there."""
+
+    text: str
+    """A sentence that names lanes and place, beginning with a capital."""
+    cores: tuple[CoreName, ...] | None
+    """None where nothing tells, since there is no mosaic."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ScanTask:
     """One thing to do about the scan itself, and the places that call for it."""
 
     repeat: int
     action: str
-    problems: tuple[str, ...]
-    """Each a sentence that names lanes and place, beginning with a capital."""
+    problems: tuple[ScanProblem, ...]
 
 
 def scan_tasks(folder: SlideFolder) -> list[ScanTask]:
     """Places of the scan that came out badly, by what to do about them."""
-    tasks: dict[tuple[int, str], list[str]] = {}
+    tasks: dict[tuple[int, str], list[ScanProblem]] = {}
     for repeat in folder.repeats:
         for entry in repeat.rescans:
-            problem = entry.problem[:1].upper() + entry.problem[1:]
+            problem = ScanProblem(
+                text=entry.problem[:1].upper() + entry.problem[1:],
+                cores=_cores_at(entry, repeat),
+            )
             tasks.setdefault((repeat.number, entry.action), []).append(problem)
     return [
         ScanTask(repeat=number, action=action, problems=tuple(problems))
         for (number, action), problems in tasks.items()
     ]
+
+
+def _cores_at(place: Rescan, repeat: RepeatScan) -> tuple[CoreName, ...] | None:
+    """Cores with tissue whose disc reaches into the place's rectangle, by name."""
+    if repeat.pixel_size_um is None or repeat.disagrees_with_first:
+        return None
+    px_per_mm = 1000 / repeat.pixel_size_um
+    left, right = place.x_from_mm * px_per_mm, place.x_to_mm * px_per_mm
+    top, bottom = place.y_from_mm * px_per_mm, place.y_to_mm * px_per_mm
+    return tuple(
+        core.name
+        for core in sorted(repeat.cores.values(), key=lambda core: core.name)
+        if core.status.has_tissue
+        and hypot(
+            core.x_px - min(max(core.x_px, left), right),
+            core.y_px - min(max(core.y_px, top), bottom),
+        )
+        < core.diameter_px / 2
+    )
 
 
 def _task_of(case: CoreCase, repeats: Mapping[int, RepeatScan]) -> tuple[str, str] | None:
