@@ -2,7 +2,7 @@
 
 import pytest
 
-from blurryscope.artifacts.decision_rule import DecisionRule
+from blurryscope.artifacts.decision_rule import DecisionRule, DecisionRules
 from blurryscope.artifacts.predictions import Decision, Probabilities
 from blurryscope.basics.her2 import Score
 
@@ -37,3 +37,11 @@ def test_a_confidence_below_the_threshold_is_no_score() -> None:
 def test_shares_outside_their_range_are_refused() -> None:
     with pytest.raises(ValueError, match="threshold"):
         DecisionRule(threshold=1.5)
+
+
+def test_more_scans_than_were_calibrated_are_judged_as_the_most_that_were() -> None:
+    one, two = DecisionRule(threshold=0.5), DecisionRule(threshold=0.6)
+    rules = DecisionRules((one, two))
+    assert [rules.of(count) for count in (1, 2, 3, 9)] == [one, two, two, two]
+    with pytest.raises(ValueError, match="scan_count"):
+        rules.of(0)

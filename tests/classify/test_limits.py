@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import combinations
 from pathlib import Path
 
 import cv2
@@ -9,15 +10,17 @@ import numpy as np
 import pytest
 import torch
 
-from blurryscope.artifacts.decision_rule import DecisionRule
+from blurryscope.artifacts.decision_rule import DecisionRule, DecisionRules
 from blurryscope.artifacts.predictions import Decision
 from blurryscope.artifacts.samples import Sample, sample_of_file
 from blurryscope.artifacts.split import Part
+from blurryscope.artifacts.training_set import reduced_views
 from blurryscope.basics.errors import InputError
+from blurryscope.basics.fusing import log_average
 from blurryscope.basics.her2 import Score
 from blurryscope.basics.image import Rgb
 from blurryscope.classify.familiarity import fitted_familiarity
-from blurryscope.classify.fit_limits import fitted_limits
+from blurryscope.classify.fit_limits import fitted_limits, with_fused_rules
 from blurryscope.classify.limits import Limits, limits_path, read_limits, write_limits
 from blurryscope.classify.model_file import ModelSettings, read_model, save_model
 from blurryscope.classify.networks import CoreNet
@@ -41,7 +44,12 @@ def limits() -> Limits:
     features = rng.normal(0, 1, (400, _FEATURES)).astype(np.float32)
     return Limits(
         temperature=2.0,
-        rule=DecisionRule(threshold=0.3, cutoffs=(1.0, 1.0, 1.0, 1.0), coverage=0.8),
+        rules=DecisionRules(
+            (
+                DecisionRule(threshold=0.3, cutoffs=(1.0, 1.0, 1.0, 1.0), coverage=0.8),
+                DecisionRule(threshold=0.4, cutoffs=(0.9, 0.9, 0.9, 0.9), coverage=0.8),
+            )
+        ),
         familiarity=fitted_familiarity(features, np.arange(400) % 4),
         farthest=1e9,
         fitted_on={"samples": "none"},
@@ -68,7 +76,7 @@ def test_limits_come_back_as_they_were_written(weights: Path, limits: Limits) ->
     network = read_model(weights).network
     write_limits(limits_path(weights), limits, network)
     again = read_limits(limits_path(weights), network)
-    assert (again.temperature, again.rule, again.farthest) == (2.0, limits.rule, 1e9)
+    assert (again.temperature, again.rules, again.farthest) == (2.0, limits.rules, 1e9)
     np.testing.assert_array_equal(again.familiarity.whitening, limits.familiarity.whitening)
 
 
@@ -119,33 +127,74 @@ def test_scores_that_cannot_be_told_apart_are_indeterminate(weights: Path, limit
 
 
 def test_limits_are_fitted_without_a_look_at_the_test_part(weights: Path) -> None:
-    data = _Stacks(tested=_tissue(0))
+    data = _Stacks(tested=_tissue(0), view_px=128)
     fitted = fitted_limits(Classifier(read_model(weights)), data)
-    same = fitted_limits(Classifier(read_model(weights)), _Stacks(tested=255 - _tissue(0)))
-    assert fitted.rule == same.rule
+    same = fitted_limits(
+        Classifier(read_model(weights)), _Stacks(tested=255 - _tissue(0), view_px=128)
+    )
+    assert fitted.rules == same.rules
     assert fitted.farthest == same.farthest
     assert fitted.fitted_on["calibration_patients"] == 40
 
 
 def test_too_few_calibration_cores_are_refused(weights: Path) -> None:
     with pytest.raises(InputError, match="holds 12 calibration cores"):
-        fitted_limits(Classifier(read_model(weights)), _Stacks(calibration_count=12))
+        fitted_limits(Classifier(read_model(weights)), _Stacks(calibration_count=12, view_px=128))
+
+
+def test_rules_for_several_scans_keep_what_the_rule_for_one_promises(
+    weights: Path, limits: Limits
+) -> None:
+    classifier = Classifier(read_model(weights), limits)
+    data = _Stacks(calibration_count=120, scan_count=3, view_px=128)
+    told = classifier.predict(np.stack([data.stack(at, 128) for at in range(4)]))
+    fused = with_fused_rules(classifier, data, withheld_share=0.25)
+    assert len(fused.rules.by_count) == 3
+    assert fused.rules.of(1) == limits.rules.of(1)
+    for count in (2, 3):
+        answers = [
+            log_average(told[[at % 4 for at in core]])
+            for first in range(8, 128, 3)
+            for core in combinations(range(first, first + 3), count)
+        ]
+        rule = fused.rules.of(count)
+        below = np.mean([answer.max() < rule.threshold - 1e-9 for answer in answers])
+        assert below == pytest.approx(0.25, abs=0.1)
+        assert rule.coverage == 0.8
+
+
+def test_rules_for_several_scans_need_cores_that_were_scanned_several_times(
+    weights: Path, limits: Limits
+) -> None:
+    with pytest.raises(InputError, match="calibration cores with several scans"):
+        with_fused_rules(Classifier(read_model(weights), limits), _Stacks(view_px=128))
+    with pytest.raises(InputError, match="has no limits to add to"):
+        with_fused_rules(Classifier(read_model(weights)), _Stacks())
 
 
 class _Stacks:
     """Eight stacks to learn from, forty to calibrate, one to test, scores by turns."""
 
-    def __init__(self, calibration_count: int = 40, tested: Rgb | None = None) -> None:
+    def __init__(
+        self,
+        calibration_count: int = 40,
+        tested: Rgb | None = None,
+        scan_count: int = 1,
+        view_px: int = 512,
+    ) -> None:
         parts = [Part.TRAIN] * 8 + [Part.CALIBRATE] * calibration_count + [Part.TEST]
         self._parts = parts
         self._tested = tested
-        self._stacks = [_tissue(seed) for seed in range(4)]
+        self.largest_view_px = view_px
+        self._stacks = [reduced_views(_tissue(seed)[None], 512 // view_px)[0] for seed in range(4)]
         self.samples: Sequence[Sample] = [
-            replace(sample_of_file(Path(f"S_1_A{n + 1}.tif")), score=Score(n % 4))
+            replace(
+                sample_of_file(Path(f"S_1_A{(n - 8) // scan_count + 9}.tif")),
+                score=Score((n - 8) // scan_count % 4),
+            )
             for n in range(len(parts))
         ]
 
-    largest_view_px = 512
     kept_views: Rgb | None = None
 
     def part(self, part: Part) -> list[int]:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from blurryscope.artifacts.decision_rule import DecisionRule
+from blurryscope.artifacts.decision_rule import DecisionRule, DecisionRules
 from blurryscope.artifacts.predictions import Decision, Prediction, Probabilities
 from blurryscope.basics.core_name import CoreName
 from blurryscope.basics.her2 import Score
@@ -103,7 +103,7 @@ def test_agreement_is_the_share_of_repeats_that_gave_the_fused_score() -> None:
         ),
         replace(_prediction(sure, 3), score=Score.THREE),
     ]
-    result = fuse_core(three, decision_rule=rule)
+    result = fuse_core(three, decision_rules=_always(rule))
     assert result.score is Score.THREE
     assert result.agreement == pytest.approx(1 / 3)
 
@@ -111,7 +111,7 @@ def test_agreement_is_the_share_of_repeats_that_gave_the_fused_score() -> None:
 def test_a_withheld_repeat_takes_no_part() -> None:
     result = fuse_core(
         [_prediction(None, 1), _prediction(_ZERO_SURE, 2)],
-        decision_rule=DecisionRule(threshold=0.5),
+        decision_rules=_always(DecisionRule(threshold=0.5)),
     )
     assert result.decision is Decision.SCORED
     assert (result.score, result.repeats_used, result.agreement) == (Score.ZERO, 1, 1.0)
@@ -119,7 +119,8 @@ def test_a_withheld_repeat_takes_no_part() -> None:
 
 def test_a_core_whose_repeats_are_all_withheld_is_withheld_with_their_reasons() -> None:
     result = fuse_core(
-        [_prediction(None, 1), _prediction(None, 2)], decision_rule=DecisionRule(threshold=0.5)
+        [_prediction(None, 1), _prediction(None, 2)],
+        decision_rules=_always(DecisionRule(threshold=0.5)),
     )
     assert result.decision is Decision.WITHHELD
     assert result.reason == "out of focus"
@@ -127,7 +128,9 @@ def test_a_core_whose_repeats_are_all_withheld_is_withheld_with_their_reasons() 
 
 
 def test_a_fused_confidence_below_the_threshold_withholds_the_score() -> None:
-    result = fuse_core([_prediction(_TWO_UNSURE, 1)], decision_rule=DecisionRule(threshold=0.6))
+    result = fuse_core(
+        [_prediction(_TWO_UNSURE, 1)], decision_rules=_always(DecisionRule(threshold=0.6))
+    )
     assert result.decision is Decision.INDETERMINATE
     assert result.score is None
     assert result.reason == "confidence 0.40 is below 0.60"
@@ -142,7 +145,7 @@ def test_cores_of_a_slide_are_fused_each_by_itself() -> None:
         for repeat in (1, 2)
         for index, core in enumerate(cores)
     ]
-    results = fuse_slide(predictions, decision_rule=DecisionRule(threshold=0.5))
+    results = fuse_slide(predictions, decision_rules=_always(DecisionRule(threshold=0.5)))
     assert [(result.core, result.score) for result in results] == [
         (cores[0], Score.ZERO),
         (cores[1], Score.ONE),
@@ -153,8 +156,23 @@ def test_predictions_of_two_cores_are_not_one_core() -> None:
     with pytest.raises(ValueError, match="one core, got 2"):
         fuse_core(
             [_prediction(_ZERO_SURE, 1), _prediction(_ZERO_SURE, 1, CoreName(5, 5))],
-            decision_rule=DecisionRule(threshold=0.5),
+            decision_rules=_always(DecisionRule(threshold=0.5)),
         )
+
+
+def test_a_fused_answer_is_judged_by_the_rule_for_as_many_scans_as_took_part() -> None:
+    strict, lenient = DecisionRule(threshold=0.95), DecisionRule(threshold=0.5)
+    rules = DecisionRules((strict, lenient))
+    sure, unfit = _prediction(_ZERO_SURE, 1), _prediction(None, 3)
+    both = fuse_core([sure, _prediction(_ZERO_SURE, 2), unfit], decision_rules=rules)
+    assert (both.decision, both.repeats_used) == (Decision.SCORED, 2)
+    alone = fuse_core([sure, _referred(_ZERO_SURE, 2), unfit], decision_rules=rules)
+    assert (alone.decision, alone.repeats_used) == (Decision.INDETERMINATE, 1)
+    assert alone.reason == "confidence 0.90 is below 0.95"
+
+
+def _always(rule: DecisionRule) -> DecisionRules:
+    return DecisionRules((rule,))
 
 
 def _certain(score: int) -> Probabilities:
@@ -178,13 +196,15 @@ def _prediction(
 
 def test_a_referred_repeat_takes_no_part() -> None:
     referred = _referred(_THREE_UNSURE, 2)
-    result = fuse_core([_prediction(_ZERO_SURE, 1), referred], decision_rule=DecisionRule())
+    result = fuse_core(
+        [_prediction(_ZERO_SURE, 1), referred], decision_rules=_always(DecisionRule())
+    )
     assert (result.score, result.repeats_used) == (Score.ZERO, 1)
 
 
 def test_a_core_whose_repeats_are_all_referred_is_referred_with_their_reason() -> None:
     result = fuse_core(
-        [_referred(_ZERO_SURE, 1), _prediction(None, 2)], decision_rule=DecisionRule()
+        [_referred(_ZERO_SURE, 1), _prediction(None, 2)], decision_rules=_always(DecisionRule())
     )
     assert (result.decision, result.score) == (Decision.REFER, None)
     assert result.probabilities == pytest.approx(_ZERO_SURE, abs=1e-5)
@@ -210,7 +230,9 @@ def test_repeats_that_doubt_alone_can_be_sure_together() -> None:
     doubtful: Probabilities = (0.0, 0.25, 0.75, 0.0)
     assert rule.decide(doubtful, 0.75)[0] is Decision.INDETERMINATE
     surer: Probabilities = (0.0, 0.05, 0.95, 0.0)
-    fused = fuse_core([_prediction(doubtful, 1), _prediction(surer, 2)], decision_rule=rule)
+    fused = fuse_core(
+        [_prediction(doubtful, 1), _prediction(surer, 2)], decision_rules=_always(rule)
+    )
     assert fused.decision is Decision.SCORED
 
 

@@ -1,4 +1,4 @@
-"""When a score is given: the rule that a model brings along, the same for scans and for cores."""
+"""When a score is given: the rules that a model brings along, for one scan and for several."""
 
 from dataclasses import dataclass
 
@@ -50,3 +50,24 @@ class DecisionRule:
             return ()
         row = score_sets(np.array([probabilities]), np.array(self.cutoffs))[0]
         return tuple(score for score in Score if row[score])
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionRules:
+    """One rule for a single scan, one for an answer fused of two, and so on.
+
+    Each keeps the same promises. Fused answers are not those of single scans: where scans agree
+    they are as sure, where they do not, less.
+    """
+
+    by_count: tuple[DecisionRule, ...]
+
+    def __post_init__(self) -> None:
+        if not self.by_count:
+            raise ValueError("by_count must not be empty")
+
+    def of(self, scan_count: int) -> DecisionRule:
+        """The rule for so many scans; beyond what was fitted, that for the most."""
+        if scan_count < 1:
+            raise ValueError(f"scan_count must be positive, got {scan_count}")
+        return self.by_count[min(scan_count, len(self.by_count)) - 1]

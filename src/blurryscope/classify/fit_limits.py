@@ -1,17 +1,19 @@
 """Fitting a model's limits: from cores it learnt from, and from cores set aside for calibration."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
 
-from blurryscope.artifacts.decision_rule import DecisionRule
+from blurryscope.artifacts.decision_rule import DecisionRule, DecisionRules
 from blurryscope.artifacts.split import Part
 from blurryscope.artifacts.training_set import LabelledStacks
 from blurryscope.basics.calibration import fitted_temperature, tempered
 from blurryscope.basics.conformal import class_cutoffs
 from blurryscope.basics.errors import InputError
+from blurryscope.basics.fusing import log_average
 from blurryscope.basics.progress import Progress, silent
 from blurryscope.classify.calibrate import threshold_withholding
 from blurryscope.classify.familiarity import fitted_familiarity
@@ -51,6 +53,17 @@ class AnsweredStacks:
     scores: NDArray[np.int64]
     owners: NDArray[np.str_]
     """The patient of each stack, or its core where that is not known."""
+    cores: NDArray[np.str_]
+
+    def rows(self, chosen: NDArray[np.bool_] | NDArray[np.intp]) -> "AnsweredStacks":
+        """Some of them, in the order given."""
+        return AnsweredStacks(
+            probabilities=self.probabilities[chosen],
+            features=self.features[chosen],
+            scores=self.scores[chosen],
+            owners=self.owners[chosen],
+            cores=self.cores[chosen],
+        )
 
 
 def fitted_limits(
@@ -84,19 +97,15 @@ def limits_from(
     _refuse_too_few(train, calibration)
     familiarity = fitted_familiarity(train.features, train.scores)
     temperature = fitted_temperature(calibration.probabilities, calibration.scores)
-    probabilities = tempered(calibration.probabilities, temperature)
-    cutoffs = class_cutoffs(
-        probabilities, calibration.scores, 1 - settings.coverage, calibration.owners
+    rule = _rule_for(
+        replace(calibration, probabilities=tempered(calibration.probabilities, temperature)),
+        coverage=settings.coverage,
+        withheld_share=settings.withheld_share,
     )
-    zero, one, two, three = (float(cutoff) for cutoff in cutoffs)
     distances = familiarity.distance(calibration.features)
     return Limits(
         temperature=temperature,
-        rule=DecisionRule(
-            threshold=threshold_withholding(settings.withheld_share, probabilities.max(axis=1)),
-            cutoffs=(zero, one, two, three),
-            coverage=settings.coverage,
-        ),
+        rules=DecisionRules((rule,)),
         familiarity=familiarity,
         farthest=float(np.quantile(distances, 1 - settings.strange_share)),
         fitted_on={
@@ -108,11 +117,70 @@ def limits_from(
     )
 
 
+def with_fused_rules(
+    classifier: Classifier,
+    data: LabelledStacks,
+    *,
+    withheld_share: float = 0.15,
+    fitted_on: dict[str, str | int | float] | None = None,
+    progress: Progress = silent,
+) -> Limits:
+    """Give a model's limits, with a rule for two scans of a core, for three, … added.
+
+    The calibration part of `data` needs several scans of each core, by one microscope as repeats
+    of a slide are. Each rule promises what that for a single scan does. Scans that the gate or
+    familiarity would keep from being fused take no part here either.
+    """
+    limits = classifier.limits
+    if limits is None:
+        raise InputError(
+            classifier.name, "has no limits to add to", "Fit them first: blurryscope fit-limits"
+        )
+    scans = _answered(classifier, data, data.part(Part.CALIBRATE), progress)
+    scans = scans.rows(limits.familiarity.distance(scans.features) <= limits.farthest)
+    single = limits.rules.of(1)
+    fused_rules = [
+        _rule_for(answers, coverage=single.coverage, withheld_share=withheld_share)
+        for answers in _fused_answers(scans)
+    ]
+    if not fused_rules:
+        raise InputError(
+            "the data set",
+            f"holds fewer than {_FEWEST_CORES} calibration cores with several scans",
+            "Draw some: blurryscope dataset build --repeats 3 --one-microscope",
+        )
+    told = limits.fitted_on | (fitted_on or {}) | {"fused_stacks": len(scans.scores)}
+    return replace(limits, rules=DecisionRules((single, *fused_rules)), fitted_on=told)
+
+
+def _fused_answers(scans: AnsweredStacks) -> Iterator[AnsweredStacks]:
+    """What any two scans of a core say together, any three, … while there are cores enough."""
+    rows_of_core = [np.flatnonzero(scans.cores == core) for core in np.unique(scans.cores)]
+    for count in range(2, max(map(len, rows_of_core), default=0) + 1):
+        chosen = [np.array(rows) for core in rows_of_core for rows in combinations(core, count)]
+        firsts = scans.rows(np.array([rows[0] for rows in chosen], np.intp))
+        if len(np.unique(firsts.cores)) < _FEWEST_CORES:
+            return
+        fused = np.array([log_average(scans.probabilities[rows]) for rows in chosen])
+        yield replace(firsts, probabilities=fused)
+
+
+def _rule_for(answers: AnsweredStacks, *, coverage: float, withheld_share: float) -> DecisionRule:
+    """What keeps the promises on calibrated answers."""
+    cutoffs = class_cutoffs(answers.probabilities, answers.scores, 1 - coverage, answers.owners)
+    zero, one, two, three = (float(cutoff) for cutoff in cutoffs)
+    return DecisionRule(
+        threshold=threshold_withholding(withheld_share, answers.probabilities.max(axis=1)),
+        cutoffs=(zero, one, two, three),
+        coverage=coverage,
+    )
+
+
 def _answered(
     classifier: Classifier, data: LabelledStacks, indices: Sequence[int], progress: Progress
 ) -> AnsweredStacks:
     """As in use: the largest views there are, and none that the gate refuses."""
-    rows, features, scores, owners = [], [], [], []
+    rows, features, scores, owners, cores = [], [], [], [], []
     for number, index in enumerate(indices, start=1):
         stack = data.stack(index, data.largest_view_px)
         sample = data.samples[index]
@@ -123,12 +191,14 @@ def _answered(
         rows.append(answers.probabilities[0])
         features.append(answers.features[0])
         scores.append(int(sample.score))
-        owners.append(sample.case or f"{sample.slide} {sample.core}")
+        cores.append(f"{sample.slide} {sample.core}")
+        owners.append(sample.case or cores[-1])
     return AnsweredStacks(
         probabilities=np.array(rows),
         features=np.array(features, np.float32),
         scores=np.array(scores, np.int64),
         owners=np.array(owners, np.str_),
+        cores=np.array(cores, np.str_),
     )
 
 

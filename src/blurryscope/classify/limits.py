@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from torch import nn
 
-from blurryscope.artifacts.decision_rule import DecisionRule
+from blurryscope.artifacts.decision_rule import DecisionRule, DecisionRules
 from blurryscope.artifacts.whole import whole_file
 from blurryscope.basics.calibration import tempered
 from blurryscope.basics.errors import InputError
@@ -32,7 +32,8 @@ class Limits:
 
     temperature: float
     """Divides log-probabilities; above 1 the network was too sure of itself."""
-    rule: DecisionRule
+    rules: DecisionRules
+    """Those for several scans are fitted by themselves, where a set has them."""
     familiarity: Familiarity
     farthest: float
     """Distance beyond which a core is unlike those that the network learnt from."""
@@ -53,6 +54,16 @@ class Limits:
         )
 
 
+class _ToldRule(BaseModel):
+    """The rule for an answer fused of several scans."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    threshold: float = Field(ge=0, le=1)
+    cutoffs: tuple[float, float, float, float]
+    coverage: float = Field(gt=0, lt=1)
+
+
 class _Told(BaseModel):
     """The part of the file that is no array."""
 
@@ -65,6 +76,8 @@ class _Told(BaseModel):
     coverage: float = Field(gt=0, lt=1)
     farthest: float = Field(gt=0)
     fitted_on: dict[str, str | int | float]
+    fused: tuple[_ToldRule, ...] = ()
+    """For two scans, for three, …"""
 
 
 def limits_path(weights: Path) -> Path:
@@ -74,17 +87,16 @@ def limits_path(weights: Path) -> Path:
 
 def write_limits(path: Path, limits: Limits, network: nn.Module) -> None:
     """Write limits, bound to the weights of `network`; whole or not at all."""
-    rule = limits.rule
-    if rule.cutoffs is None:
-        raise ValueError("limits need a rule with cutoffs")
+    single, *fused = [_told_rule(rule) for rule in limits.rules.by_count]
     told = _Told(
         weights=fingerprint_of_weights(network),
         temperature=limits.temperature,
-        threshold=rule.threshold,
-        cutoffs=rule.cutoffs,
-        coverage=rule.coverage,
+        threshold=single.threshold,
+        cutoffs=single.cutoffs,
+        coverage=single.coverage,
         farthest=limits.farthest,
         fitted_on=limits.fitted_on,
+        fused=tuple(fused),
     )
     known = limits.familiarity
     with whole_file(path) as partial, partial.open("wb") as file:
@@ -113,11 +125,21 @@ def read_limits(path: Path, network: nn.Module) -> Limits:
         raise InputError(path, "was fitted to other weights than those beside it", _REMEDY)
     return Limits(
         temperature=told.temperature,
-        rule=DecisionRule(threshold=told.threshold, cutoffs=told.cutoffs, coverage=told.coverage),
+        rules=DecisionRules((_rule(told), *map(_rule, told.fused))),
         familiarity=known,
         farthest=told.farthest,
         fitted_on=told.fitted_on,
     )
+
+
+def _told_rule(rule: DecisionRule) -> _ToldRule:
+    if rule.cutoffs is None:
+        raise ValueError("limits need rules with cutoffs")
+    return _ToldRule(threshold=rule.threshold, cutoffs=rule.cutoffs, coverage=rule.coverage)
+
+
+def _rule(told: _Told | _ToldRule) -> DecisionRule:
+    return DecisionRule(threshold=told.threshold, cutoffs=told.cutoffs, coverage=told.coverage)
 
 
 def limits_beside(model: LoadedModel) -> Limits | None:

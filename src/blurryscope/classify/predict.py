@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from blurryscope.artifacts.decision_rule import DecisionRule
+from blurryscope.artifacts.decision_rule import DecisionRule, DecisionRules
 from blurryscope.artifacts.predictions import Decision, Prediction, Probabilities, most_probable
 from blurryscope.artifacts.samples import Sample
 from blurryscope.artifacts.training_set import VIEW_PX, reduced_views
@@ -99,10 +99,16 @@ class Classifier:
         )
 
     def decision_rule(self, threshold: float | None = None) -> DecisionRule:
-        """When this model gives a score; its own threshold if None."""
-        own = DecisionRule(threshold=self.settings.threshold)
-        rule = own if self.limits is None else self.limits.rule
-        return rule if threshold is None else replace(rule, threshold=threshold)
+        """When this model gives a score to one scan; its own threshold if None."""
+        return self.decision_rules(threshold).of(1)
+
+    def decision_rules(self, threshold: float | None = None) -> DecisionRules:
+        """The same for one scan and for several; a `threshold` that is told holds for all."""
+        own = DecisionRules((DecisionRule(threshold=self.settings.threshold),))
+        rules = own if self.limits is None else self.limits.rules
+        if threshold is None:
+            return rules
+        return DecisionRules(tuple(replace(rule, threshold=threshold) for rule in rules.by_count))
 
     def score(self, sample: Sample, stack: Rgb, threshold: float | None = None) -> Prediction:
         """Score one stack, or say why not; `threshold` is the model's own if None."""

@@ -225,7 +225,7 @@ class _Run:
         limits = limits_beside(model)
         if limits is None:
             return model.settings.temperature, model.settings.threshold
-        return model.settings.temperature * limits.temperature, limits.rule.threshold
+        return model.settings.temperature * limits.temperature, limits.rules.of(1).threshold
 
     def _calibration_cores(self) -> int:
         samples = (self._data.samples[index] for index in self._data.part(Part.CALIBRATE))

@@ -128,16 +128,23 @@ def fit_limits(
     strange: Annotated[
         float, typer.Option("--strange", help="Share of familiar stacks that may be referred.")
     ] = 0.02,
+    fused: Annotated[
+        bool,
+        typer.Option(
+            "--fused",
+            help="Keep the limits beside the weights; add rules for several scans of a core.",
+        ),
+    ] = False,
     quiet: Quiet = False,
 ) -> None:
     """Fit a model's limits: temperature, threshold, sets, and what is unlike its training cores.
 
     Example: blurryscope fit-limits set --model mine.safetensors
     """
-    from blurryscope.classify.fit_limits import LimitSettings, fitted_limits
+    from blurryscope.classify.fit_limits import LimitSettings, fitted_limits, with_fused_rules
     from blurryscope.classify.limits import limits_path, write_limits
     from blurryscope.classify.model_file import read_model
-    from blurryscope.classify.predict import Classifier
+    from blurryscope.classify.predict import Classifier, load_model
     from blurryscope.dataset.build import open_data_set
     from blurryscope.dataset.stacks import DataSetStacks
 
@@ -148,20 +155,29 @@ def fit_limits(
     loaded, data = read_model(model), open_data_set(data_set)
     settings = LimitSettings(coverage=coverage, withheld_share=withheld, strange_share=strange)
     with shown_progress(quiet) as progress:
-        limits = fitted_limits(
-            Classifier(loaded),
-            DataSetStacks(data, data.split(split)),
-            settings,
-            fitted_on={"samples_sha256": data.note.samples_sha256, "split": split},
-            progress=progress,
-        )
+        stacks = DataSetStacks(data, data.split(split))
+        if fused:
+            limits = with_fused_rules(
+                load_model(model),
+                stacks,
+                withheld_share=withheld,
+                fitted_on={"fused_samples_sha256": data.note.samples_sha256},
+                progress=progress,
+            )
+        else:
+            limits = fitted_limits(
+                Classifier(loaded),
+                stacks,
+                settings,
+                fitted_on={"samples_sha256": data.note.samples_sha256, "split": split},
+                progress=progress,
+            )
     path = out or limits_path(loaded.path)
     write_limits(path, limits, loaded.network)
-    told = ", ".join(f"{cutoff:.2f}" for cutoff in limits.rule.cutoffs or ())
-    print(
-        f"temperature {limits.temperature:.2f}, threshold {limits.rule.threshold:.2f}, "
-        f"cutoffs {told}, farthest {limits.farthest:.2f}"
-    )
+    print(f"temperature {limits.temperature:.2f}, farthest {limits.farthest:.2f}")
+    for count, rule in enumerate(limits.rules.by_count, start=1):
+        cutoffs = ", ".join(f"{cutoff:.2f}" for cutoff in rule.cutoffs or ())
+        print(f"{count} scan{'s' * (count > 1)}: threshold {rule.threshold:.2f}, cutoffs {cutoffs}")
     print(f"limits: {path}")
 
 

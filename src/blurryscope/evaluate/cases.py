@@ -7,8 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from blurryscope.artifacts.labelled_table import LabelledTable
-
-_SMALLEST_PROBABILITY = 1e-12
+from blurryscope.basics.fusing import log_average
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +90,7 @@ def fused_cases(table: LabelledTable) -> Cases:
         slides=table.slides[first],
         patients=patients,
         labels=table.labels[first],
-        probabilities=np.array([_fused(table.probabilities[rows]) for rows in scans]),
+        probabilities=np.array([log_average(table.probabilities[rows]) for rows in scans]),
         parts=table.parts[first],
         repeat_counts=np.array([len(rows) for rows in scans], np.int64),
         quality={
@@ -105,13 +104,3 @@ def rows_by_owner(owner: NDArray[np.intp], count: int) -> Sequence[NDArray[np.in
     """For each of `count` owners the rows that are its own."""
     order = np.argsort(owner, kind="stable")
     return np.split(order, np.searchsorted(owner[order], np.arange(1, count)))
-
-
-def _fused(scans: NDArray[np.float64]) -> NDArray[np.float64]:
-    if len(scans) == 1:
-        only: NDArray[np.float64] = scans[0]
-        return only
-    means = np.log(np.maximum(scans, _SMALLEST_PROBABILITY)).mean(axis=0)
-    weights = np.exp(means - means.max())
-    fused: NDArray[np.float64] = weights / weights.sum()
-    return fused

@@ -13,7 +13,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from blurryscope.artifacts.decision_rule import DecisionRule
+import numpy as np
+
+from blurryscope.artifacts.decision_rule import DecisionRules
 from blurryscope.artifacts.predictions import (
     CoreResult,
     Decision,
@@ -22,9 +24,8 @@ from blurryscope.artifacts.predictions import (
     most_probable,
 )
 from blurryscope.basics.core_name import CoreName
+from blurryscope.basics.fusing import log_average
 from blurryscope.basics.her2 import Score
-
-_SMALLEST_PROBABILITY = 1e-6
 
 
 class FusionRule(StrEnum):
@@ -61,20 +62,21 @@ def fuse(repeats: Sequence[Probabilities], rule: FusionRule = FusionRule.LOG_AVE
 def fuse_core(
     predictions: Sequence[Prediction],
     *,
-    decision_rule: DecisionRule,
+    decision_rules: DecisionRules,
     rule: FusionRule = FusionRule.LOG_AVERAGE,
 ) -> CoreResult:
     """Fuse what was predicted for one core of one slide.
 
     Repeats that were withheld or referred take no part; if all were, so is the core, with their
-    reasons. Else `decision_rule` judges the fused answer.
+    reasons. Else the rule for as many scans as take part judges the fused answer.
     """
     slide, core = _one_core(predictions)
     used = [p for p in predictions if p.probabilities and not _is_referred(p)]
     if not used:
         return _not_answered(slide, core, predictions, rule)
     fused = fuse([p.probabilities for p in used if p.probabilities], rule)
-    decision, reason = decision_rule.decide(fused.probabilities, fused.confidence)
+    rule_of_count = decision_rules.of(len(used))
+    decision, reason = rule_of_count.decide(fused.probabilities, fused.confidence)
     score = fused.score if decision is Decision.SCORED else None
     return CoreResult(
         slide=slide,
@@ -130,7 +132,7 @@ def _positive(probabilities: Probabilities) -> float:
 def fuse_slide(
     predictions: Sequence[Prediction],
     *,
-    decision_rule: DecisionRule,
+    decision_rules: DecisionRules,
     rule: FusionRule = FusionRule.LOG_AVERAGE,
 ) -> list[CoreResult]:
     """Fuse all cores, each by itself, in the order in which they first come."""
@@ -138,7 +140,7 @@ def fuse_slide(
     for prediction in predictions:
         cores.setdefault((prediction.slide, prediction.core), []).append(prediction)
     return [
-        fuse_core(repeats, decision_rule=decision_rule, rule=rule) for repeats in cores.values()
+        fuse_core(repeats, decision_rules=decision_rules, rule=rule) for repeats in cores.values()
     ]
 
 
@@ -169,13 +171,8 @@ def _one_core(predictions: Sequence[Prediction]) -> tuple[str, CoreName]:
 
 
 def _log_average(repeats: Sequence[Probabilities]) -> Fused:
-    means = [
-        math.fsum(math.log(max(p, _SMALLEST_PROBABILITY)) for p in of_class) / len(repeats)
-        for of_class in zip(*repeats, strict=True)
-    ]
-    highest = max(means)
-    weights = [math.exp(mean - highest) for mean in means]
-    probabilities = _normed(weights)
+    zero, one, two, three = (float(p) for p in log_average(np.array(repeats)))
+    probabilities = (zero, one, two, three)
     return Fused(
         score=_top(probabilities), confidence=max(probabilities), probabilities=probabilities
     )

@@ -76,7 +76,9 @@ def finish(
         "threshold": classifier.decision_rule(settings.threshold).threshold,
     }
     if classifier.limits is not None:
-        told["limits"] = asdict(classifier.limits.rule) | {"fitted_on": classifier.limits.fitted_on}
+        told["limits"] = asdict(classifier.limits.rules) | {
+            "fitted_on": classifier.limits.fitted_on
+        }
     write_provenance(
         out / "provenance.json",
         Provenance(

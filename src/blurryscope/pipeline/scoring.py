@@ -59,7 +59,7 @@ def score(
         [_cores_fingerprint(folder) for folder in folders],
         slide,
         classifier.sha256,
-        asdict(classifier.decision_rule(settings.threshold)),
+        asdict(classifier.decision_rules(settings.threshold)),
         None if classifier.limits is None else classifier.limits.farthest,
         settings.fusion,
         settings.shows_why,
@@ -89,7 +89,7 @@ def _scoring(
                 )
         results = fuse_slide(
             predictions,
-            decision_rule=classifier.decision_rule(settings.threshold),
+            decision_rules=classifier.decision_rules(settings.threshold),
             rule=settings.fusion,
         )
         write_predictions(out / "scores.csv", predictions)
