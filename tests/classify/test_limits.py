@@ -186,7 +186,7 @@ class _Stacks:
         self._parts = parts
         self._tested = tested
         self.largest_view_px = view_px
-        self._stacks = [reduced_views(_tissue(seed)[None], 512 // view_px)[0] for seed in range(4)]
+        self._stacks = reduced_views(np.stack([_tissue(seed) for seed in range(4)]), 512 // view_px)
         self.samples: Sequence[Sample] = [
             replace(
                 sample_of_file(Path(f"S_1_A{(n - 8) // scan_count + 9}.tif")),
@@ -204,7 +204,7 @@ class _Stacks:
         del view_px, rng
         if self._parts[index] is Part.TEST and self._tested is not None:
             return self._tested
-        return self._stacks[index % 4]
+        return np.asarray(self._stacks[index % 4], np.uint8)
 
 
 def _tissue(seed: int) -> Rgb:

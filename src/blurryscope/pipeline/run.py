@@ -76,9 +76,12 @@ def finish(
         "threshold": classifier.decision_rule(settings.threshold).threshold,
     }
     if classifier.limits is not None:
-        told["limits"] = asdict(classifier.limits.rules) | {
-            "fitted_on": classifier.limits.fitted_on
-        }
+        single, *fused = classifier.limits.rules.by_count
+        told["limits"] = (
+            asdict(single)
+            | {f"of {count} scans": asdict(rule) for count, rule in enumerate(fused, start=2)}
+            | {"fitted_on": classifier.limits.fitted_on}
+        )
     write_provenance(
         out / "provenance.json",
         Provenance(
