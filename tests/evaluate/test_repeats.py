@@ -220,7 +220,7 @@ def test_a_reason_that_all_repeats_give_with_other_figures_is_said_once() -> Non
         replace(_referred(_ZERO_SURE, number), reason=reason)
         for number, reason in enumerate(reasons, start=1)
     ]
-    result = fuse_core(referred, decision_rule=DecisionRule())
+    result = fuse_core(referred, decision_rules=_always(DecisionRule()))
     assert result.reason == reasons[0]
 
 
