@@ -4,6 +4,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -303,6 +304,7 @@ def test_a_command_that_is_stopped_by_the_keyboard_says_so_and_fails(
 ) -> None:
     def interrupted(film: Video) -> Video:
         signal.raise_signal(signal.SIGINT)
+        time.sleep(60)  # the signal is heard here at the latest
         return film
 
     monkeypatch.setattr(Video, "__enter__", interrupted)

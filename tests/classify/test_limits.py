@@ -142,6 +142,7 @@ def test_too_few_calibration_cores_are_refused(weights: Path) -> None:
         fitted_limits(Classifier(read_model(weights)), _Stacks(calibration_count=12, view_px=128))
 
 
+@pytest.mark.slow
 def test_rules_for_several_scans_keep_what_the_rule_for_one_promises(
     weights: Path, limits: Limits
 ) -> None:

@@ -63,6 +63,7 @@ def test_a_focus_that_no_height_changed_is_doubted(calibrated: Calibrated) -> No
     ]
 
 
+@pytest.mark.slow
 def test_the_focus_of_a_slide_that_lies_askew_is_found_wherever_it_is_scanned() -> None:
     surface = FocusSurface(z_um=-3035.0, slope_x=0.002, slope_y=-0.003)
     settings = CalibrateSettings(focus=FocusSearch(start_um=-3000.0))

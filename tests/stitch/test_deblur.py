@@ -153,6 +153,7 @@ def test_noise_is_measured_on_glass_and_contrast_on_tissue(tmp_path: Path) -> No
     assert min(spectra.signal) > 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("exposure_s", [0.028])
 def test_long_blur_does_not_wash_the_tissue_out(tmp_path: Path, exposure_s: float) -> None:
     folder = good_slide().write(tmp_path)

@@ -83,7 +83,7 @@ def _assert_good(figures: PlacementFigures) -> None:
     assert abs(figures.turn_deg) < 1
 
 
-@pytest.mark.parametrize("name", ["plain", "authentic"])
+@pytest.mark.parametrize("name", [pytest.param("plain", marks=pytest.mark.slow), "authentic"])
 def test_a_film_that_starts_in_mid_lane_loses_only_what_it_does_not_show(
     stitched_scan: Get, tmp_path: Path, name: str
 ) -> None:
@@ -108,7 +108,7 @@ def test_a_camera_unplugged_in_mid_lane_leaves_all_frames_before_in_their_places
     assert figures.over_slide.ninety_five_px < 30
 
 
-@pytest.mark.parametrize("pause_s", [1.5, 4.0])
+@pytest.mark.parametrize("pause_s", [1.5, pytest.param(4.0, marks=pytest.mark.slow)])
 def test_a_pause_between_two_lanes_changes_nothing(
     stitched_scan: Get, tmp_path: Path, pause_s: float
 ) -> None:
@@ -169,6 +169,7 @@ def test_lanes_may_begin_towards_either_side(stitched_scan: Get, tmp_path: Path)
     _assert_good(measure_placement(places, _part_of(truth, start, len(truth.lanes))))
 
 
+@pytest.mark.slow
 def test_light_that_slowly_leans_to_one_side_does_not_show_in_the_mosaic(tmp_path: Path) -> None:
     design = SlideDesign(rows=6, columns=1, core_diameter_um=700, pitch_um=1000, margin_um=1200)
     scan = simulate_scan(tmp_path, design=design, settings=SCANS["plain"], seed=2)

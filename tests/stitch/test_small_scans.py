@@ -174,6 +174,7 @@ def test_the_command_prints_the_figures_and_ends_well_within_the_limits(
     assert figures["placement"]["within_cores"]["median_px"] < 2
 
 
+@pytest.mark.slow
 def test_the_slide_is_the_same_however_slowly_its_frames_come(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -79,7 +79,7 @@ def _settled_shading(path: Path) -> NDArray[np.float64]:
     return np.asarray(tracker.settle().mean(axis=2), np.float64)
 
 
-@pytest.mark.parametrize("factor", [0.75, 1.3])
+@pytest.mark.parametrize("factor", [0.75, pytest.param(1.3, marks=pytest.mark.slow)])
 def test_a_film_that_shows_another_speed_than_was_told_is_refused(
     tiny_scans: list[SimulatedScan], tmp_path: Path, factor: float
 ) -> None:
