@@ -71,15 +71,16 @@ class SharedRows:
         columns = slice(-corner[1] % step, None, step)
         first = (corner[0] + rows.start - self._top) // step
         left = (corner[1] + columns.start) // step
-        kept_above = self._above[first:, left:]
-        new, covers = here[rows, columns, 1], inside[rows, columns] > 0
-        size = tuple(np.minimum(kept_above.shape, new.shape))
-        box = slice(0, size[0]), slice(0, size[1])
-        kept_above, kept_here = kept_above[box], self._here[first:, left:][box]
+        room = np.array(self._above.shape) - (first, left)
+        shown = inside[rows, columns]
+        box = tuple(slice(0, max(int(n), 0)) for n in np.minimum(room, shown.shape))
+        if not shown[box].size:
+            return
+        kept_above, kept_here = (kept[first:, left:][box] for kept in (self._above, self._here))
         # Where frames of this lane fade into each other, the mosaic shows this lane already.
-        is_first = kept_here == 0
-        kept_above[is_first] = above[rows, columns, 1][box][is_first]
-        kept_here[covers[box]] = new[box][covers[box]]
+        is_first = (kept_here == 0).view(np.uint8)
+        cv2.copyTo(above[rows, columns, 1][box].copy(), is_first, kept_above)
+        cv2.copyTo(here[rows, columns, 1][box].copy(), shown[box].copy(), kept_here)
 
     def torn(self, lane: int) -> list[TornSeam]:
         """Find where both views do not agree; stretches that touch are one."""
