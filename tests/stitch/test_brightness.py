@@ -26,6 +26,7 @@ def test_jumps_of_exposure_and_white_balance_are_found() -> None:
         positions=np.stack([np.zeros(FRAMES), np.arange(FRAMES) * float(STEP_PX)], axis=1),
         matrices=np.broadcast_to(np.eye(2), (FRAMES, 2, 2)),
         frame_shape=(ROWS, COLUMNS),
+        is_sure=np.ones(FRAMES, np.bool_),
     )
     gain = np.ones((ROWS, COLUMNS, 3), np.float32)
     evened = lane_brightness(lane, smalls, gain, np.full(3, 230.0)) * factors

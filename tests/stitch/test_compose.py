@@ -71,6 +71,7 @@ def _placed(trajectory: Trajectory, film: Iterable[ArrayFrame]) -> list[PlacedLa
             positions=trajectory.positions[rows],
             matrices=matrices[rows],
             frame_shape=(ROWS, COLUMNS),
+            is_sure=np.ones(int(rows.sum()), np.bool_),
         )
         for number in range(int(trajectory.lanes.max()) + 1)
         if (rows := (trajectory.lanes == number) & is_there).any()
@@ -144,6 +145,26 @@ def test_a_frame_left_out_leaves_no_hole_where_its_neighbours_reach(
     del film[13]
     mosaic = _composed(tmp_path, _placed(trajectory, film))
     assert mosaic[2:-2, 2:-2].any(axis=2).all()
+
+
+@pytest.mark.parametrize("off_px", [-40.0, -25.0, 25.0, 40.0])
+def test_frames_whose_place_is_guessed_cover_nothing_of_those_whose_place_is_known(
+    tmp_path: Path, picture: Rgb, off_px: float
+) -> None:
+    trajectory = _zigzag(STRAIGHT, lanes=1)
+    lane = _placed(trajectory, _film(picture, trajectory, EVEN))[0]
+    is_guessed = np.isin(np.arange(9), [3, 4, 5])
+    positions = lane.positions + np.outer(is_guessed, [0.0, off_px])
+    guessed = replace(lane, positions=positions, is_sure=~is_guessed)
+    mosaic = _composed(tmp_path, [guessed])
+    apart = np.abs(mosaic.astype(int) - _behind(picture, [guessed], mosaic))
+    worst = apart[2:-2].max(axis=(0, 2))
+    # What its neighbours show, 40 px to either side, less what a frame fades over.
+    left, right = (lane.positions[[2, 6], 1] - canvas_of([guessed]).origin[1]).tolist()
+    fade_px = 0.25 * (STEP_PX + abs(off_px))
+    known = np.r_[2 : int(left + 39 - fade_px), int(right - 39 + fade_px) : len(worst) - 2]
+    assert worst[known].max() <= 4
+    assert worst.max() > 20  # they are laid between, where they are wrong
 
 
 def test_shading_is_undone(tmp_path: Path, picture: Rgb) -> None:

@@ -24,12 +24,23 @@ class PlacedLane:
     matrices: NDArray[np.float64]
     """(n, 2, 2) from frame offsets to mosaic offsets."""
     frame_shape: tuple[int, int]
+    is_sure: NDArray[np.bool_]
+    """(n,) whether links hold the frame; the others lie where the stage is thought to have been."""
 
     @property
     def reach(self) -> NDArray[np.float64]:
         """(n, 2) half extent (y, x) of each frame's upright bounding box."""
-        half = (np.array(self.frame_shape) - 1) / 2
-        return np.asarray(np.abs(self.matrices) @ half)
+        return np.asarray(np.abs(self.matrices) @ self._half)
+
+    @property
+    def whole_reach_x(self) -> NDArray[np.float64]:
+        """(n,) half extent along x in which the frame, a slanted box, covers all of its rows."""
+        along_rows, along_columns = (np.abs(self.matrices[:, 1]) * self._half).T
+        return np.asarray(np.abs(along_rows - along_columns))
+
+    @property
+    def _half(self) -> NDArray[np.float64]:
+        return (np.array(self.frame_shape) - 1) / 2
 
     @property
     def corners(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -97,7 +108,7 @@ class Composer:
         if gain is not None:
             self._gain = gain
         places = lane.positions - self._canvas.origin
-        shares = _shares(places[:, 1], lane.reach[:, 1])
+        shares = _shares(lane, places[:, 1])
         self._shared = self._rows_shared(places[:, 0] - lane.reach[:, 0], lane.frame_shape)
         for number, frame in enumerate(lane.frames):
             share = _Share(
@@ -219,30 +230,56 @@ class _Columns:
     """... and where it is 1; both are the same where it does not fade."""
 
 
-def _shares(x: NDArray[np.float64], reach: NDArray[np.float64]) -> list[_Columns]:
-    """Share a lane's columns among its frames, each up to `reach` from its centre `x`.
+def _meetings(lane: PlacedLane, way: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Where each frame gives way to the next, (n - 1,), given the ways of all along the lane.
+
+    Half way; but frames that links hold are shown as far as they reach before those that none
+    holds: glass that lies wrong must not cover the rim of a core.
+    """
+    reach, is_sure = lane.whole_reach_x, lane.is_sure
+    number = np.arange(len(way))
+    before = np.maximum.accumulate(np.where(is_sure, number, -1))[:-1]
+    after = np.minimum.accumulate(np.where(is_sure, number, len(way))[::-1])[::-1][1:]
+    low = np.where(before >= 0, (way + reach)[before], -np.inf)
+    after_row = np.minimum(after, len(way) - 1)
+    high = np.where(after < len(way), (way - reach)[after_row], np.inf)
+    overlaps = low > high
+    half_way = (way[before] + way[after_row]) / 2
+    low, high = np.where(overlaps, half_way, low), np.where(overlaps, half_way, high)
+    meetings = (way[:-1] + way[1:]) / 2
+    are_both_sure = is_sure[:-1] & is_sure[1:]
+    return np.where(are_both_sure, meetings, np.clip(meetings, low, high))
+
+
+def _shares(lane: PlacedLane, places_x: NDArray[np.float64]) -> list[_Columns]:
+    """Share a lane's columns among its frames, each up to its reach from its centre.
 
     The frame laid later covers the one before, so it alone has to fade. Frames fade over a quarter
-    of the way between their centres.
+    of the way between their centres, around where they meet.
     """
-    rising = x[-1] >= x[0]
+    direction = 1.0 if places_x[-1] >= places_x[0] else -1.0
+    way = direction * places_x
+    meetings, whole_reach = _meetings(lane, way), lane.whole_reach_x
     shares = []
-    for number, (centre, most) in enumerate(zip(x, reach, strict=True)):
-        towards = [-most, most]  # to the frame before, to the next one; signed by direction
-        fade = 0.0
+    for number, (centre, most) in enumerate(zip(way, lane.reach[:, 1], strict=True)):
+        begin, end, fade = centre - most, centre + most, 0.0
         if number > 0:
-            gap = abs(centre - x[number - 1])
-            fade = _FADE_FRACTION * gap / 2
-            towards[0] = -min(gap / 2 + fade, most)
-        if number + 1 < len(x):
-            gap = abs(x[number + 1] - centre)
-            towards[1] = min((0.5 + _FADE_FRACTION / 2) * gap, most)
-        begin, end = (centre + towards[0], centre + towards[1]) if rising else (
-            centre - towards[0], centre - towards[1])  # fmt: skip
-        inward = 2 * fade if rising else -2 * fade
+            fade = _FADE_FRACTION * abs(centre - way[number - 1]) / 2
+            begin = max(begin, meetings[number - 1] - fade)
+        if number + 1 < len(way):
+            next_fade = _FADE_FRACTION * abs(way[number + 1] - centre) / 2
+            # The next may not reach back to where it is to take over.
+            until = max(meetings[number], way[number + 1] - whole_reach[number + 1])
+            end = min(end, until + next_fade)
+            if number > 0 and until <= meetings[number - 1]:
+                end = begin - 1.0  # its neighbours show all
+        left, right = (begin, end) if direction > 0 else (-end, -begin)
         shares.append(
             _Columns(
-                left=min(begin, end), right=max(begin, end), fade_from=begin, fade_to=begin + inward
+                left=left,
+                right=right,
+                fade_from=direction * begin,
+                fade_to=direction * (begin + 2 * fade),
             )
         )
     return shares

@@ -237,6 +237,14 @@ class Placer:
         """The frames of one lane."""
         return self._window(number, number)
 
+    def linked_frames(self, number: int) -> NDArray[np.int64]:
+        """Frames that exact links hold, those of one lane among them."""
+        # The first lanes have theirs in common; each later one has those to the lane before.
+        first = len(self.lanes) - len(self._exact_links)
+        chosen = slice(max(number - first, 0), max(number + 1 - first, 0) + 1)
+        links = joined(*self._exact_links[chosen])
+        return np.union1d(links.earlier, links.later)
+
     def solution(self) -> tuple[Solution, Links]:
         """All frames where they are now, and how well all links agree with that."""
         links = self._links_within(self._exact_links, self.trajectory)

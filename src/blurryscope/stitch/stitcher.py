@@ -396,6 +396,7 @@ class Stitcher:
             positions=part.positions[is_new],
             matrices=part.matrices[is_new],
             frame_shape=self._tracker.frame_shape,
+            is_sure=np.isin(part.frames[is_new], self._placer.linked_frames(number)),
         )
 
 
