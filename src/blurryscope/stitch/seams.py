@@ -118,7 +118,7 @@ def _density(levels: NDArray[np.uint8]) -> Grey:
 
 def _agreement(above: Grey, here: Grey) -> float | None:
     """Best correlation within the tolerance; None where both show nothing."""
-    above, here = (np.where(np.isfinite(v), v, np.nanmedian(v)) for v in (above, here))
+    above, here = _filled(above), _filled(here)
     if max(float(above.std()), float(here.std())) < _LEAST_DETAIL:
         return None
     inner = here[_TOLERANCE_PX:-_TOLERANCE_PX, _TOLERANCE_PX:-_TOLERANCE_PX]
@@ -128,3 +128,11 @@ def _agreement(above: Grey, here: Grey) -> float | None:
         above.astype(np.float32), inner.astype(np.float32), cv2.TM_CCOEFF_NORMED
     )
     return float(found.max())
+
+
+def _filled(density: Grey) -> Grey:
+    """With the median where nothing was scanned."""
+    is_known = np.isfinite(density)
+    if is_known.all():
+        return density
+    return np.where(is_known, density, np.median(density[is_known])).astype(np.float32)
