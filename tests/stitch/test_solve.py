@@ -5,8 +5,9 @@ import pytest
 from numpy.typing import NDArray
 
 from blurryscope.stitch.camera import CameraModel
+from blurryscope.stitch.expectations import Expectations
 from blurryscope.stitch.links import Link, Links, gathered
-from blurryscope.stitch.solve import Expectations, link_residuals, solve
+from blurryscope.stitch.solve import link_residuals, solve
 from blurryscope.stitch.trajectory import Trajectory, lane_rows
 
 ROWS, COLUMNS = 240, 320

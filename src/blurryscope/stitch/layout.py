@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 
 from blurryscope.basics.image import Grey
 from blurryscope.stitch.camera import CameraModel, is_readout_along
+from blurryscope.stitch.expectations import Expectations
 from blurryscope.stitch.links import Link, Links, gathered
-from blurryscope.stitch.solve import Expectations, solve
+from blurryscope.stitch.solve import solve
 from blurryscope.stitch.steps import (
     Motion,
     UsualSteps,

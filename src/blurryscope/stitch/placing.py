@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from blurryscope.stitch.camera import CameraModel
+from blurryscope.stitch.expectations import Expectations
 from blurryscope.stitch.film_so_far import FilmSoFar, motion_of
 from blurryscope.stitch.lane_speed import agreed_speed, linked_speeds, perfect_speed
 from blurryscope.stitch.lanes import Lane
@@ -21,7 +22,7 @@ from blurryscope.stitch.matching import MatchedPairs, PatchSettings
 from blurryscope.stitch.miscounts import lost_way_px, miscounts
 from blurryscope.stitch.pauses import blank_runs, is_next, pauses_among
 from blurryscope.stitch.refine import measure_links, with_coarse
-from blurryscope.stitch.solve import Expectations, Solution, judged, solve
+from blurryscope.stitch.solve import Solution, judged, solve
 from blurryscope.stitch.steps import Motion, UsualSteps, lanes_apart, seen_steps, step_links
 from blurryscope.stitch.ties import held_frames, tied_lanes
 from blurryscope.stitch.trajectory import Trajectory, lane_rows

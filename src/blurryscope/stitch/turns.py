@@ -11,9 +11,9 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from blurryscope.stitch.expectations import Expectations, cruise_ends
 from blurryscope.stitch.lane_speed import seen_speed
 from blurryscope.stitch.lanes import LONGEST_REST, Lane
-from blurryscope.stitch.solve import Expectations, cruise_ends
 from blurryscope.stitch.trajectory import Trajectory, lane_rows
 from blurryscope.stitch.turning_points import (
     Seen,
