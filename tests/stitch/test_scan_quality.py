@@ -90,7 +90,7 @@ def test_lanes_that_do_not_fit_together_are_told_though_every_frame_is_sure_of_i
     assert (entry.first_lane, entry.last_lane) == (1, 2)
     assert (entry.x_from_mm, entry.x_to_mm) == (2.0, 3.0)
     assert "do not show the same tissue where they overlap" in entry.problem
-    assert "Do not trust cores there" in entry.action
+    assert "may be torn, or a rim cut off" in entry.action
 
 
 def test_torn_seams_that_cannot_be_read_are_an_error_that_names_them(tmp_path: Path) -> None:

@@ -39,7 +39,8 @@ _CAUSES: Mapping[RescanReason, tuple[str, str]] = {
     ),
     RescanReason.TORN: (
         "the stage stuck or slipped, or the camera lost or repeated frames",
-        "Do not trust cores there. Check that the stage runs freely, and scan these lanes again.",
+        "Look at the cores there: they may be torn, or a rim cut off. Check that the stage runs "
+        "freely, and scan these lanes again.",
     ),
     RescanReason.FOCUS: (
         "the slide lies uneven there, or focus was set elsewhere",
