@@ -1,0 +1,140 @@
+"""Lanes are placed one after the other, over a film made by hand: two rows of cores, glass between.
+
+The tissue of either row fills three lanes; nothing that two rows show is the same.
+"""
+
+from dataclasses import dataclass, field
+from functools import cache
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from blurryscope.basics.image import Grey
+from blurryscope.stitch import placing
+from blurryscope.stitch.lanes import Lane
+from blurryscope.stitch.motion import PairShift
+from blurryscope.stitch.placing import Placer, PlacingSettings
+from blurryscope.stitch.trajectory import Trajectory
+
+REDUCTION = 2
+ROWS, COLUMNS = 60, 80
+"""Of a detail picture; the camera's frames are twice as large."""
+PITCH_PX, STEP_PX, LANE_FRAMES, REST_FRAMES = 80, 40, 24, 12
+"""Pixels of the camera; frames of a lane, and of the rest after it."""
+ROW_LANES, GLASS_LANES = 3, 1
+TISSUE_STEPS = (6, 18)
+"""Where along a lane the cores lie."""
+INTERVAL_S = 1 / 30
+LANES = 2 * ROW_LANES + GLASS_LANES
+MARGIN = 200
+
+
+def _is_tissue(lane: int) -> bool:
+    return not ROW_LANES <= lane < ROW_LANES + GLASS_LANES
+
+
+@cache
+def _slide() -> Grey:
+    """Pixels of the detail pictures; the first frame's centre is at (0, 0) + margin."""
+    rng = np.random.default_rng(5)
+    shape = LANES * PITCH_PX // REDUCTION + ROWS, LANE_FRAMES * STEP_PX // REDUCTION + COLUMNS
+    shape = shape[0] + 2 * MARGIN, shape[1] + 2 * MARGIN
+    texture = cv2.GaussianBlur(rng.standard_normal(shape).astype(np.float32), (0, 0), 2)
+    tissue = np.zeros(shape, np.float32)
+    left, right = (MARGIN + step * STEP_PX // REDUCTION for step in TISSUE_STEPS)
+    for first in (0, ROW_LANES + GLASS_LANES):
+        top = MARGIN + first * PITCH_PX // REDUCTION
+        bottom = top + (ROW_LANES - 1) * PITCH_PX // REDUCTION
+        tissue[top - ROWS // 6 : bottom + ROWS // 6, left:right] = 0.1
+    noise = 0.001 * rng.standard_normal(shape).astype(np.float32)
+    return np.asarray(texture / texture.std() * tissue + noise, np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class _Film:
+    """What a film of that slide shows; the stage rests after every lane."""
+
+    times_s: NDArray[np.float64] = field(init=False)
+    truth_px: NDArray[np.float64] = field(init=False)
+    """(frames, 2) true field centres (y, x), pixels of the camera."""
+    shifts: list[PairShift] = field(init=False)
+    frame_shape: tuple[int, int] = (ROWS * REDUCTION, COLUMNS * REDUCTION)
+    coarse_reduction: int = REDUCTION
+    fine_reduction: int = REDUCTION
+
+    def __post_init__(self) -> None:
+        along = np.arange(LANE_FRAMES) * float(STEP_PX)
+        parts = []
+        for lane in range(LANES):
+            way = along if lane % 2 == 0 else along[::-1]
+            x = np.concatenate([way, np.full(REST_FRAMES, way[-1])])
+            parts.append(np.stack([np.full(len(x), float(lane * PITCH_PX)), x], axis=1))
+        truth = np.concatenate(parts)
+        object.__setattr__(self, "truth_px", truth)
+        object.__setattr__(self, "times_s", np.arange(len(truth)) * INTERVAL_S)
+        object.__setattr__(self, "shifts", [self._shift(pair) for pair in range(len(truth) - 1)])
+
+    def _shift(self, pair: int) -> PairShift:
+        moved = self.truth_px[pair + 1] - self.truth_px[pair]
+        is_seen = min(float(self.coarse(frame).std()) for frame in (pair, pair + 1)) > 0.01
+        return PairShift(
+            row_px=-moved[0],
+            col_px=-moved[1],
+            correlation=0.95 if is_seen and not moved[0] else 0.0,
+            stillness=0.0,
+        )
+
+    def coarse(self, frame: int) -> Grey:
+        top, left = (self.truth_px[frame] / REDUCTION).astype(int) + MARGIN
+        top, left = int(top) - ROWS // 2, int(left) - COLUMNS // 2
+        return _slide()[top : top + ROWS, left : left + COLUMNS]
+
+    def fine(self, frame: int) -> Grey:
+        return self.coarse(frame)
+
+
+def _lanes(late_frames: int) -> list[Lane]:
+    """Lanes as they were filmed; the first one of the second row is found late by so many."""
+    lanes = []
+    for number in range(LANES):
+        first = number * (LANE_FRAMES + REST_FRAMES)
+        late = late_frames if number == ROW_LANES + GLASS_LANES else 0
+        lanes.append(
+            Lane(
+                first=first + late,
+                last=first + LANE_FRAMES - 1,
+                direction=1 if number % 2 == 0 else -1,
+                evidence=9.0 if _is_tissue(number) else 0.0,
+            )
+        )
+    return lanes
+
+
+def test_a_lane_that_nothing_links_yet_is_sought_around_where_its_turns_say(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Over glass its beginning is known by the rhythm only; rims a few steps off look alike."""
+    film, looks = _Film(), []
+    run_links = placing.run_links
+
+    def noted(beside: Trajectory, *rest: object) -> object:
+        looks.append(beside)
+        return run_links(beside, *rest)  # type: ignore[arg-type]
+
+    placer = Placer(
+        PlacingSettings(rest_s=REST_FRAMES * INTERVAL_S, ramp_s=0.001, search_px=(7, 14))
+    )
+    lanes = _lanes(late_frames=5)
+    assert placer.start(film, lanes[:ROW_LANES], least_links=2)
+    placer.fixed_count = ROW_LANES - 1
+    monkeypatch.setattr(placing, "run_links", noted)
+    placer.add(film, lanes[ROW_LANES:])
+    assert not placer.is_linked[ROW_LANES + GLASS_LANES - 1]
+    for beside in looks:
+        off_px = beside.positions[:, 1] - film.truth_px[beside.frames, 1]
+        apart_px = np.median(off_px[beside.lanes == 1]) - np.median(off_px[beside.lanes == 0])
+        assert abs(apart_px) < 1.5 * STEP_PX
+    off_px = placer.trajectory.positions - film.truth_px[placer.trajectory.frames]
+    assert np.ptp(off_px[:, 1]) < STEP_PX
