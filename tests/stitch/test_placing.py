@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from blurryscope.basics.image import Grey
-from blurryscope.stitch import placing
+from blurryscope.stitch import layout, placing
 from blurryscope.stitch.lanes import Lane
 from blurryscope.stitch.motion import PairShift
 from blurryscope.stitch.placing import Placer, PlacingSettings
@@ -117,7 +117,7 @@ def test_a_lane_that_nothing_links_yet_is_sought_around_where_its_turns_say(
 ) -> None:
     """Over glass its beginning is known by the rhythm only; rims a few steps off look alike."""
     film, looks = _Film(), []
-    run_links = placing.run_links
+    run_links = layout.run_links
 
     def noted(beside: Trajectory, *rest: object) -> object:
         looks.append(beside)
