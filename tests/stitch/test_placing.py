@@ -112,7 +112,7 @@ def _lanes(late_frames: int) -> list[Lane]:
     return lanes
 
 
-def test_a_lane_that_nothing_links_yet_is_sought_around_where_its_turns_say(
+def test_a_lane_that_nothing_links_yet_is_sought_around_where_the_stage_says_that_it_began(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Over glass its beginning is known by the rhythm only; rims a few steps off look alike."""
@@ -129,6 +129,8 @@ def test_a_lane_that_nothing_links_yet_is_sought_around_where_its_turns_say(
     lanes = _lanes(late_frames=5)
     assert placer.start(film, lanes[:ROW_LANES], least_links=2)
     placer.fixed_count = ROW_LANES - 1
+    for lane in _lanes(late_frames=0):
+        placer.set_off(float(film.times_s[lane.first]))
     monkeypatch.setattr(placing, "run_links", noted)
     placer.add(film, lanes[ROW_LANES:])
     assert not placer.is_linked[ROW_LANES + GLASS_LANES - 1]

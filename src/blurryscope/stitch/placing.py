@@ -335,9 +335,9 @@ class Placer:
         expected = self._loosely(film, self._expected(window))
         self._coarse_links.append(gathered(own))
         solved = window
-        if not self.is_linked[-1]:
+        if self.table.is_seen[-1] and not self.is_linked[-1]:
             # It begins where the last one ended, which over glass is known by the rhythm only:
-            # five steps from where its turns, or the stage, say.
+            # five steps from where the stage told that it set off.
             links = self._pieces(window)
             solved = solve(
                 window, links, expected, fit_camera=False, rounds=_COARSE_ROUNDS
