@@ -45,3 +45,29 @@ def test_lanes_and_frames_are_told_as_the_stage_ran() -> None:
         assert np.median(steps_um) == pytest.approx(sign * SPEED_UM_PER_S / 30, rel=0.01)
     outside = rows[rows[:, 2] == -1]
     assert len(outside) > 10
+
+
+def test_frames_are_told_when_they_were_taken_and_not_as_a_film_rounds_it() -> None:
+    settings = RigSettings(scan=PLAIN, machine=SMALL, slide_corner_um=(2_000.0, 2_000.0))
+    with FastClock(100) as clock, SimulatedRig(DESIGN, clock, settings) as rig:
+        start, end = (StagePoint(x_um=x, y_um=2_500.0, z_um=-500.0) for x in (3_000.0, 8_000.0))
+        with rig.stage() as stage, rig.camera() as camera:
+            stage.home()
+            stage.move_to(start)
+            stage.wait_until_rest()
+            began_s = clock.monotonic_s()
+            stage.move_to(end, SPEED_UM_PER_S)
+            frames = camera.frames()
+            taken_s = np.array([next(frames).time_s for _ in range(20)])
+            frames.close()
+            stage.wait_until_rest()
+        lanes = true_lanes(rig, [(began_s, clock.monotonic_s())])
+        exact, rounded, off = (
+            np.array(rig_truth(rig, times_s, lanes)["frames"], np.float64)
+            for times_s in (taken_s, np.round(taken_s, 3), taken_s + 0.01)
+        )
+    is_moving = exact[:, 2] == 0
+    assert is_moving.sum() > 10
+    assert np.array_equal(rounded, exact)
+    moved_um = np.abs(off - exact)[is_moving, 0]
+    assert np.median(moved_um) == pytest.approx(0.01 * SPEED_UM_PER_S, rel=0.05)

@@ -88,6 +88,8 @@ class SimulatedRig:
             slide_corner_um=self.settings.slide_corner_um,
             inertia=self.settings.inertia,
         )
+        self.pictures_began_s: list[float] = []
+        """When the exposure of each picture that its cameras took began."""
 
     def __enter__(self) -> Self:
         self.controller.power_on(self.clock.monotonic_s())
@@ -115,6 +117,7 @@ class SimulatedRig:
             stage=self.true_stage,
             light_at=self._light_at,
             out_of_focus_um=self._out_of_focus_um,
+            note_began=self.pictures_began_s.append,
             clock=self.clock,
             seed=self.settings.seed,
         )

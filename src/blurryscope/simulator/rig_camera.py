@@ -37,6 +37,10 @@ def _in_focus(time_s: float) -> float:  # noqa: ARG001 - as any other way to tel
     return 0.0
 
 
+def _forget(time_s: float) -> None:
+    """Nobody asks when pictures were taken."""
+
+
 @dataclass(slots=True)
 class CameraFaults:
     """What is wrong with the camera just now; tests switch these."""
@@ -60,6 +64,8 @@ class SimulatedCamera:
         How bright the lamp is at a time, 0 to 1; also brings the stage's way up to that time.
     out_of_focus_um
         How far off its focus the slide is at a time, µm.
+    note_began
+        Is told when the exposure of each picture began, whatever a film makes of that.
     seed
         Of its noise and faults.
     """
@@ -72,6 +78,7 @@ class SimulatedCamera:
         stage: MovingStage,
         light_at: Callable[[float], float],
         out_of_focus_um: Callable[[float], float] = _in_focus,
+        note_began: Callable[[float], None] = _forget,
         clock: Clock,
         seed: int = 0,
         jpeg_quality: int = 92,
@@ -80,6 +87,7 @@ class SimulatedCamera:
         self._mounting = mounting
         self._slide, self._stage, self._light_at = slide, stage, light_at
         self._out_of_focus_um = out_of_focus_um
+        self._note_began = note_began
         self._clock = clock
         self._seed = seed
         self._jpeg_quality = jpeg_quality
@@ -206,6 +214,7 @@ class SimulatedCamera:
     ) -> CameraFrame:
         if self._camera is None:
             raise DeviceGoneError(_NAME, "is not open", "Open the camera in `with`")
+        self._note_began(start_s)
         middle_s = start_s + self._mounting.middle_s
         brightness = self._light_at(middle_s)
         off_um = abs(self._out_of_focus_um(middle_s))

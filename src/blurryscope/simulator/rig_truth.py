@@ -33,14 +33,34 @@ def true_lanes(rig: SimulatedRig, windows_s: Sequence[tuple[float, float]]) -> l
 def rig_truth(
     rig: SimulatedRig, frames_began_s: Floats, lanes: Sequence[TrueLane]
 ) -> dict[str, object]:
-    """The truth of a film, given when the exposure of each of its frames began."""
-    middle_s = np.asarray(frames_began_s, np.float64) + rig.settings.scan.camera.middle_s
+    """The truth of a film, given when the exposure of each of its frames began, as it has it.
+
+    Films round that, MKV to the millisecond, in which the stage goes 5 µm: the camera knows better.
+    """
+    began_s = _as_taken(np.asarray(frames_began_s, np.float64), rig.pictures_began_s)
+    middle_s = began_s + rig.settings.scan.camera.middle_s
     x_um, y_um = rig.true_stage.position_um(middle_s)
     numbers = np.full(len(middle_s), -1, np.int64)
     for number, lane in enumerate(lanes):
         numbers[(middle_s > lane.starts_s) & (middle_s < lane.ends_s)] = number
     way = TrueWay(middle_s=middle_s, x_um=x_um, y_um=y_um, lanes=numbers)
     return truth_of(rig.slide, rig.settings.scan.camera, way)
+
+
+def _as_taken(filmed_s: Floats, taken_s: Sequence[float]) -> Floats:
+    """The time of the picture that each frame must be; its own where there is none so near."""
+    if not taken_s:
+        return filmed_s
+    taken = np.sort(np.asarray(taken_s, np.float64))
+    after = np.searchsorted(taken, filmed_s)
+    before, after = np.maximum(after - 1, 0), np.minimum(after, len(taken) - 1)
+    is_before = filmed_s - taken[before] < taken[after] - filmed_s
+    nearest = taken[np.where(is_before, before, after)]
+    return np.where(np.abs(nearest - filmed_s) < _ROUNDED_S, nearest, filmed_s)
+
+
+_ROUNDED_S = 0.002
+"""By which a frame's time in a film may be off: two roundings to the millisecond, and to spare."""
 
 
 def _lane_in(parts: Sequence[Stretch], from_s: float, until_s: float) -> TrueLane:
