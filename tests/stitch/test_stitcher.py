@@ -8,6 +8,7 @@ from blurryscope.artifacts.video import VideoWriter
 from blurryscope.basics.errors import InputError
 from blurryscope.basics.image import Rgb, to_uint8
 from blurryscope.stitch.film import stitch_film
+from blurryscope.stitch.stitcher import StitchSettings
 from blurryscope.stitch.tracker import reduction_for, without_repeats
 from blurryscope.testing import smooth_picture
 
@@ -40,9 +41,11 @@ def _views(slide: Rgb, tops: list[int], lefts: list[int]) -> list[Rgb]:
     ]
 
 
-def _assert_refused(video: Path, out: Path, problem: str) -> None:
+def _assert_refused(
+    video: Path, out: Path, problem: str, settings: StitchSettings | None = None
+) -> None:
     with pytest.raises(InputError, match=problem) as refusal:
-        stitch_film(video, out, recording=Recording())
+        stitch_film(video, out, recording=Recording(), settings=settings)
     assert refusal.value.where == str(video)
     assert refusal.value.remedy
     assert not out.exists()
@@ -95,6 +98,8 @@ def test_lanes_without_common_tissue_are_refused(tmp_path: Path) -> None:
         pictures += _views(slide, [0] * len(lane), lane)
     video = _write(tmp_path / "apart.mp4", pictures)
     _assert_refused(video, tmp_path / "slide", "no common tissue")
+    told = StitchSettings(told_speed_px_per_s=0.9 * SIZE_PX[1] * RATE_HZ)
+    _assert_refused(video, tmp_path / "slide", "frames of a lane hardly overlap", told)
 
 
 def test_a_film_that_is_cut_off_is_refused_unless_it_is_taken_as_it_is(

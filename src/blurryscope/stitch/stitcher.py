@@ -41,6 +41,8 @@ _LAG_SLACK = 3
 """Frames by which the lag of a second scan may be wrong."""
 _MOST_OFF_TOLD = 0.15
 """Part of the told speed; a right record and a film that can be stitched agree to 2 %."""
+_LONGEST_STEP = 0.85
+"""Of the field, from frame to frame; what two frames share beyond that is mostly motion blur."""
 _EARLY_LINKS = 2
 """Pairs of lanes that must be seen to overlap before any lane is placed for good."""
 
@@ -335,12 +337,31 @@ class Stitcher:
     def _start(self, lanes: list[Lane]) -> None:
         self._tell_starts()
         if not self._placer.start(self._tracker, lanes, least_links=1):
+            self._refuse_long_steps()
             raise InputError(
                 self._where,
                 "neighbouring lanes show no common tissue, so they cannot be joined",
                 "Scan with a smaller lane pitch, or check that the slide carries tissue",
             )
         self._is_started = True
+
+    def _refuse_long_steps(self) -> None:
+        """Raise where, by what the rig told, frames of a lane hardly overlap each other."""
+        told, axis = self._told_speed_px_per_s, self._finder.axis
+        if told is None or axis is None:
+            return
+        step_px = told * self._tracker.interval_s
+        field_px = min(
+            side / max(abs(part), 1e-9)
+            for side, part in zip(self._tracker.frame_shape, axis.tolist(), strict=True)
+        )
+        if step_px > _LONGEST_STEP * field_px:
+            raise InputError(
+                self._where,
+                f"frames of a lane hardly overlap: by its recording.json the stage goes "
+                f"{step_px:.0f} pixels from frame to frame, and the field is {field_px:.0f} long",
+                "Scan with more frames a second, or slower",
+            )
 
     def _refuse_another_speed(self) -> None:
         """Raise where the film shows another speed than the rig told: then links are chance."""
