@@ -50,6 +50,28 @@ def test_a_step_over_a_lost_frame_says_nothing_of_the_speed() -> None:
     assert told == pytest.approx([230] * len(told))
 
 
+@pytest.mark.parametrize("is_counted_on", [True, False])
+def test_a_repeated_frame_moves_as_what_it_repeats_and_slows_nothing_down(
+    is_counted_on: bool,
+) -> None:
+    """Whether the film's times go on as if it were a frame more, or know better."""
+    even = _steps_in([*[230.0] * 6, 0.0, *[230.0] * 6])
+    times_s = even.times_s.copy()
+    times_s[7] = times_s[6]
+    if not is_counted_on:
+        times_s[8:] -= _INTERVAL_S
+    told = _told(replace(even, times_s=times_s))
+    assert told == pytest.approx([230] * len(told))
+
+
+def test_in_a_jerk_a_repeated_frame_is_as_slow_as_what_it_repeats() -> None:
+    jerk = _steps_in([*[230.0] * 4, *[110.0] * 3, 0.0, *[110.0] * 3, *[230.0] * 4])
+    times_s = jerk.times_s.copy()
+    times_s[8] = times_s[7]
+    told = _told(replace(jerk, times_s=times_s))
+    assert told[6:10] == pytest.approx([110] * 4)
+
+
 def test_a_lane_has_the_same_speeds_among_others_as_alone() -> None:
     lanes = [
         [30.0, 80, 130, 180, *[230.0] * 10, 180, 130, 80, 30],

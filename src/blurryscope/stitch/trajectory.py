@@ -84,6 +84,8 @@ def _usual_velocity(rates: NDArray[np.float64]) -> NDArray[np.float64]:
 
 _FULL_SPEED_FRACTION = 0.8
 _LONGEST_STEP = 1.25
+_SHORTEST_STEP = 0.75
+"""After a repeated frame, where the usual step seems half as fast."""
 _EVEN_SPEED_FRACTION = 0.08
 """Speeds this near to the lane's usual one are taken for it."""
 _EVEN_CHANGE, _SUDDEN_CHANGE = 0.03, 0.06
@@ -97,15 +99,19 @@ def _velocities(trajectory: Trajectory) -> NDArray[np.float64]:
     """(n, 2) velocities of the frames, px/s; all lanes at once, since each solve asks many times.
 
     A step that is too long for the stage comes from a lost frame and says nothing of the speed, as
-    does the way from one lane to the next.
+    does the way from one lane to the next, and as does one that is too short after a repeated
+    frame: films mostly count on as if that had been a frame more. It moves as what it repeats.
     """
     lasted = np.diff(trajectory.times_s)
+    is_repeat = (lasted < 1e-6) & (np.diff(trajectory.lanes) == 0)
     rates = np.diff(trajectory.positions, axis=0) / np.maximum(lasted, 1e-6)[:, None]
-    rates[(lasted < 1e-6) | (np.diff(trajectory.lanes) != 0)] = np.nan
+    rates[is_repeat | (np.diff(trajectory.lanes) != 0)] = np.nan
     usual, is_first, is_last = _usual_of_lanes(trajectory, rates)
     along = usual[:-1, 1]
     share = np.divide(rates[:, 1], along, out=np.zeros_like(along), where=along != 0)
+    follows_repeat = np.concatenate([[False], is_repeat[:-1]])
     is_sane = np.isfinite(rates[:, 1]) & (share < _LONGEST_STEP)
+    is_sane &= ~follows_repeat | (share > _SHORTEST_STEP)
     before, after = np.concatenate([[False], is_sane]), np.concatenate([is_sane, [False]])
     full_speed = np.abs(usual[:, 1])
     own = _at_frames(np.where(is_sane[:, None], rates, np.nan), np.maximum(full_speed, 1e-6))
@@ -113,7 +119,9 @@ def _velocities(trajectory: Trajectory) -> NDArray[np.float64]:
     is_even = np.abs(own[:, 1] - usual[:, 1]) < _EVEN_SPEED_FRACTION * full_speed
     # Half of the evidence is enough to tell a jerk, not to tell a standstill from a repeat.
     is_slow = (before | after) & (is_whole | (np.abs(own[:, 1]) > 0.3 * full_speed))
-    return np.where((is_slow & ~is_even)[:, None], own, usual)
+    velocities = np.where((is_slow & ~is_even)[:, None], own, usual)
+    is_own = np.concatenate([[True], ~is_repeat])
+    return velocities[np.maximum.accumulate(np.where(is_own, np.arange(len(is_own)), 0))]
 
 
 def _usual_of_lanes(
