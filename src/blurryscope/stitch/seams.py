@@ -119,15 +119,20 @@ def _density(levels: NDArray[np.uint8]) -> Grey:
 def _agreement(above: Grey, here: Grey) -> float | None:
     """Best correlation within the tolerance; None where both show nothing."""
     above, here = _filled(above), _filled(here)
-    if max(float(above.std()), float(here.std())) < _LEAST_DETAIL:
+    if max(_spread(above), _spread(here)) < _LEAST_DETAIL:
         return None
     inner = here[_TOLERANCE_PX:-_TOLERANCE_PX, _TOLERANCE_PX:-_TOLERANCE_PX]
-    if min(float(above.std()), float(inner.std())) < 1e-4:
+    if min(_spread(above), _spread(inner)) < 1e-4:
         return 0.0
     found = cv2.matchTemplate(
         above.astype(np.float32), inner.astype(np.float32), cv2.TM_CCOEFF_NORMED
     )
     return float(found.max())
+
+
+def _spread(picture: Grey) -> float:
+    """Standard deviation, a quarter of the time that NumPy takes."""
+    return float(cv2.meanStdDev(picture)[1].item())
 
 
 def _filled(density: Grey) -> Grey:
