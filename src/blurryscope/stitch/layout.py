@@ -1,6 +1,7 @@
 """A first layout of the slide: every lane from its own steps, every lane beside the one before."""
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -65,6 +66,8 @@ ends of lanes are known by their rhythm only. Rows of equal cores look alike a f
 _READ_OUT_ROWS = 4.0
 """How far the distance of two lanes may seem to change with the read-out that is assumed, pixels
 of the detail pictures."""
+_CORES = 2
+"""Threads that try read-outs; while the first lanes are laid out nothing else is to be done."""
 _STRIP_NOISE = 0.003
 _CELL_PX = 24.0
 """Pixels of a strip that carry one independent value, about a blur length times a nucleus."""
@@ -279,10 +282,11 @@ def _read_out_across(
             total += surface.best(dy, _READ_OUT_ROWS)[3]
         return total
 
-    coarse = np.linspace(-1, 1, 11) * limit_s
-    best = float(coarse[int(np.argmax([agreement(float(value)) for value in coarse]))])
-    fine = best + np.linspace(-0.15, 0.15, 7) * limit_s
-    scores = np.array([agreement(float(value)) for value in fine])
+    with ThreadPoolExecutor(_CORES, "read-out") as helpers:
+        coarse = np.linspace(-1, 1, 11) * limit_s
+        best = float(coarse[int(np.argmax(list(helpers.map(agreement, coarse.tolist()))))])
+        fine = best + np.linspace(-0.15, 0.15, 7) * limit_s
+        scores = np.array(list(helpers.map(agreement, fine.tolist())))
     return float(np.average(fine, weights=np.maximum(scores - 0.9 * scores.max(), 0)))
 
 

@@ -54,8 +54,9 @@ def glass_shading(
     shape = samples[0][0].shape
     total = np.zeros(shape, np.float32)
     count = np.zeros(shape[:2], np.float32)
+    log_shading = np.log(small_shading + 1.0)
     for rgb, small, light in samples:
-        absorbance = np.log(small_shading + 1.0) - np.log(light * small + 1.0)
+        absorbance = log_shading - np.log(light * small + 1.0)
         is_glass = (np.abs(absorbance) < _GLASS_ABSORBANCE).astype(np.uint8)
         # Tissue's blurred rim looks like glass.
         is_glass = np.asarray(cv2.erode(is_glass, np.ones((5, 5), np.uint8)), np.uint8)

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import cv2
@@ -144,7 +145,9 @@ class Tracker:
         self._small[index] = shrunk(luma, self.coarse_reduction)
         if self._next_shading and self.count >= self._next_shading:
             self._next_shading *= 3
-            self._look_again_from(0 if self._shading is None else index)
+            is_first = self._shading is None
+            self._estimate_shading()
+            self._look_again_from(0 if is_first else index)
         elif self._shading is not None:
             self._correlate(index)
 
@@ -153,8 +156,8 @@ class Tracker:
         stillness[: len(self.shifts)] = [shift.stillness for shift in self.shifts]
         return without_repeats(np.array(self._times_s), np.array(self._changes), stillness)
 
-    def _look_again_from(self, index: int) -> None:
-        """Estimate the shading anew from the frames held, and compare them from one on."""
+    def _estimate_shading(self) -> None:
+        """Estimate the shading anew from the frames held."""
         samples = self._samples(list(self._small), _MOST_SHADING_SAMPLES)
         self._shading = lasting_shading(
             np.stack([light * self._small[frame] for frame, light in samples])
@@ -162,6 +165,9 @@ class Tracker:
         self._log_shading = log_of(self._shading)
         self._coarse.clear()
         self._correlator = OverlapCorrelator(self._shading.shape)
+
+    def _look_again_from(self, index: int) -> None:
+        """Compare the frames held from one on, with the shading as it is now."""
         if index == 0:
             self._watch = SecondScanWatch()
         first = max(min(self._small), index - 1)
@@ -183,9 +189,12 @@ class Tracker:
 
     def settle(self) -> NDArray[np.float32]:
         """Fix the shading for the rest of the film; gives it in colour, (row, col, rgb)."""
-        self._look_again_from(0)
+        self._estimate_shading()
         self._next_shading = 0
-        colour = self._colour_shading()
+        with ThreadPoolExecutor(1, "shading") as helper:
+            in_colour = helper.submit(self._colour_shading)
+            self._look_again_from(0)
+            colour = in_colour.result()
         small = shrunk(luma_of(colour), self.fine_reduction)
         self._log_fine_shading = log_of(small.astype(np.float32))
         self._fine.clear()
