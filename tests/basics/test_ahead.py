@@ -32,5 +32,5 @@ def test_no_more_is_made_than_was_allowed_ahead() -> None:
     made: list[int] = []
     items = ahead(_counted(1000, made), 4)
     assert next(items) == 0
-    items.close()  # type: ignore[attr-defined]  # a generator, told as an iterator
+    items.close()
     assert len(made) < 20

@@ -1,3 +1,4 @@
+import threading
 import tracemalloc
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 
 from blurryscope.artifacts.mosaic import Mosaic, MosaicWriter
 from blurryscope.artifacts.video import ArrayFrame
+from blurryscope.basics.errors import InputError
 from blurryscope.basics.image import Rgb, to_uint8
 from blurryscope.stitch.camera import CameraModel
 from blurryscope.stitch.compose import Composer, PlacedLane, Weights, canvas_of, laid_over
@@ -118,6 +120,22 @@ def test_frames_are_put_back_to_the_picture_that_they_were_cut_from(
     assert scanned.mean() > 0.6
     assert np.percentile(apart, 99) <= 2  # twice resampled, twice rounded
     assert apart.mean() < 0.7
+
+
+def test_a_frame_that_cannot_be_read_stops_the_laying_and_no_thread_stays(
+    tmp_path: Path, picture: Rgb
+) -> None:
+    class Unreadable(ArrayFrame):
+        def rgb(self) -> Rgb:
+            raise InputError(tmp_path, "a broken picture", "Repeat the scan")
+
+    trajectory = _zigzag(STRAIGHT, lanes=1)
+    (lane,) = _placed(trajectory, _film(picture, trajectory, EVEN))
+    broken = Unreadable(index=4, time_s=0.1, pixels=picture)
+    frames = [*lane.frames[:4], broken, *lane.frames[5:]]
+    with pytest.raises(InputError, match="a broken picture"):
+        _composed(tmp_path, [replace(lane, frames=frames)])
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("ahead")]
 
 
 def test_straight_frames_leave_no_hole_in_what_they_cover(tmp_path: Path, picture: Rgb) -> None:

@@ -2,14 +2,14 @@
 
 import queue
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
 Item = TypeVar("Item")
 
 
-def ahead(items: Iterable[Item], most: int) -> Iterator[Item]:
+def ahead(items: Iterable[Item], most: int) -> Generator[Item, None, None]:
     """Give the items in their order while a second thread makes up to `most` of them beforehand.
 
     An error that ends the items is raised where the next one would have come. Whoever stops asking

@@ -1,6 +1,7 @@
 """From placed frames to one picture: shading undone, rectified, blended, written row by row."""
 
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 
 import cv2
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 
 from blurryscope.artifacts.mosaic import MosaicWriter
 from blurryscope.artifacts.video import Frame
+from blurryscope.basics.ahead import ahead
 from blurryscope.basics.image import Grey, Rgb
 from blurryscope.stitch.seams import SharedRows, TornSeam
 
@@ -110,14 +112,23 @@ class Composer:
         places = lane.positions - self._canvas.origin
         shares = _shares(lane, places[:, 1])
         self._shared = self._rows_shared(places[:, 0] - lane.reach[:, 0], lane.frame_shape)
-        for number, frame in enumerate(lane.frames):
-            share = _Share(
-                place=places[number],
-                half=(np.array(lane.frame_shape) - 1) / 2,
-                matrix=lane.matrices[number],
-                columns=shares[number],
+        rectified = (
+            self._rectified(
+                _Share(
+                    place=places[number],
+                    half=(np.array(lane.frame_shape) - 1) / 2,
+                    matrix=lane.matrices[number],
+                    columns=shares[number],
+                ),
+                frame,
+                brightness[number],
             )
-            self._lay_frame(share, frame.rgb(), brightness[number])
+            for number, frame in enumerate(lane.frames)
+        )
+        with closing(ahead(rectified, _PICTURES_AHEAD)) as pictures:
+            for picture in pictures:
+                if picture is not None:
+                    self._lay_picture(picture)
         return [] if self._shared is None else self._shared.torn(lane.number)
 
     def write_above(self, y: float) -> None:
@@ -132,14 +143,24 @@ class Composer:
             self._writer.write_rows(self._band(whole)[: self._lowest - self._written])
             self._written = self._lowest
 
-    def _lay_frame(self, share: "_Share", rgb: Rgb, brightness: NDArray[np.float32]) -> None:
+    def _rectified(
+        self, share: "_Share", frame: Frame, brightness: NDArray[np.float32]
+    ) -> "_Rectified | None":
+        """What is to be laid of a frame; None where nothing of it lies on the canvas."""
         left, right = max(share.left, 0), min(share.right, self._canvas.columns - 1)
         top = max(share.top, self._written)
-        width, height = right - left + 1, share.bottom - top + 1
-        if width <= 0 or height <= 0:
-            return
-        picture = share.warped(rgb, self._gain, brightness, (top, left), (height, width))
-        weights = share.weights((top, left), (height, width), self._overlap_px)
+        size = share.bottom - top + 1, right - left + 1
+        if min(size) <= 0:
+            return None
+        return _Rectified(
+            corner=(top, left),
+            picture=share.warped(frame.rgb(), self._gain, brightness, (top, left), size),
+            weights=share.weights((top, left), size, self._overlap_px),
+        )
+
+    def _lay_picture(self, rectified: "_Rectified") -> None:
+        (top, left), picture, weights = rectified.corner, rectified.picture, rectified.weights
+        height, width = picture.shape[:2]
         self._lowest = max(self._lowest, top + height)
         for number in range(top // _BAND_ROWS, (top + height - 1) // _BAND_ROWS + 1):
             first = max(number * _BAND_ROWS, top)
@@ -216,6 +237,16 @@ class Weights:
         if len(lower) and plain.stop > plain.start:
             box = slice(int(lower[0]), None), plain
             cv2.copyTo(picture[box], inside[box], below[box])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Rectified:
+    """What a frame gives to the mosaic, resampled on the canvas."""
+
+    corner: tuple[int, int]
+    """(row, col) of the canvas."""
+    picture: Rgb
+    weights: Weights
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -396,6 +427,8 @@ def _needed(
 
 
 _BAND_ROWS = 512
+_PICTURES_AHEAD = 32
+"""Rectified by a second thread while the first lays them; some 10 MB."""
 _SHORT_SIDE_PX = 240
 """To which frames are shrunk to compare lanes; motion blur leaves little more."""
 _FADE_FRACTION = 0.25
