@@ -24,11 +24,12 @@ from blurryscope.evaluate.placement import (
     slide_fit,
 )
 from blurryscope.simulator.scan import simulate_scan
-from blurryscope.stitch.compose import Canvas
+from blurryscope.stitch.compose import Canvas, Composer, PlacedLane
 from blurryscope.stitch.film import PAPER_SPEED_UM_PER_S, SlideStitcher, scale_of
 from blurryscope.stitch.film_so_far import FilmSoFar
 from blurryscope.stitch.lanes import Lane
 from blurryscope.stitch.placing import Placer
+from blurryscope.stitch.seams import TornSeam
 from blurryscope.stitch.stitcher import StitchSettings, frame_places
 from tests.stitch.conftest import DESIGN, REST_S, SCANS
 
@@ -189,7 +190,15 @@ def test_the_slide_is_the_same_however_slowly_its_frames_come(
         added.extend(lane.first for lane in lanes)
         add(placer, film, lanes)
 
+    laid: list[int] = []
+    lay = Composer.lay
+
+    def noted(composer: Composer, lane: PlacedLane, *shades: Any) -> list[TornSeam]:
+        laid.append(lane.number)
+        return lay(composer, lane, *shades)
+
     monkeypatch.setattr(Placer, "add", counted)
+    monkeypatch.setattr(Composer, "lay", noted)
     for name, pause_s in (("fast", 0.0), ("slow", 0.003)):
         with (
             Video(scan.video) as film,
@@ -202,6 +211,7 @@ def test_the_slide_is_the_same_however_slowly_its_frames_come(
     fast, slow = added[: len(added) // 2], added[len(added) // 2 :]
     assert fast == slow
     assert len(fast) >= 3
+    assert laid == 2 * list(range(len(laid) // 2))
     for name in ("frames.csv", "stitch.json"):
         told = (tmp_path / "slow" / name).read_bytes()
         assert told == (tmp_path / "fast" / name).read_bytes()

@@ -136,6 +136,11 @@ class VideoInfo:
     frame_count: int
     codec: str
 
+    @property
+    def picture_bytes(self) -> float:
+        """About what a decoded frame takes: three bytes for two pixels (4:2:0)."""
+        return 1.5 * self.width_px * self.height_px
+
 
 class Video:
     """A film on disk. Opens in `with`; iterating gives `DecodedFrame`s in order.

@@ -120,7 +120,7 @@ class SlideStitcher:
         """Take the next frame."""
         lanes = self._stitcher.push(frame)
         if lanes:
-            self._lay(lanes, margin_steps=_MARGIN_STEPS)
+            self._lay(lanes)
 
     def set_off(self, time_s: float) -> None:
         """Take from the stage when it set off on a lane, on the film's clock."""
@@ -128,38 +128,42 @@ class SlideStitcher:
 
     def finish(self) -> Stitched:
         """Place what is left and write the slide's folder."""
-        self._lay(self._stitcher.finish(), margin_steps=0.0)
-        while self._under_way:
-            self._under_way.popleft().result()
+        for lanes in self._stitcher.finish():
+            self._lay(lanes)
+        if self._canvas is None:
+            raise ValueError("no lane was laid")
+        # All that needs no mosaic, while the last lanes are laid.
         stitched = self._stitcher.result()
         scale = scale_of(stitched.speed_px_per_s, self._recording)
+        places = frame_places(stitched, self._canvas)
+        facts = measured(stitched, scale.pixel_size_um, scale.source)
+        while self._under_way:
+            self._under_way.popleft().result()
         self._composer.finish()
         self._writer.rescale(scale.pixel_size_um)
         self._stack.close()  # the mosaic appears under its name
-        if self._canvas is None:
-            raise ValueError("no lane was laid")
-        write_frame_places(self._out / "frames.csv", frame_places(stitched, self._canvas))
+        write_frame_places(self._out / "frames.csv", places)
         known = replace(self._recording, pixel_size_um=round(scale.pixel_size_um, 5))
         write_recording(self._out / "recording.json", known)
-        facts = measured(stitched, scale.pixel_size_um, scale.source)
         facts["torn_seams"] = [asdict(seam) for seam in self._torn]
         write_text_whole(self._out / "stitch.json", json.dumps(facts, indent=2) + "\n")
         self._is_finished = True
         return stitched
 
-    def _lay(self, lanes: Sequence[PlacedLane], margin_steps: float) -> None:
+    def _lay(self, lanes: Sequence[PlacedLane]) -> None:
         if not lanes:
             return
         if self._canvas is None:
-            self._open(lanes, margin_steps)
+            self._open(lanes)
         for lane in lanes:
             while len(self._under_way) >= _LANES_UNDER_WAY:
                 self._under_way.popleft().result()
             self._under_way.append(self._helper.submit(self._compose, lane))
 
-    def _open(self, lanes: Sequence[PlacedLane], margin_steps: float) -> None:
+    def _open(self, lanes: Sequence[PlacedLane]) -> None:
         stitcher = self._stitcher
         step_px = float(np.median(np.abs(np.diff(lanes[0].positions[:, 1]))))
+        margin_steps = 0.0 if stitcher.is_over else _MARGIN_STEPS
         self._canvas = canvas_of(lanes, margin_px=margin_steps * step_px)
         scale = scale_of(stitcher.speed_px_per_s, self._recording)
         self._writer = self._stack.enter_context(
@@ -189,8 +193,9 @@ class _UnfinishedError(Exception):
     """Tells what writes the mosaic that its block did not end well; nobody sees it."""
 
 
-_FRAMES_AHEAD = 64
-"""Decoded while lanes are placed; some 30 MB."""
+_BYTES_AHEAD, _LEAST_AHEAD = 100e6, 16
+"""Of frames decoded beforehand: the second core has nothing else to do while the first lanes are
+laid out. Large frames are fewer."""
 _MARGIN_STEPS = 1.0
 """Room on both sides of the first lanes, in steps of the stage, for later ones that reach out."""
 _LANES_UNDER_WAY = 4
@@ -213,7 +218,7 @@ def _watched(
 ) -> Iterator[tuple[DecodedFrame, float]]:
     with Video(video, is_mirrored=is_mirrored) as film:
         count = max(film.info.frame_count, 1)
-        for frame in ahead(film, _FRAMES_AHEAD):
+        for frame in ahead(film, max(int(_BYTES_AHEAD / film.info.picture_bytes), _LEAST_AHEAD)):
             yield frame, min((frame.index + 1) / count, 1.0)
         if film.damage is not None and not takes_damaged:
             raise InputError(

@@ -1,5 +1,6 @@
 """The stitcher: takes a film frame by frame, and hands out lane after lane, placed for good."""
 
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -128,6 +129,8 @@ class Stitcher:
         """Told of, and not handed on to who places lanes."""
         self._told_speed_px_per_s = settings.told_speed_px_per_s
         self._is_started = False
+        self.is_over = False
+        """Whether no more lanes will come than those handed out."""
         self._next_try = float(_FIRST_TRY)
         self._was_full = False
         self._settled_count = 0
@@ -191,8 +194,11 @@ class Stitcher:
         """Take from the stage when it set off on a lane, on the film's clock, before it is over."""
         self._starts_s.append(time_s)
 
-    def finish(self) -> list[PlacedLane]:
-        """Hand out the lanes that are left; an `InputError` says why a film cannot be stitched."""
+    def finish(self) -> Iterator[list[PlacedLane]]:
+        """Hand out the lanes that are left, some while others are still being placed.
+
+        An `InputError` says why a film cannot be stitched.
+        """
         tracker = self._tracker
         if tracker.count < _LEAST_FRAMES:
             raise InputError(
@@ -200,16 +206,16 @@ class Stitcher:
                 f"holds {tracker.count} frames, too few for a scan",
                 "Give the film of a whole scan",
             )
-        placed: list[PlacedLane] = []
         if self._is_started:
             placed = self._added()
             self._begin_to_add(self._finder.rest(tracker.shifts))
+            yield placed
             self._wait()
         else:
             self._start(self._all_lanes())
         self._refuse_another_speed()
-        left = range(self._placer.fixed_count, len(self._placer.lanes))
-        return placed + self._handed_out(left)
+        self.is_over = True
+        yield self._handed_out(range(self._placer.fixed_count, len(self._placer.lanes)))
 
     def result(self) -> Stitched:
         """What was found, after `finish`."""
@@ -257,7 +263,7 @@ class Stitcher:
         if not self._has_enough(lanes):
             return []
         self._tell_starts()
-        if not self._placer.start(tracker, lanes[:-1], least_links=_EARLY_LINKS):
+        if not self._placer.start(tracker.until_now(), lanes[:-1], least_links=_EARLY_LINKS):
             return []
         doubt = self._placer.rim_sigma_px(tracker.frame_shape) / _RIM_SIGMA_PX
         is_full = tracker.held_bytes >= _MOST_HELD_BYTES
@@ -336,7 +342,7 @@ class Stitcher:
 
     def _start(self, lanes: list[Lane]) -> None:
         self._tell_starts()
-        if not self._placer.start(self._tracker, lanes, least_links=1):
+        if not self._placer.start(self._tracker.until_now(), lanes, least_links=1):
             self._refuse_long_steps()
             raise InputError(
                 self._where,
