@@ -27,17 +27,20 @@ class NormalMatrix:
         second = rows.indptr[row] + place % entries[row]
         keys = rows.indices[first].astype(np.int64) * self._count + rows.indices[second]
         known, self._entry = np.unique(keys, return_inverse=True)
-        self._indices = known % self._count
-        self._starts = np.searchsorted(known, np.arange(self._count + 1) * self._count)
+        # Whole numbers as the solver wants them, or it converts them in every round.
+        indices = (known % self._count).astype(np.int32)
+        starts = np.searchsorted(known, np.arange(self._count + 1) * self._count)
+        self._matrix = scipy.sparse.csc_array(
+            (np.zeros(len(known)), indices, starts.astype(np.int32)), (self._count, self._count)
+        )
         self._row, self._product = row, rows.data[first] * rows.data[second]
 
     def weighted(self, weights: NDArray[np.float64]) -> scipy.sparse.csc_array:
-        """A^T W A for these weights of the equations."""
-        sums = np.bincount(
-            self._entry, weights[self._row] * self._product, minlength=len(self._indices)
+        """A^T W A for these weights of the equations: one matrix, filled anew each time."""
+        self._matrix.data = np.bincount(
+            self._entry, weights[self._row] * self._product, minlength=len(self._matrix.data)
         )
-        shape = (self._count, self._count)
-        return scipy.sparse.csc_array((sums, self._indices, self._starts), shape)
+        return self._matrix
 
     def factors(self, weights: NDArray[np.float64]) -> scipy.sparse.linalg.SuperLU:
         """The same, factorised; singular matrices raise RuntimeError.

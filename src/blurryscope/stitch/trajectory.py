@@ -164,7 +164,7 @@ def _at_frames(rates: NDArray[np.float64], usual: NDArray[np.float64]) -> NDArra
     leaning -= _lean(uneven_left / usual, here / usual, uneven_right / usual)
     from_left = np.where(np.isfinite(left[:, 1]), (1.0 - leaning) / 2, 0.0)
     from_left = np.where(np.isfinite(right[:, 1]), from_left, 1.0)[:, None]
-    told = np.nan_to_num(left) * from_left + np.nan_to_num(right) * (1.0 - from_left)
+    told = _known_or_0(left) * from_left + _known_or_0(right) * (1.0 - from_left)
     return np.asarray(told, np.float64)
 
 
@@ -180,4 +180,9 @@ def _lean(
     is_sudden = np.clip(other_side / _SUDDEN_CHANGE - 1.0, 0.0, 1.0)
     unlike = np.log2(np.maximum(here, _LEAST_CHANGE) / np.maximum(other_side, _LEAST_CHANGE))
     is_no_ramp = np.clip(np.abs(unlike), 0.0, 1.0)
-    return np.asarray(np.nan_to_num(is_even * is_sudden * is_no_ramp))
+    return _known_or_0(is_even * is_sudden * is_no_ramp)
+
+
+def _known_or_0(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """As `np.nan_to_num` of numbers that end; a third of the time."""
+    return np.where(np.isnan(values), 0.0, values)
