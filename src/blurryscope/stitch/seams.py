@@ -109,11 +109,15 @@ def _add(bad: list[TornSeam], lane: int, low: int, high: int, agreement: float) 
 
 def _density(levels: NDArray[np.uint8]) -> Grey:
     """Natural-log density with noise evened out a little; NaN where nothing was scanned."""
-    known = (levels > 0).astype(np.float32)
-    logs = -np.log(np.maximum(levels, 1).astype(np.float32))
-    count = cv2.blur(known, (3, 3))
-    even = cv2.blur(logs * known, (3, 3)) / np.maximum(count, 1e-6)
-    return np.where(known > 0, even, np.nan).astype(np.float32)
+    is_known = levels > 0
+    count = cv2.blur(is_known.astype(np.float32), (3, 3))
+    total = cv2.blur(cv2.LUT(levels, _DENSITY_OF_LEVEL), (3, 3))
+    even = np.divide(total, count, out=np.full_like(total, np.nan), where=is_known)
+    return np.asarray(even, np.float32)
+
+
+_DENSITY_OF_LEVEL = -np.log(np.maximum(np.arange(256, dtype=np.float32), 1))
+"""0, which means unscanned, adds nothing to a mean."""
 
 
 def _agreement(above: Grey, here: Grey) -> float | None:
@@ -124,9 +128,7 @@ def _agreement(above: Grey, here: Grey) -> float | None:
     inner = here[_TOLERANCE_PX:-_TOLERANCE_PX, _TOLERANCE_PX:-_TOLERANCE_PX]
     if min(_spread(above), _spread(inner)) < 1e-4:
         return 0.0
-    found = cv2.matchTemplate(
-        above.astype(np.float32), inner.astype(np.float32), cv2.TM_CCOEFF_NORMED
-    )
+    found = cv2.matchTemplate(above, inner, cv2.TM_CCOEFF_NORMED)
     return float(found.max())
 
 
