@@ -47,12 +47,16 @@ _MOST_WAIT_S = 3.0
 _MOST_OF_CORE = 0.6
 
 _SLIDE = SlideDesign(rows=2, columns=3, core_diameter_um=700, pitch_um=1000, margin_um=800, seed=1)
+# Each by the time of the thread that does it. Read-outs are tried by threads of their own, which
+# count among the rest.
 _STAGES: list[tuple[str, Any, str]] = [
     ("look at each frame", Tracker, "push"),
     ("shading", Tracker, "settle"),
+    ("shading in colour", Tracker, "_colour_shading"),
     ("lay the first lanes out", Placer, "start"),
     ("place later lanes", Placer, "add"),
     ("even brightness", film_module, "lane_brightness"),
+    ("rectify frames", Composer, "_rectified"),
     ("lay frames", Composer, "lay"),
     ("halve and hand on rows", Composer, "write_above"),
 ]
