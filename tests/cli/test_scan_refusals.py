@@ -1,5 +1,6 @@
 """What is wrong with a plan, a rig or a folder is told before anything moves."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -59,3 +60,15 @@ def test_half_a_rig_says_which_half_is_missing(plan: Path, tmp_path: Path) -> No
     rig.write_text('name = "x"\n[stage]\nport = "COM3"\n', encoding="utf-8")
     with pytest.raises(InputError, match=r"has a \[stage\] and no \[camera\]"):
         run("plan", plan, "--rig", rig)
+
+
+def test_a_disk_without_room_is_told_before_the_microscope_is_calibrated(
+    plan: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usage = shutil.disk_usage(tmp_path)._replace(free=40_000_000)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
+    words = ["--rig", "simulated", "--plan", plan, "--out", tmp_path / "out", "--quiet"]
+    told = r"out: has 40 MB free, .* need about \d{3} MB\. Free .* a guess of 0\.56 µm per pixel"
+    with pytest.raises(InputError, match=told):
+        run("scan", *words)
+    assert not (tmp_path / "out").exists()

@@ -61,7 +61,9 @@ def test_the_host_driver_drives_the_firmware() -> None:
     target = StagePoint(x_um=4_000.0, y_um=500.0, z_um=-20.0)
     with served(speed=3) as path, GrblStage(path) as stage:
         assert not stage.status().is_homed
+        assert "$H" in stage.status().note
         assert stage.home().is_homed
+        assert not stage.status().note  # that it had to be homed is over
         stage.light(0.8)
         stage.move_to(target, 5_000.0)
         rest = stage.wait_until_rest()

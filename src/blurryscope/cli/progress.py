@@ -1,8 +1,9 @@
 """Progress on the terminal, or as lines in a log."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from rich.console import Console
 from rich.progress import BarColumn, TaskID, TaskProgressColumn, TextColumn, TimeElapsedColumn
@@ -14,20 +15,40 @@ _MOST_ROWS = 16
 """On a terminal; more would push the newest out of sight."""
 
 
+@dataclass(frozen=True, slots=True)
+class Screen:
+    """Where a person sees what goes on; a `Progress` itself."""
+
+    progress: Progress
+    say: Callable[[str], None]
+    """Shows one line that stays."""
+
+    def __call__(self, stage: str, fraction: float) -> None:
+        self.progress(stage, fraction)
+
+
 @contextmanager
-def shown_progress(quiet: bool) -> Iterator[Progress]:
+def shown_progress(quiet: bool) -> Iterator[Screen]:
     """Bars on a terminal; elsewhere, such as in a log, a line a stage."""
     if quiet:
-        yield silent
+        yield Screen(silent, _unsaid)
     elif sys.stderr.isatty():
-        with _bars() as progress:
-            yield progress
+        with _bars() as screen:
+            yield screen
     else:
-        yield _lines()
+        yield Screen(_lines(), _print_at_once)
+
+
+def _unsaid(words: str) -> None:
+    """For those who do not want to know."""
+
+
+def _print_at_once(words: str) -> None:
+    print(words, flush=True)
 
 
 @contextmanager
-def _bars() -> Iterator[Progress]:
+def _bars() -> Iterator[Screen]:
     columns = (
         TextColumn("{task.description:<26}"),
         BarColumn(),
@@ -44,7 +65,8 @@ def _bars() -> Iterator[Progress]:
                 bars.update(silent_longest, visible=False)
             bars.update(tasks[stage], completed=fraction, visible=True)
 
-        yield report
+        # Above the bars, where lines stay.
+        yield Screen(report, lambda words: bars.console.print(words, highlight=False, markup=False))
 
 
 def _lines() -> Progress:

@@ -16,7 +16,7 @@ from blurryscope.basics.progress import Progress
 from blurryscope.classify.shipped import SHIPPED
 from blurryscope.cli.app import app
 from blurryscope.cli.options import Model, Out, Quiet, run_settings
-from blurryscope.cli.progress import shown_progress
+from blurryscope.cli.progress import Screen, shown_progress
 
 if TYPE_CHECKING:
     from blurryscope.pipeline.microscopy import Calibrated, SlideEnd
@@ -143,6 +143,7 @@ def scan(
         Session,
         load_calibrated,
         refuse_unreadable,
+        refuse_without_room,
         report_slides,
         scan_slides,
     )
@@ -156,24 +157,25 @@ def scan(
     for results in (out, folder):
         refuse_unwritable(results)
     refuse_unreadable(order, settings)
-    with shown_progress(quiet) as progress:
+    with shown_progress(quiet) as screen:
         with rig.opened() as scope:
             if calibration is not None or (folder / FILE).is_file():
                 known = load_calibrated(scope, folder)
             else:
-                known = _calibrate(scope, rig, order, folder, progress)
+                refuse_without_room(scope, order, rig.guess, out)
+                known = _calibrate(scope, rig, order, folder, screen)
                 _show_calibration(known.record)
             controls = Controls(scope.stage.hold)
             session = Session(
                 scope=scope,
                 known=known,
                 controls=controls,
-                on_status=_reporter(progress),
+                on_status=_reporter(screen),
                 settings=settings,
             )
-            with _steered(controls):
+            with _steered(controls, screen):
                 filmed = scan_slides(session, order, out)
-        ends = report_slides(filmed, progress)
+        ends = report_slides(filmed, screen)
     for result in session.live_results:
         words = f"{result.waited_s:.1f} s after the last frame"
         if not result.is_whole:
@@ -269,29 +271,34 @@ def _show_calibration(record: "Calibration") -> None:
         print(f"  DOUBT: {doubt}")
 
 
-def _reporter(progress: Progress) -> "Callable[[ScanStatus], None]":
-    """Progress of each slide and repeat: its state when that changes, and each warning once."""
+def _reporter(screen: Screen) -> "Callable[[ScanStatus], None]":
+    """A bar for each slide and repeat; a line for its state when that changes, and each warning."""
     told: set[str] = set()
     last = ""
 
     def report(status: "ScanStatus") -> None:
         nonlocal last
         scan = f"{status.slide}, repeat {status.repeat}"
-        progress(f"scan {scan}", status.fraction)
+        screen(f"scan {scan}", status.fraction)
         is_over = status.state in {"aborted", "interrupted", "failed"}
         if status.note and not is_over and (note := f"{scan}: {status.note}") not in told:
             told.add(note)
-            progress(note, status.fraction)
+            screen.say(note)
         if (now := f"{scan}: {status.state.value}") != last:
             last = now
             done = f", {status.lane} of {status.lane_count} lanes done" if status.lane else ""
-            progress(f"{now}{done}", status.fraction)
+            screen.say(f"{now}{done}{_NEXT.get(status.state, '')}")
 
     return report
 
 
+_NEXT = {"paused": "; r and Enter go on"}
+"""What a person can do in a state."""
+_KEYS = "p pauses at the end of the lane, r goes on, a stops at once; each with Enter"
+
+
 @contextmanager
-def _steered(controls: "Controls") -> Iterator[None]:
+def _steered(controls: "Controls", screen: Screen) -> Iterator[None]:
     """Let Ctrl-C, and p, r, a on a terminal, steer the scan; a second Ctrl-C waits for nothing."""
 
     def interrupted(*_: object) -> None:
@@ -301,23 +308,30 @@ def _steered(controls: "Controls") -> Iterator[None]:
 
     before = signal.signal(signal.SIGINT, interrupted)
     if sys.stdin.isatty():
-        threading.Thread(target=_read_keys, args=(controls,), daemon=True).start()
+        screen.say(_KEYS)
+        threading.Thread(target=_read_keys, args=(controls, screen.say), daemon=True).start()
     try:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
 
 
-def _read_keys(controls: "Controls") -> None:
-    wishes = {"p": controls.pause, "r": controls.resume, "a": controls.abort}
+def _read_keys(controls: "Controls", say: Callable[[str], None]) -> None:
+    """Do what a key asks for, and say so at once: a lane may take a while to end."""
+    wishes = {
+        "p": (controls.pause, "will pause at the end of this lane; r and Enter go on"),
+        "r": (controls.resume, "goes on"),
+        "a": (controls.abort, "stops"),
+    }
     for line in sys.stdin:
-        wish = wishes.get(line.strip().lower()[:1])
+        wish, words = wishes.get(line.strip().lower()[:1], (None, _KEYS))
+        say(words)
         if wish is not None:
             wish()
 
 
 def _show(name: str, plan: "ScanPlan", repeats: int) -> None:
-    from blurryscope.scan.estimate import PAPER_MM2_PER_S, throughput
+    from blurryscope.scan.estimate import PAPER_MM2_PER_S, in_bytes, throughput
 
     rows = throughput(plan)
     told = rows[0][2]
@@ -339,7 +353,7 @@ def _show(name: str, plan: "ScanPlan", repeats: int) -> None:
         "minutes on a slow computer"
     )
     print(
-        f"  data      {told.frame_count} frames, film about {told.film_bytes / 1e9:.2f} GB, "
+        f"  data      {told.frame_count} frames, film about {in_bytes(told.film_bytes)}, "
         f"mosaic {told.mosaic_px / 1e6:.0f} Mpx"
     )
     print(f"  the same area with other lenses (the paper says {PAPER_MM2_PER_S:g} mm²/s):")

@@ -164,6 +164,7 @@ class GrblStage:
     def _home_once(self) -> StageStatus:
         self._link.settle()
         self._has_homed = False
+        self._link.note = ""  # such as that it has to be homed
         try:
             self._link.ask("$H", self._homing_s)
         except AlarmError as error:
@@ -424,8 +425,9 @@ class GrblStage:
         if wrong:
             raise SettingsRefusedError(
                 self._url,
-                f"is set otherwise than its profile says: {', '.join(wrong)}",
-                "Correct the controller or the profile, and calibrate again if you change steps",
+                f"is set otherwise than it must be: {', '.join(wrong)}",
+                "Correct the controller, or what rig.toml says under settings, and calibrate again "
+                "if you change steps",
             )
 
     # What went wrong

@@ -3,7 +3,6 @@
 import hashlib
 import json
 import logging
-import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
@@ -20,6 +19,7 @@ from blurryscope.basics.progress import Progress, silent
 from blurryscope.devices.errors import StageError
 from blurryscope.pipeline.live import LiveResult, LiveSettings, LiveStitch
 from blurryscope.pipeline.plan_maps import refuse_unreadable_maps
+from blurryscope.pipeline.room import RoomWanted, refuse_full_disk
 from blurryscope.pipeline.run import run
 from blurryscope.pipeline.scoring import load_scorer
 from blurryscope.pipeline.settings import RunSettings
@@ -34,7 +34,6 @@ from blurryscope.scan.calibration import (
     write_calibration,
 )
 from blurryscope.scan.drive import Microscope
-from blurryscope.scan.estimate import estimate
 from blurryscope.scan.job import ScanJob, is_done, is_to_begin, recording_of
 from blurryscope.scan.plan import Area, FieldOfView, ScanPlan
 from blurryscope.scan.plan_file import ScanOrder, SlideOrder
@@ -104,16 +103,38 @@ def calibrate_into(
 
 
 def _refuse_impossible(scope: Microscope, order: ScanOrder, guess: FieldOfView) -> None:
-    limits, seen = scope.stage.limits, order.field or guess
-    exposure_s = scope.camera.settings.exposure_s or seen.exposure_s
+    limits = scope.stage.limits
     for slide in order.slides:
-        plan = order.plan_of(
-            slide,
-            replace(seen, exposure_s=exposure_s),
-            acceleration_um_per_s2=limits.acceleration_um_per_s2,
-        )
+        plan = _guessed_plan(scope, order, slide, guess)
         where = f"{order.path}, {slide.name}"
         refuse_before_calibrating(where, plan, limits, order.most_blur_um)
+
+
+def refuse_without_room(scope: Microscope, order: ScanOrder, guess: FieldOfView, out: Path) -> None:
+    """Raise an `InputError` if films and mosaics, by a guess of the field, have no room in `out`.
+
+    For a microscope that is yet to be calibrated: `scan_slides` looks again with what was measured.
+    """
+    wanted = [
+        RoomWanted(
+            folder=_folder_of(order, slide, out),
+            plan=_guessed_plan(scope, order, slide, guess),
+            repeats=slide.repeats,
+        )
+        for slide in order.slides
+    ]
+    refuse_full_disk(out, wanted)
+
+
+def _guessed_plan(
+    scope: Microscope, order: ScanOrder, slide: SlideOrder, guess: FieldOfView
+) -> ScanPlan:
+    seen = order.field or guess
+    return order.plan_of(
+        slide,
+        replace(seen, exposure_s=scope.camera.settings.exposure_s or seen.exposure_s),
+        acceleration_um_per_s2=scope.stage.limits.acceleration_um_per_s2,
+    )
 
 
 def load_calibrated(scope: Microscope, folder: Path) -> Calibrated:
@@ -182,7 +203,13 @@ def scan_slides(session: Session, order: ScanOrder, out: Path) -> list[Filmed]:
     call goes on with whatever is not done yet.
     """
     works = [_work_of(session, order, slide, out) for slide in order.slides]
-    _refuse_full_disk(out, works)
+    refuse_full_disk(
+        out,
+        [
+            RoomWanted(folder=work.folder, plan=work.plan, repeats=work.slide.repeats)
+            for work in works
+        ],
+    )
     try:
         return [Filmed(work=work, films=_ended(work, partial(_films, session))) for work in works]
     except StageError:
@@ -206,8 +233,12 @@ def _reported(filmed: Filmed, progress: Progress) -> SlideEnd:
 def _work_of(session: Session, order: ScanOrder, slide: SlideOrder, out: Path) -> _SlideWork:
     plan = plan_of_slide(session.scope, order, slide, session.known)
     settings = _settings_of(slide, session.settings)
-    folder = out if len(order.slides) == 1 else out / slide.name
+    folder = _folder_of(order, slide, out)
     return _SlideWork(slide=slide, plan=plan, folder=folder, settings=settings)
+
+
+def _folder_of(order: ScanOrder, slide: SlideOrder, out: Path) -> Path:
+    return out if len(order.slides) == 1 else out / slide.name
 
 
 def _settings_of(slide: SlideOrder, settings: RunSettings) -> RunSettings:
@@ -216,32 +247,6 @@ def _settings_of(slide: SlideOrder, settings: RunSettings) -> RunSettings:
     return replace(settings, tma=replace(settings.tma, layout=read_layout(slide.layout_path)))
 
 
-def _refuse_full_disk(out: Path, works: Sequence[_SlideWork]) -> None:
-    """Raise an `InputError` if what is still to be scanned has no room on the disk."""
-    needed = 0
-    for work in works:
-        told = estimate(work.plan)
-        results = repeat_folders(work.folder, work.slide.repeats)
-        to_come = sum(not (folder / MOSAIC).exists() for folder in results)
-        needed += to_come * round(told.film_bytes + _MOSAIC_BYTES_PER_PX * told.mosaic_px)
-        needed += told.film_bytes if to_come else 0  # while the parts of a film are joined
-    place = next(folder for folder in (out, *out.absolute().parents) if folder.is_dir())
-    free = shutil.disk_usage(place).free
-    if needed > free:
-        raise InputError(
-            out,
-            f"has {_in_bytes(free)} free, and the plan's films and mosaics need about "
-            f"{_in_bytes(needed)}",
-            "Free some space, or choose another --out",
-        )
-
-
-def _in_bytes(count: float) -> str:
-    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"
-
-
-_MOSAIC_BYTES_PER_PX = 2.0
-"""With all its levels, packed; recorded scans gave 1.0 to 1.7."""
 _Made = TypeVar("_Made")
 
 

@@ -55,6 +55,11 @@ def estimate(plan: ScanPlan) -> Estimate:
     )
 
 
+def in_bytes(count: float) -> str:
+    """An amount of data, to be read."""
+    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"
+
+
 def scanning_fraction(plan: ScanPlan) -> float:
     """Share of the time that the stage is in lanes; the rest it rests, steps and turns."""
     segments = list(plan.segments())
