@@ -22,7 +22,8 @@ MOST_OFF_UM = 30.0
 """How far the slide may lie off: a stepper that misses steps misses four at once, 40 µm where 1600
 of them in sixteenths are a millimetre; lanes overlap by three times as much."""
 _TELLING = 5.0
-"""Grey levels, deviation of detail: glass has less than 1, tissue 5 to 15."""
+"""Grey levels, deviation of detail: glass has less than 1, tissue 5 to 15. Asked of the patch that
+is sought again: where tissue is at the rim of the picture only, dust would be found instead."""
 _REACH_FRACTION = 0.3
 REMEDY = "Scan the slide from the beginning, into another folder"
 _LEAST_CORRELATION = 0.7
@@ -33,12 +34,17 @@ def take_landmark(
     scope: Microscope,
     candidates: Sequence[StagePoint],
     folder: Path,
+    flat: NDArray[np.float32],
     watch: Watch = unwatched,
 ) -> StagePoint | None:
-    """Photograph the first place that is worth remembering; None where none of them is."""
+    """Photograph the first place that is worth remembering; None where none of them is.
+
+    `flat` is the field over empty glass, (row, col), mean 1.
+    """
     for place in candidates:
         luma = picture_at(scope, place, watch=watch).luma()
-        if detail(luma).std() >= _TELLING:
+        reach = _reach_px(luma)
+        if _fine(luma, flat)[reach:-reach, reach:-reach].std() >= _TELLING:
             is_coded, coded = cv2.imencode(".png", luma)
             if not is_coded:
                 raise ValueError(f"a picture of shape {luma.shape} cannot be coded as PNG")
@@ -70,6 +76,7 @@ class Found:
 def find_landmark(
     place: StagePoint,
     folder: Path,
+    flat: NDArray[np.float32],
     pixel_size_um: float,
     take: Callable[[StagePoint], CameraFrame],
 ) -> Found:
@@ -79,11 +86,11 @@ def find_landmark(
     """
     before = _stored(folder / FILE)
     after = take(place).luma()
-    reach = round(_REACH_FRACTION * min(before.shape))
+    reach = _reach_px(before)
     found = None
     if before.shape == after.shape:
         search = Search(reach_x_px=reach, reach_y_px=reach)
-        found = find_displacement(detail(before), detail(after), search)
+        found = find_displacement(_fine(before, flat), _fine(after, flat), search)
     if found is None or found.correlation < _LEAST_CORRELATION:
         return Found(off_um=reach * pixel_size_um, is_seen=False)
     return Found(off_um=float(np.hypot(found.x_px, found.y_px)) * pixel_size_um, is_seen=True)
@@ -99,6 +106,18 @@ def refuse_moved(folder: Path, found: Found) -> None:
         "the slide was moved, or the stage lost its way",
         REMEDY,
     )
+
+
+def _reach_px(luma: NDArray[np.uint8]) -> int:
+    """How far off to all sides it is looked for."""
+    reach: int = round(_REACH_FRACTION * min(luma.shape))
+    return reach
+
+
+def _fine(luma: NDArray[np.uint8], flat: NDArray[np.float32]) -> NDArray[np.float32]:
+    """What the slide alone shows: dust on the sensor lies where it lay wherever the stage is."""
+    even = luma / flat if flat.shape == luma.shape else luma
+    return detail(np.rint(np.clip(even, 0, 255)).astype(np.uint8))
 
 
 def _stored(path: Path) -> NDArray[np.uint8]:

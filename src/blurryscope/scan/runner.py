@@ -219,8 +219,8 @@ class _Run:
 
     def _find_landmark(self, place: StagePoint) -> Found:
         self._enter(ScanState.CHECKING)
-        pixel_size_um = self._job.plan.field.pixel_size_um
-        return find_landmark(place, self._job.folder, pixel_size_um, self._photograph)
+        job, pixel_size_um = self._job, self._job.plan.field.pixel_size_um
+        return find_landmark(place, job.folder, job.flat, pixel_size_um, self._photograph)
 
     def _photograph(self, place: StagePoint) -> CameraFrame:
         """As the landmark was photographed; while the camera films, with a frame not kept."""
@@ -242,7 +242,7 @@ class _Run:
         grid = [plan.place(x_um, y_um) for x_um, y_um in focus_grid(plan.area, 9)]
         candidates = [*self._job.landmark_hints, *grid]
         place = self._landmark = take_landmark(
-            self._scope, candidates, self._job.folder, self._look
+            self._scope, candidates, self._job.folder, self._job.flat, self._look
         )
         if place is None:
             self._warn("no tissue to know the slide by: whether the stage keeps its way is unknown")
