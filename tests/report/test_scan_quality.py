@@ -38,7 +38,7 @@ def test_the_page_names_the_places_to_scan_again_and_what_to_do(make_slide: Make
     write_rescans(root / "rescan.csv", [BUBBLE])
     page = write_report(root).read_text("utf-8")
     assert "Lanes 14–16 lost registration between x 3.1 and 4.0 mm" in page
-    assert "a bubble &lt;or&gt; a loose slide" in page
+    assert "A bubble &lt;or&gt; a loose slide:" in page
     assert BUBBLE.action in page
 
 
@@ -51,15 +51,28 @@ def test_cores_are_named_where_the_scan_went_wrong_at_them(make_slide: MakeSlide
     write_rescans(root / "rescan.csv", [at_core])
     page = write_report(root).read_text("utf-8")
     assert "No core is marked: each was filmed well enough to be judged." in page
-    assert re.search(r'a loose slide .*<a href="#core-A1">A1</a></span></li>', page)
-    write_rescans(root / "rescan.csv", [beside])
-    assert "– between the cores</span></li>" in write_report(root).read_text("utf-8")
+    assert re.search(r'and 4.0 mm .*<a href="#core-A1">A1</a></span></li>', page)
+    write_rescans(root / "rescan.csv", [at_core, beside, beside])
+    assert "2 more places between the cores" in write_report(root).read_text("utf-8")
 
 
 def test_places_of_several_repeats_say_which_repeat(make_slide: MakeSlide) -> None:
     root = make_slide({"A1": ["0", "0"]})
     write_rescans(root / "repeat-2" / "rescan.csv", [BUBBLE])
     assert f"Repeat 2: {BUBBLE.action}" in write_report(root).read_text("utf-8")
+
+
+def test_cores_that_went_wrong_in_every_repeat_are_named(make_slide: MakeSlide) -> None:
+    root = make_slide({"A1": ["0", "0"]})
+    at_core = replace(BUBBLE, x_from_mm=0.9, x_to_mm=1.1, y_from_mm=4.9, y_to_mm=5.1)
+    for number in (1, 2):
+        folder = root / f"repeat-{number}"
+        with MosaicWriter(folder / "mosaic.ome.zarr", (800, 600), pixel_size_um=10.0) as mosaic:
+            mosaic.write_rows(np.full((800, 600, 3), 240, np.uint8))
+        write_rescans(folder / "rescan.csv", [at_core])
+        page = write_report(root).read_text("utf-8")
+        is_everywhere = "went wrong in every repeat" in page
+        assert is_everywhere == (number == 2)
 
 
 def test_places_with_the_same_fault_share_one_entry_of_the_picture() -> None:

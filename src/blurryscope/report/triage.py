@@ -1,6 +1,6 @@
 """What to look at first, and what to scan again."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from math import hypot
@@ -214,7 +214,7 @@ class ScanProblem:
     """A place where the scan went wrong, and whose tissue lies there."""
 
     text: str
-    """A sentence that names lanes and place, beginning with a capital."""
+    """Names lanes, place and what went wrong, beginning with a capital."""
     cores: tuple[CoreName, ...] | None
     """None where nothing tells, since there is no mosaic."""
 
@@ -225,23 +225,47 @@ class ScanTask:
 
     repeat: int
     action: str
+    cause: str
+    """What usually makes such places."""
     problems: tuple[ScanProblem, ...]
+    """Those at cores, and those of which nothing tells."""
+    between_count: int
+    """How many more places lie between the cores, where nothing is scored."""
 
 
 def scan_tasks(folder: SlideFolder) -> list[ScanTask]:
     """Places of the scan that came out badly, by what to do about them."""
-    tasks: dict[tuple[int, str], list[ScanProblem]] = {}
+    tasks: dict[tuple[int, str, str], list[ScanProblem]] = {}
     for repeat in folder.repeats:
         for entry in repeat.rescans:
-            problem = ScanProblem(
-                text=entry.problem[:1].upper() + entry.problem[1:],
-                cores=_cores_at(entry, repeat),
-            )
-            tasks.setdefault((repeat.number, entry.action), []).append(problem)
+            what, _, cause = entry.problem.partition(": ")
+            problem = ScanProblem(text=_capital(what), cores=_cores_at(entry, repeat))
+            key = (repeat.number, entry.action, _capital(cause))
+            tasks.setdefault(key, []).append(problem)
     return [
-        ScanTask(repeat=number, action=action, problems=tuple(problems))
-        for (number, action), problems in tasks.items()
+        ScanTask(
+            repeat=number,
+            action=action,
+            cause=cause,
+            problems=tuple(problem for problem in problems if problem.cores != ()),
+            between_count=sum(problem.cores == () for problem in problems),
+        )
+        for (number, action, cause), problems in tasks.items()
     ]
+
+
+def cores_wrong_in_all(folder: SlideFolder, tasks: Sequence[ScanTask]) -> list[CoreName]:
+    """Cores at which the scan went wrong in every repeat, so that none makes up for another."""
+    wrong: dict[CoreName, set[int]] = {}
+    for task in tasks:
+        for problem in task.problems:
+            for name in problem.cores or ():
+                wrong.setdefault(name, set()).add(task.repeat)
+    return sorted(name for name, repeats in wrong.items() if len(repeats) == len(folder.repeats))
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def _cores_at(place: Rescan, repeat: RepeatScan) -> tuple[CoreName, ...] | None:
