@@ -1,12 +1,12 @@
 """A whole slide in one go on the simulated microscope, held against what that really did.
 
-    python benchmarks/bench_scan.py [--rig RIG.toml] [--plan PLAN.toml] --out DIR
+    python benchmarks/bench_scan.py [--rig RIG.toml] [--plan PLAN.toml] [--repeats N] --out DIR
 
 Homes, calibrates, scans, stitches meanwhile, finds, names and scores the cores and reports, as
 `blurryscope scan` does. Then it compares calibration, motion, mosaic and cores with the truth of
 the simulated rig, and ends with 1 if a limit is broken. Without --rig and --plan: 20 x 10 mm with
-72 cores, seen by the authors' device at half its resolution. DIR then holds `truth.json`, too, for
-`benchmarks/against_truth.py DIR DIR/truth.json`.
+72 cores, seen by the authors' device at half its resolution. DIR, or with several repeats the
+folder of each in DIR, then holds `truth.json`, too, for `benchmarks/against_truth.py`.
 """
 
 import argparse
@@ -14,6 +14,7 @@ import json
 import resource
 import sys
 import time
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,7 +23,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from blurryscope.artifacts.frame_places import read_frame_places
-from blurryscope.artifacts.predictions import Prediction, read_predictions
+from blurryscope.artifacts.predictions import (
+    CoreResult,
+    Prediction,
+    read_predictions,
+    read_results,
+)
 from blurryscope.artifacts.tissue_cores import read_tissue_cores
 from blurryscope.artifacts.video import Video
 from blurryscope.artifacts.whole import write_text_whole
@@ -48,6 +54,7 @@ from blurryscope.pipeline.microscopy import (
     report_slides,
     scan_slides,
 )
+from blurryscope.pipeline.steps import repeat_folders
 from blurryscope.rig import Rig, load_rig
 from blurryscope.scan.calibrate import CalibrateSettings
 from blurryscope.scan.calibration import Calibration
@@ -91,12 +98,15 @@ def main() -> int:
     """Scan, measure, print, and give 1 if a limit is broken."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--rig", type=Path, help="a rig.toml with [simulated]")
-    parser.add_argument("--plan", type=Path, help="a plan.toml with one slide and one repeat")
+    parser.add_argument("--plan", type=Path, help="a plan.toml with one slide")
+    parser.add_argument("--repeats", type=int, help="scans of the slide; else as the plan says")
     parser.add_argument("--out", type=Path, required=True, help="a new folder for everything")
     given = parser.parse_args()
     given.out.mkdir(parents=True)
     rig = load_rig(str(_file(given.rig, given.out / "rig.toml", RIG)))
     order = read_plan(_file(given.plan, given.out / "plan.toml", PLAN))
+    if given.repeats is not None:
+        order = replace(order, slides=(replace(order.slides[0], repeats=given.repeats),))
     figures = list(scan_and_measure(rig, order, given.out))
     for figure in figures:
         mark = "" if figure.holds else "   BROKEN"
@@ -125,19 +135,39 @@ def scan_and_measure(rig: Rig, order: ScanOrder, out: Path) -> Iterator[Figure]:
         (end,) = report_slides(scan_slides(session, order, out))
         if end.report is None:
             raise BlurryScopeError(end.problem)
-        journal = read_journal(out / "films" / "repeat-1" / "journal.jsonl")
-        lanes = true_lanes(behind, _windows(journal))
-        truth = rig_truth(behind, _frames_began_s(journal, out), lanes)
-    write_text_whole(out / "truth.json", json.dumps(truth) + "\n")
+        took_s = time.monotonic() - began_s
+        results = repeat_folders(out, slide.repeats)
+        ways = [
+            _true_way(behind, out / "films" / f"repeat-{number}", result)
+            for number, result in enumerate(results, 1)
+        ]
     yield from _of_the_calibration(known.record, behind)
-    yield from _of_the_motion(lanes, plan)
-    yield from _of_the_mosaic(out, read_truth(out / "truth.json"))
-    yield from _of_the_scores(read_predictions(out / "scores.csv"), behind.slide)
-    yield from _of_the_time(session.live_results, time.monotonic() - began_s)
+    for lanes, result, live in zip(ways, results, session.live_results, strict=True):
+        if len(results) > 1:
+            yield Figure(result.name, "", "", holds=True)
+        yield from _of_the_motion(lanes, plan)
+        yield from _of_the_mosaic(result, read_truth(result / "truth.json"))
+        yield _of_the_wait(live)
+    predictions = read_predictions(out / "scores.csv")
+    yield from _of_the_scores(predictions, behind.slide)
+    if len(results) > 1:
+        yield from _of_the_fused(read_results(out / "results.csv"), predictions, behind.slide)
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    told = f"{took_s:.0f} s, {used.ru_utime + used.ru_stime:.0f} s CPU"
+    yield Figure("in all", told, "", holds=True)
 
 
 def _unheard(status: ScanStatus) -> None:
     """Nobody watches."""
+
+
+def _true_way(behind: SimulatedRig, scan: Path, result: Path) -> list[TrueLane]:
+    """The lanes of one repeat as the carriage ran them; writes the truth beside its results."""
+    journal = read_journal(scan / "journal.jsonl")
+    lanes = true_lanes(behind, _windows(journal))
+    truth = rig_truth(behind, _frames_began_s(journal, scan / "scan.mkv"), lanes)
+    write_text_whole(result / "truth.json", json.dumps(truth) + "\n")
+    return lanes
 
 
 def _windows(journal: Sequence[Entry]) -> list[tuple[float, float]]:
@@ -147,12 +177,12 @@ def _windows(journal: Sequence[Entry]) -> list[tuple[float, float]]:
     return list(zip(begins, ends, strict=True))
 
 
-def _frames_began_s(journal: Sequence[Entry], out: Path) -> NDArray[np.float64]:
+def _frames_began_s(journal: Sequence[Entry], path: Path) -> NDArray[np.float64]:
     """When each frame of the film was exposed, on the clock of stage and camera."""
     began_s = next(_number(e, "film_began_s") for e in journal if e.event == "lane is at its end")
     times_s: list[float] = []
     last = np.empty((0, 0), np.uint8)
-    with Video(out / "films" / "repeat-1" / "scan.mkv") as film:
+    with Video(path) as film:
         for frame in film:
             luma = frame.luma()
             # A camera that is late sends its last picture again: it shows where that was taken.
@@ -280,15 +310,32 @@ def _share(hits: int, trials: int) -> str:
     return f"{hits} of {trials}{told}"
 
 
-def _of_the_time(results: Sequence[LiveResult], took_s: float) -> Iterator[Figure]:
-    (live,) = results
+def _of_the_fused(
+    results: Sequence[CoreResult], predictions: Sequence[Prediction], slide: Slide
+) -> Iterator[Figure]:
+    """What all repeats together say of the cores, and how often they agree."""
+    true = {core.name: core.score for core in slide.cores if not core.missing}
+    given = [
+        (true[row.core], row.score) for row in results if row.core in true and row.score is not None
+    ]
+    four = sum(score is fused for score, fused in given)
+    two = sum(score.is_positive is fused.is_positive for score, fused in given)
+    told = f"{_share(four, len(given))}, {_share(two, len(given))}"
+    yield Figure("four classes, two; fused, where scored", told, "", holds=True)
+    answers = defaultdict(set)
+    for row in predictions:
+        answers[row.core].add(row.most_probable)
+    alike = sum(len(answers[core]) == 1 for core in true)
+    yield Figure("most probable alike in all repeats", _share(alike, len(true)), "", holds=True)
+    decisions = Counter(row.decision for row in results if row.core in true)
+    told = ", ".join(f"{decision} {count}" for decision, count in decisions.most_common())
+    yield Figure("fused answers", told, "", holds=True)
+
+
+def _of_the_wait(live: LiveResult) -> Figure:
     told = f"{live.waited_s:.1f} s" if live.is_whole else f"given up: {live.reason}"
     holds = live.is_whole and live.waited_s <= LIVE_LIMIT_S
-    yield Figure("last frame to finished mosaic", told, f"at most {LIVE_LIMIT_S:g} s", holds)
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    yield Figure(
-        "in all", f"{took_s:.0f} s, {used.ru_utime + used.ru_stime:.0f} s CPU", "", holds=True
-    )
+    return Figure("last frame to finished mosaic", told, f"at most {LIVE_LIMIT_S:g} s", holds)
 
 
 if __name__ == "__main__":
