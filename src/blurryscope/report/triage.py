@@ -254,12 +254,14 @@ def scan_tasks(folder: SlideFolder) -> list[ScanTask]:
     ]
 
 
-def cores_wrong_in_all(folder: SlideFolder, tasks: Sequence[ScanTask]) -> list[CoreName]:
-    """Cores at which the scan went wrong in every repeat, so that none makes up for another."""
+def cores_wrong_in_all(folder: SlideFolder, tasks: Sequence[ScanTask]) -> list[CoreName] | None:
+    """Cores at which the scan went wrong in every repeat; None where a place tells no cores."""
     wrong: dict[CoreName, set[int]] = {}
     for task in tasks:
         for problem in task.problems:
-            for name in problem.cores or ():
+            if problem.cores is None:
+                return None
+            for name in problem.cores:
                 wrong.setdefault(name, set()).add(task.repeat)
     return sorted(name for name, repeats in wrong.items() if len(repeats) == len(folder.repeats))
 
