@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 
@@ -419,6 +420,21 @@ def test_way_lost_by_less_than_a_field_is_told_in_micrometres(tmp_path: Path) ->
         lost.clear()
         without_um, _ = rig.true_stage.position_um(now_s)
     assert lost_um == pytest.approx(abs(float(with_um - without_um)), abs=8.0)
+
+
+def test_a_scan_in_which_the_carriage_never_left_the_glass_is_not_done(tmp_path: Path) -> None:
+    with rig_of() as rig, opened(rig) as scope:
+        scope.stage.home()
+        seen = cv2.GaussianBlur(scope.camera.grab().luma().astype(np.float32), (0, 0), 3.0)
+        glass = float(seen.mean())
+        job = replace(job_in(tmp_path / "scan"), flat=np.asarray(seen / glass), glass=glass)
+        now_s = rig.clock.monotonic_s()
+        rig.true_stage.lost += [LostWay(axis=axis, from_s=now_s) for axis in (0, 1)]
+        with pytest.raises(InputError, match=r"no lane shows anything but glass.*motor"):
+            run_scan(scope, job, Watcher().supervision())
+        assert not is_done(job)
+        rig.true_stage.lost.clear()
+        assert run_scan(scope, job, Watcher().supervision()) == job.film
 
 
 def test_a_lane_of_which_the_camera_sees_one_place_only_is_a_stall(tmp_path: Path) -> None:

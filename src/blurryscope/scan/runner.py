@@ -31,7 +31,14 @@ from blurryscope.scan.states import (
     ScanStatus,
 )
 from blurryscope.scan.watches import FocusWatch, FrozenWatch, LivePicture, Recorder, lost_words
-from blurryscope.scan.way import StillWatch, cruise_s, lost_error, put_aside, stalled_error
+from blurryscope.scan.way import (
+    StillWatch,
+    bare_error,
+    cruise_s,
+    lost_error,
+    put_aside,
+    stalled_error,
+)
 
 LIVE_PICTURE = "live.jpg"
 OVERVIEW = "overview.jpg"
@@ -252,13 +259,15 @@ class _Run:
     def _prove_way(self) -> None:
         """With all lanes filmed, see whether the stage is still where its controller counts."""
         if self._landmark is None:
+            if not self._still.has_seen_tissue and not self._past.has_lanes:
+                self._go_astray(bare_error(self._job.folder))
             return
         found = self._find_landmark(self._landmark)
         if not found.is_in_place:
             self._go_astray(lost_error(self._scope.stage.name, found.words))
         self._journal.note("way kept", off_um=round(found.off_um, 2))
 
-    def _go_astray(self, error: StageError) -> NoReturn:
+    def _go_astray(self, error: StageError | InputError) -> NoReturn:
         """What was filmed cannot be trusted: the next try homes, and begins anew."""
         self._journal.note("astray", words=error.problem)
         raise error

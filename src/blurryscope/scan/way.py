@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from blurryscope.basics.errors import InputError
 from blurryscope.devices.contracts import CameraFrame
 from blurryscope.devices.errors import StageError, StageStalledError
 from blurryscope.scan.appearance_fit import tissue_fraction
@@ -15,7 +16,7 @@ from blurryscope.scan.plan import Lane, Motion
 
 _LOOK_EVERY = 2
 _SHRINK = 4
-_TISSUE = 0.3
+_TISSUE, _SOME_TISSUE = 0.3, 0.02
 _TELLING = 3.0
 """Grey levels, deviation of detail in a picture shrunk so far; glass and its dust have less."""
 _SHADING_PX = 8.0
@@ -41,6 +42,17 @@ def lost_error(stage: str, words: str) -> StageLostError:
         f"the stage lost its way by {words} in this repeat, or the slide was moved: what the film "
         "shows lies elsewhere than was counted",
         REMEDY,
+    )
+
+
+def bare_error(folder: Path) -> InputError:
+    """Say that a whole scan has seen no tissue: nothing then tells whether the stage moved."""
+    return InputError(
+        folder,
+        "no lane shows anything but glass: the area holds no tissue, or the carriage does not "
+        "follow its motor",
+        "Check area, slide, motor and coupling, and give the same command again: it homes and "
+        "scans this repeat anew",
     )
 
 
@@ -72,6 +84,8 @@ class StillWatch:
     """The field over empty glass, (row, col), mean 1."""
     glass: float
     """What empty glass gives, grey levels."""
+    has_seen_tissue: bool = False
+    """In any frame so far, however little."""
     _runs: list["_Run"] = field(default_factory=list)
     _reference: NDArray[np.float32] | None = None
     _last_seen: NDArray[np.uint8] | None = None
@@ -89,7 +103,9 @@ class StillWatch:
         glass = self.glass * cv2.resize(self.flat, size, interpolation=cv2.INTER_AREA)
         even = np.clip(luma / glass * self.glass, 0, 255).astype(np.uint8)
         seen = _fine(even)
-        is_telling = seen.std() >= _TELLING and tissue_fraction(even, self.glass) >= _TISSUE
+        tissue = tissue_fraction(even, self.glass)
+        is_telling = seen.std() >= _TELLING and tissue >= _TISSUE
+        self.has_seen_tissue |= tissue >= _SOME_TISSUE
         with self._lock:
             if not is_telling:
                 self._reference = None
