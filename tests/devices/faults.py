@@ -16,7 +16,7 @@ from blurryscope.simulator.grbl_controller import GrblController
 from blurryscope.simulator.machine_parts import MachineSettings
 from blurryscope.simulator.misdeeds import MisdeedsWatch
 from blurryscope.simulator.port import SimulatedPort, clean
-from tests.devices.firmware_on_desk import FirmwareOnDesk
+from desk.behind_port import FirmwareOnDesk
 
 WATCHDOG_S = 1.5
 MACHINE = MachineSettings(

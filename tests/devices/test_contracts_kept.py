@@ -17,8 +17,8 @@ from blurryscope.simulator.port import SimulatedPort
 from blurryscope.simulator.presets import AUTHENTIC, PLAIN
 from blurryscope.simulator.rig import RigSettings, SimulatedRig
 from blurryscope.testing import CameraContract, FakeClock, StageContract
+from desk.behind_port import FirmwareOnDesk
 from tests.devices.conftest import DESIGN, SMALL
-from tests.devices.firmware_on_desk import FirmwareOnDesk
 from tests.devices.usb_on_desk import usb_camera
 
 

@@ -9,8 +9,8 @@ from blurryscope.devices.grbl_stage import GrblStage
 from blurryscope.simulator.fast_clock import FastClock
 from blurryscope.simulator.grbl_controller import GrblController
 from blurryscope.simulator.port import SimulatedPort
+from desk.behind_port import FirmwareOnDesk
 from tests.devices.conftest import SMALL
-from tests.devices.firmware_on_desk import FirmwareOnDesk
 
 LAMP = 0.3
 Lamp = Callable[[], int]

@@ -9,7 +9,7 @@ from blurryscope.simulator.faults import Fault
 
 if sys.platform == "win32":
     pytest.skip("the size of files cannot be limited here", allow_module_level=True)
-from benchmarks.thousand_faults import Trial, table_of, trial_in
+from benchmarks.thousand_faults import Trial, table_of, trial_apart, trial_in
 
 TOLD = {
     Fault.FROZEN: "CameraFrozenError",
@@ -35,6 +35,25 @@ def test_so_does_one_with_any_fault_at_any_moment(tmp_path: Path) -> None:
     trials = [trial_in(tmp_path / f"scan-{seed}", seed) for seed in range(100, 148)]
     print(table_of(trials))  # noqa: T201 - shown by `pytest -rP`
     assert {trial.fault for trial in trials} == set(Fault)
+    assert [trial for trial in trials if trial.problems] == []
+
+
+@pytest.mark.slow
+def test_so_does_one_whose_stage_runs_the_firmware(tmp_path: Path) -> None:
+    trials = [
+        trial_in(tmp_path / f"scan-{seed}", seed, controller="firmware") for seed in range(12)
+    ]
+    assert {trial.fault for trial in trials} == set(Fault)
+    assert [trial for trial in trials if trial.problems] == []
+    (stalled,) = (trial for trial in trials if trial.fault is Fault.STALLED)
+    assert stalled.told == "StageLostError"  # pulses went on, and only the camera could tell
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="a disk of its own needs Linux' namespaces")
+def test_so_does_one_whose_host_is_really_killed_or_has_no_room(tmp_path: Path) -> None:
+    trials = [trial_apart(tmp_path / f"scan-{seed}", seed) for seed in range(2, 8)]
+    assert {trial.controller for trial in trials} == {"protocol", "grbl", "firmware"}
     assert [trial for trial in trials if trial.problems] == []
 
 

@@ -26,6 +26,10 @@ class MisdeedsWatch:
         x_um, y_um, z_um = place.tolist()
         return StagePoint(x_um=x_um, y_um=y_um, z_um=z_um)
 
+    def is_moving(self, now_s: float) -> bool:
+        """Whether the carriage goes just now."""
+        return self._machine.path.speed_at(now_s) > 0
+
     def misdeeds(self, now_s: float) -> list[str]:
         """What it did and must not, in words; ask when the watchdog's time is over, too."""
         machine = self._machine

@@ -8,8 +8,9 @@ import numpy as np
 
 from blurryscope.basics.clock import Clock
 from blurryscope.devices.grbl_stage import GrblStage
+from blurryscope.simulator.faults import Fault
 from blurryscope.simulator.grbl_controller import GrblController
-from blurryscope.simulator.machine_parts import MachineSettings
+from blurryscope.simulator.machine_parts import MachineSettings, MachineState
 from blurryscope.simulator.port import SimulatedPort, Wire, clean
 from blurryscope.simulator.presets import AUTHENTIC, ScanSettings
 from blurryscope.simulator.rig_camera import SimulatedCamera
@@ -121,6 +122,26 @@ class SimulatedRig:
             clock=self.clock,
             seed=self.settings.seed,
         )
+
+    def fail_stage(self, fault: Fault, rng: np.random.Generator, now_s: float) -> bool:
+        """Let its controller restart, hit a limit or stall; False where that cannot be yet.
+
+        An axis can only stall in a move.
+        """
+        if fault is Fault.RESET:
+            self.controller.power_on(now_s)
+            return True
+        machine = self.controller.machine
+        with machine.lock:
+            machine.advance(now_s)
+            if fault is Fault.LIMIT:
+                machine.close_switch(now_s, axis=int(rng.integers(3)))
+                return True
+            machine.stall(now_s)
+            return machine.state is MachineState.RUN
+
+    def mend_stage(self) -> None:
+        """Nothing: a switch that closed and an axis that hung did so for a moment."""
 
     def _out_of_focus_um(self, time_s: float) -> float:
         if self.settings.focus is None:

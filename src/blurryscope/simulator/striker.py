@@ -7,15 +7,28 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
 from blurryscope.simulator.fast_clock import FastClock
 from blurryscope.simulator.faults import WIRE_FAULTS, Fault, noisy_wires
-from blurryscope.simulator.machine_parts import MachineState
-from blurryscope.simulator.port import clean
-from blurryscope.simulator.rig import SimulatedRig
+from blurryscope.simulator.port import SimulatedPort, clean
 from blurryscope.simulator.rig_camera import SimulatedCamera
+
+
+class FaultyRig(Protocol):
+    """A microscope whose cable and stage can fail, such as a `SimulatedRig`."""
+
+    port: SimulatedPort
+
+    def fail_stage(self, fault: Fault, rng: np.random.Generator, now_s: float) -> bool:
+        """Let its controller restart, hit a limit or stall; False where that cannot be yet."""
+        ...
+
+    def mend_stage(self) -> None:
+        """Take back what lasts of it."""
+        ...
 
 
 class Striker:
@@ -38,7 +51,7 @@ class Striker:
 
     def __init__(
         self,
-        rig: SimulatedRig,
+        rig: FaultyRig,
         clock: FastClock,
         fault: Fault,
         rng: np.random.Generator,
@@ -83,8 +96,9 @@ class Striker:
             self.struck_s = now_s
 
     def _mend(self) -> None:
-        """A switch that closed and an axis that hung did so for a moment; cameras come anew."""
+        """Cameras come anew."""
         resource.setrlimit(resource.RLIMIT_FSIZE, self._file_size)
+        self._rig.mend_stage()
         port = self._rig.port
         port.to_controller = port.to_host = clean
         port.unplug()
@@ -111,7 +125,7 @@ class Striker:
         elif self.fault in {Fault.FROZEN, Fault.GONE}:
             return self._fail_camera()
         else:
-            return self._fail_stage(now_s)
+            return self._rig.fail_stage(self.fault, self._rng, now_s)
         return True
 
     def _fail_camera(self) -> bool:
@@ -120,19 +134,6 @@ class Striker:
         self.camera.faults.is_frozen = self.fault is Fault.FROZEN
         self.camera.faults.is_gone = self.fault is Fault.GONE
         return True
-
-    def _fail_stage(self, now_s: float) -> bool:
-        if self.fault is Fault.RESET:
-            self._rig.controller.power_on(now_s)
-            return True
-        machine = self._rig.controller.machine
-        with machine.lock:
-            machine.advance(now_s)
-            if self.fault is Fault.LIMIT:
-                machine.close_switch(now_s, axis=int(self._rng.integers(3)))
-                return True
-            machine.stall(now_s)
-            return machine.state is MachineState.RUN
 
 
 def _cut(sent: bytes, now_s: float) -> bytes:  # noqa: ARG001 - a cable that leads nowhere

@@ -2,10 +2,11 @@
 
 import math
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
-from blurryscope.simulator.carriage import CarriagePath, Stretch
+from blurryscope.simulator.carriage import Stretch
 from blurryscope.simulator.stage import Drift, Floats, StageSettings
 
 
@@ -61,6 +62,18 @@ class LostWay:
     until_s: float = math.inf
 
 
+class Way(Protocol):
+    """Where motors put a carriage, such as a `CarriagePath`."""
+
+    def stretches(self) -> tuple[Stretch, ...]:
+        """All of it in order of time; where that is not known nothing rings and no play shows."""
+        ...
+
+    def positions_um(self, time_s: Floats) -> Floats:
+        """Positions at many times, (..., xyz)."""
+        ...
+
+
 class TrueStage:
     """Where the optical axis is on the slide; for the camera of the simulator.
 
@@ -76,7 +89,7 @@ class TrueStage:
 
     def __init__(
         self,
-        path: CarriagePath,
+        path: Way,
         settings: StageSettings,
         rng: np.random.Generator,
         *,

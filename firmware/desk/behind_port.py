@@ -1,6 +1,10 @@
-"""The firmware itself behind a simulated port: its own code, on a board in memory."""
+"""The firmware itself behind a simulated port: its own code, on a board in memory.
+
+For CPython and the simulator of the host, whose ports ask with their own time.
+"""
 
 import threading
+from bisect import bisect_right
 
 from controller.controller import HOMING, Controller
 from desk.simulated_board import STEPS_PER_MM, TRAVEL_MM, SimulatedBoard
@@ -26,7 +30,15 @@ class FirmwareOnDesk:
         self.board = SimulatedBoard()
         # A millimetre or two from the switches: homing need not cross the whole stage.
         self.board.place = [2 * STEPS_PER_MM, 2 * STEPS_PER_MM, -STEPS_PER_MM]
+        self._times_s = [0.0]
+        self._places = [list(self.board.place)]
+        """Where it was, by the end of each slice of time in which it moved."""
         self._start()
+
+    def power_on(self, now_s: float) -> None:
+        """Begin now: what was before did not exist for the board."""
+        with self._lock:
+            self._now_s = self._heard_s = self._times_s[0] = now_s
 
     def feed(self, received: bytes, now_s: float) -> None:
         with self._lock:
@@ -56,6 +68,21 @@ class FirmwareOnDesk:
             self._run_until(now_s)
             return [steps * 1000 / STEPS_PER_MM for steps in self.board.place]
 
+    def way_um(self, from_s: float, until_s: float) -> tuple[list[float], list[list[float]]]:
+        """When it was where between two times, from its switches; straight lines between."""
+        with self._lock:
+            first = max(bisect_right(self._times_s, from_s) - 1, 0)
+            last = bisect_right(self._times_s, until_s) + 1
+            places = [
+                [steps * 1000 / STEPS_PER_MM for steps in place]
+                for place in self._places[first:last]
+            ]
+            return self._times_s[first:last], places
+
+    def moved_s(self) -> float:
+        """When it moved last."""
+        return self._times_s[-1]
+
     def _start(self) -> None:
         self.brain = Controller(self.board)
         self.brain.settings.value[24], self.brain.settings.value[25] = 120_000, 600_000
@@ -70,8 +97,15 @@ class FirmwareOnDesk:
             self.board.advance_us(_POLL_US)
             self._now_s += _POLL_US / 1e6
             if before != self.board.place:
+                if self._times_s[-1] < self._now_s - 1.5 * _POLL_US / 1e6:
+                    self._note(self._now_s - _POLL_US / 1e6, before)  # it stood until then
+                self._note(self._now_s, self.board.place)
                 self._judge(may_move=may_move, is_homing=is_homing)
             self.brain.poll()
+
+    def _note(self, time_s: float, place: list[int]) -> None:
+        self._times_s.append(time_s)
+        self._places.append(list(place))
 
     def _judge(self, *, may_move: bool, is_homing: bool) -> None:
         if not may_move:
