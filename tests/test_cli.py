@@ -15,6 +15,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from blurryscope import cli
+from blurryscope.artifacts.samples import write_stack
 from blurryscope.artifacts.video import Video, VideoWriter
 from blurryscope.basics.image import Rgb
 from blurryscope.simulator.scan import SimulatedScan
@@ -385,6 +386,28 @@ def test_a_scale_that_hangs_on_an_assumed_speed_is_told(
     assert "if the stage ran at 5 mm/s, as is assumed" in capfd.readouterr().out
     told = json.loads((out / "stitch.json").read_text(encoding="utf-8"))
     assert told["uncertainty"]["pixel_size_um"] is None
+
+
+@pytest.mark.parametrize(("given", "order"), [(["--bgr"], "blue, green"), ([], "red, green")])
+def test_scoring_stacks_tells_the_order_of_colours_and_how_many_got_a_score(
+    given: list[str],
+    order: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    tmp_path: Path,
+) -> None:
+    glass = np.full((5, 512, 512, 3), 240, np.uint8)
+    for name in ("S_1_A1.tif", "S_1_A2.tif"):
+        write_stack(tmp_path / name, glass)
+    table = tmp_path / "scores.csv"
+    monkeypatch.setattr(
+        sys, "argv", ["blurryscope", "score", str(tmp_path), *given, "--out", str(table)]
+    )
+    cli.main()
+    told = capfd.readouterr().out
+    assert f"stacks were read as {order}" in told
+    assert "of 2 pictures: 0 scored" in told
+    assert "2 not fit for a score" in told
 
 
 def test_quiet_says_only_where_the_results_are(

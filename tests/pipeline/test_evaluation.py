@@ -17,6 +17,7 @@ from blurryscope.pipeline.evaluation import (
     evaluate_as_published,
     evaluate_honestly,
 )
+from tests.pages import nameless, read_page, skipped_headings, tables_without_headings
 
 _QUICK = HonestSettings(replicates=20)
 _SAID = {0: [0] * 8 + [1] * 2, 1: [1] * 6 + [2] * 4, 2: [2] * 5 + [1] * 5, 3: [3] * 9 + [2]}
@@ -94,6 +95,9 @@ def test_the_page_opens_offline_and_figures_lie_beside_it(
     for name in _FIGURES[made]:
         for ending in ("png", "csv"):
             assert (out / "figures" / f"{name}.{ending}").stat().st_size > 0
+    tree = read_page(out / "evaluation.html")
+    assert not [*nameless(tree), *tables_without_headings(tree), *skipped_headings(tree)]
+    assert all(e.get("tabindex") == "0" for e in tree.iter() if e.get("class") == "wide")
     identities = re.findall(r'\bid="([^"]+)"', page)
     assert len(identities) == len(set(identities))
 

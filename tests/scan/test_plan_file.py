@@ -95,8 +95,11 @@ def test_the_picture_shows_every_lane_and_the_limits(tmp_path: Path) -> None:
     legend = 1
     assert marks.count("cruise") == plan.lane_count + legend
     assert marks.count("step") == plan.lane_count - 1
-    assert marks.count("focus") == 3
+    assert marks.count("focus") == 3 + legend
     assert marks.count("limits") == 1 + legend
+    spoken = [element.text or "" for element in drawn if element.tag.endswith(("title", "desc"))]
+    assert spoken[0] == "<one>"
+    assert spoken[1].startswith(f"{plan.lane_count} lanes")
 
 
 @pytest.mark.parametrize("count", [3, 5, 9])

@@ -9,7 +9,7 @@ from blurryscope.basics.errors import InputError
 from blurryscope.basics.her2 import RESEARCH_USE_ONLY
 from blurryscope.classify.shipped import SHIPPED
 from blurryscope.cli.app import app
-from blurryscope.cli.options import Model, Quiet
+from blurryscope.cli.options import Model, Quiet, say_colour_order
 from blurryscope.cli.progress import shown_progress
 
 if TYPE_CHECKING:
@@ -105,6 +105,8 @@ def evaluate(
             lines = _honest_lines(report)
         else:
             raise InputError("--protocol", f"there is none {protocol!r}", "Use honest or paper")
+    if stacks:
+        say_colour_order(bgr)
     for line in lines:
         print(line)
     print(f"evaluation: {page}")

@@ -126,3 +126,12 @@ def refuse_too_many_orientations(orientations: Sequence[str] | None, film_count:
             f"is given {len(orientations)} times for {film_count} film{'s'[: film_count - 1]}",
             "Give it once, or once per film in the order of the films",
         )
+
+
+def say_colour_order(is_bgr: bool) -> None:
+    """Say which colour stacks were taken to store first.
+
+    Nothing in a stack tells, and with the wrong order positives come out as sure negatives.
+    """
+    order = "blue, green, red" if is_bgr else "red, green, blue; --bgr is for the authors' files"
+    print(f"stacks were read as {order}")

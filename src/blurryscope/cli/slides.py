@@ -1,6 +1,7 @@
 """The commands that a slide goes through: from its film to its report."""
 
 import json
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -25,6 +26,7 @@ from blurryscope.cli.options import (
     Why,
     refuse_too_many_orientations,
     run_settings,
+    say_colour_order,
 )
 from blurryscope.cli.progress import shown_progress
 
@@ -215,9 +217,9 @@ def score(
     with shown_progress(quiet) as progress:
         table = score_inputs(inputs, out, model, is_bgr=bgr, shows_why=why, progress=progress)
     if not is_slide_folder(inputs[0]):
-        # Nothing in a stack tells, and with the wrong order positives come out as sure negatives.
-        order = "blue, green, red" if bgr else "red, green, blue; --bgr is for the authors' files"
-        print(f"stacks were read as {order}")
+        say_colour_order(bgr)
+    if not quiet:
+        _say_decisions(table)
     print(f"scores: {table}")
     print(RESEARCH_USE_ONLY)
 
@@ -305,6 +307,21 @@ def _say_rescans(folder: Path) -> None:
         print(f"scan again, see {folder / 'stitch-quality.png'}:")
     for entry in rescans:
         print(f"  {entry.problem}. {entry.action}")
+
+
+def _say_decisions(table: Path) -> None:
+    """Say how many scores were given: a table with empty fields does not catch the eye."""
+    from blurryscope.artifacts.predictions import Decision, read_predictions
+
+    words = {
+        Decision.SCORED: "scored",
+        Decision.INDETERMINATE: "not sure enough for a score",
+        Decision.REFER: "unlike what the network knows",
+        Decision.WITHHELD: "not fit for a score",
+    }
+    counts = Counter(entry.decision for entry in read_predictions(table))
+    told = ", ".join(f"{counts[decision]} {word}" for decision, word in words.items())
+    print(f"of {counts.total()} pictures: {told}; the table gives each reason")
 
 
 def _say_doubts(folders: list[Path]) -> None:

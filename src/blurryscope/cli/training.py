@@ -9,7 +9,7 @@ from blurryscope.basics.errors import InputError
 from blurryscope.basics.her2 import RESEARCH_USE_ONLY
 from blurryscope.classify.shipped import SHIPPED
 from blurryscope.cli.app import app
-from blurryscope.cli.options import Quiet
+from blurryscope.cli.options import Quiet, say_colour_order
 from blurryscope.cli.progress import shown_progress
 
 if TYPE_CHECKING:
@@ -169,6 +169,8 @@ def build(
                 _refuse_tissue_without_views(tissue)
                 pictures = simulated_pictures(wanted, workers=workers, progress=progress)
                 data = build_data_set(out, pictures, recipe=wanted.recipe, divide=divide)
+    if stacks:
+        say_colour_order(bgr)
     _say(data)
 
 

@@ -48,10 +48,16 @@ def write_page(path: Path, title: str, lead: Sequence[str], sections: Sequence[S
         lead=lead,
         sections=sections,
         style=Markup(style),
-        drawing=lambda drawn: Markup(_own_ids(drawn)),  # our own drawing: holds no foreign markup
+        drawing=_inline,
         research_use_only=RESEARCH_USE_ONLY,
     )
     write_text_whole(path, text)
+
+
+def _inline(drawn: Drawn) -> Markup:
+    """Our own drawing, which holds no foreign markup, with a name for those who cannot see it."""
+    named = Markup('<svg role="img" aria-label="{}" ').format(drawn.title)
+    return named + Markup(_own_ids(drawn).removeprefix("<svg "))
 
 
 def _own_ids(drawn: Drawn) -> str:

@@ -70,7 +70,32 @@ class CoreCard:
 
     @property
     def probabilities_in_words(self) -> str:
-        return ", ".join(f"{piece.label} {piece.length / 100:.2f}" for piece in self.segments)
+        return ", ".join(f"{piece.label}: {piece.length / 100:.2f}" for piece in self.segments)
+
+    @property
+    def picture_in_words(self) -> str:
+        """What matters of the picture, for those who cannot see it."""
+        return f"Core {self.name}{self._of_repeat}, {self._verdict}; research use only"
+
+    @property
+    def why_in_words(self) -> str:
+        """What matters of the map, for those who cannot see it."""
+        return (
+            f"Core {self.name}{self._of_repeat} in grey, in orange where brown speaks for a higher "
+            f"score and in hatched blue where it speaks for a lower one; {self._verdict}; research "
+            "use only"
+        )
+
+    @property
+    def _of_repeat(self) -> str:
+        return f" in repeat {self.picture_repeat}" if self.repeats else ""
+
+    @property
+    def _verdict(self) -> str:
+        if self.css_class == "none":
+            return f"{NO_SCORE}: {self.reason}" if self.reason else NO_SCORE
+        sure = "" if self.confidence is None else f" with a confidence of {self.confidence:.2f}"
+        return f"score {self.score}{sure}"
 
     @property
     def sort_key(self) -> int:

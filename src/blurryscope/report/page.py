@@ -60,7 +60,17 @@ class _ScanFacts:
     overview: EmbeddedPicture | None
     quality: EmbeddedPicture | None
     """The technician's page: confidence, focus, overlap and holes along the lanes."""
+    problem_count: int
+    """Places where the scan went wrong."""
     facts: tuple[Fact, ...]
+
+    @property
+    def problems_in_words(self) -> str:
+        """For those who cannot see the picture of the scan's quality."""
+        if not self.problem_count:
+            return "no place where the scan went wrong"
+        count = "one place" if self.problem_count == 1 else f"{self.problem_count} places"
+        return f"{count} where the scan went wrong, named under To do"
 
 
 def write_report(
@@ -213,6 +223,7 @@ def _scan_facts(repeat: RepeatScan, settings: ReportSettings) -> _ScanFacts:
         title=f"Repeat {repeat.number}",
         overview=embed_picture(repeat.overview, settings.overview_px // 2),
         quality=embed_picture(repeat.quality_picture, settings.overview_px),
+        problem_count=len(repeat.rescans),
         facts=tuple(facts),
     )
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from blurryscope.artifacts.view_places import WeighedView
 from blurryscope.basics.image import Grey, Rgb, to_uint8
@@ -14,6 +15,10 @@ can be compared and a core without evidence stays grey."""
 _FOR = (205.0, 60.0, 0.0)
 _AGAINST = (0.0, 95.0, 175.0)
 """Orange and blue: told apart by colour-blind readers too."""
+_HATCH_PX = 8
+"""Between the lines over what speaks for a lower score: in grey the two colours look alike."""
+_HATCH_DARKENS = 0.45
+"""By how much a line is darker than its ground, where the colour is full."""
 _STRONGEST = 0.75
 """Share of the colour where it is strongest: the tissue stays visible below."""
 _FAINTEST_GREY = 70.0
@@ -41,16 +46,29 @@ def why_picture(
     (row, col, rgb) uint8 of the size of `core_rgb`.
     """
     rows, columns = core_rgb.shape[:2]
-    fine = cv2.resize(evidence, (columns, rows), interpolation=cv2.INTER_LINEAR)[..., None]
+    resized = cv2.resize(evidence, (columns, rows), interpolation=cv2.INTER_LINEAR)
+    fine = np.asarray(resized, np.float32)[..., None]
     grey = core_rgb.astype(np.float32).mean(axis=2, keepdims=True)
     grey = _FAINTEST_GREY + grey * (255 - _FAINTEST_GREY) / 255
     strength = np.clip(np.abs(fine) / FULL_COLOUR, 0.0, 1.0) * _STRONGEST
     colour = np.where(fine > 0, np.asarray(_FOR, np.float32), np.asarray(_AGAINST, np.float32))
     # Multiplied in, as a dye would lie over it: texture shows through.
-    picture = to_uint8(grey * (1 - strength + strength * colour / 255.0))
+    dyed = grey * (1 - strength + strength * colour / 255.0)
+    picture = to_uint8(dyed * (1 - _HATCH_DARKENS * _hatching(fine)))
     for number, view in enumerate(views[:-1], start=1):
         _outline(picture, view, number, reduction)
     return picture
+
+
+def _hatching(evidence: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Slanted lines over what speaks for a lower score, (row, col, 1) like the evidence, 0 to 1.
+
+    They come up from a tenth of the full colour to its half.
+    """
+    row_px, col_px = np.indices(evidence.shape[:2])
+    is_line = ((row_px + col_px) % _HATCH_PX == 0)[..., None]
+    strength = np.clip((-evidence / FULL_COLOUR - 0.1) / 0.4, 0.0, 1.0)
+    return np.asarray(np.where(is_line, strength, 0.0), np.float32)
 
 
 def _outline(picture: Rgb, view: WeighedView, number: int, reduction: float) -> None:

@@ -13,10 +13,11 @@ _MARGIN_PX = 56
 _HEAD_PX = 96
 _STYLE = """
 text { font: 13px system-ui, sans-serif; fill: #222 } .small { font-size: 11px; fill: #666 }
-.limits { fill: none; stroke: #999; stroke-dasharray: 6 4 } .glass { fill: #fff }
+.limits { fill: none; stroke: #777; stroke-dasharray: 6 4 } .glass { fill: #fff }
 .field { fill: #4a7ab5; fill-opacity: .14 } .area { fill: none; stroke: #222 }
-.cruise { stroke: #1f5fa8; stroke-width: 1.6 } .runup { stroke: #d9822b; stroke-width: 1.6 }
-.step { stroke: #999; fill: none } .focus { fill: #b3261e } .frame { fill: none; stroke: #1f5fa8 }
+.cruise { stroke: #1f5fa8; stroke-width: 1.6 }
+.runup { stroke: #b3561a; stroke-width: 1.6; stroke-dasharray: 2 2 }
+.step { stroke: #777; fill: none } .focus { fill: #b3261e } .frame { fill: none; stroke: #1f5fa8 }
 """
 
 
@@ -40,7 +41,10 @@ def plan_picture(
     ]
     head = (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{_WIDTH_PX}" '
-        f'height="{sheet.height_px:.0f}" viewBox="0 0 {_WIDTH_PX} {sheet.height_px:.0f}">'
+        f'height="{sheet.height_px:.0f}" viewBox="0 0 {_WIDTH_PX} {sheet.height_px:.0f}" '
+        'role="img" aria-labelledby="title words">\n'
+        f'<title id="title">{escape(title)}</title>\n'
+        f'<desc id="words">{escape("; ".join(_figures(plan)))}</desc>'
     )
     body = "\n".join(parts)
     return (
@@ -144,18 +148,9 @@ def _focus(sheet: _Sheet, point_um: tuple[float, float, float]) -> str:
 
 
 def _words(sheet: _Sheet, plan: ScanPlan, title: str) -> Iterator[str]:
-    told, area = estimate(plan), plan.area
-    lines = (
-        f"{plan.lane_count} lanes, pitch {plan.lane_pitch_um:.0f} µm, field "
-        f"{plan.field.along_um:.0f} × {plan.field.across_um:.0f} µm "
-        f"({'measured' if plan.field.is_measured else 'assumed'}), overlap "
-        f"{told.lane_overlap_fraction:.0%}",
-        f"{told.duration_s / 60:.1f} min, {told.frame_count:,} frames, "
-        f"{told.mm2_per_s:.2f} mm²/s, film about {told.film_bytes / 1e9:.2f} GB, blur "
-        f"{told.blur_um:.0f} µm",
-    )
+    area = plan.area
     yield f'<text x="{_MARGIN_PX}" y="30" style="font-size:17px">{escape(title)}</text>'
-    for number, line in enumerate(lines):
+    for number, line in enumerate(_figures(plan)):
         yield f'<text x="{_MARGIN_PX}" y="{52 + 19 * number}">{escape(line)}</text>'
     y_px = sheet.bottom_px
     corner = f"{area.left_um / 1000:g}, {area.top_um / 1000:g} mm"
@@ -169,3 +164,23 @@ def _words(sheet: _Sheet, plan: ScanPlan, title: str) -> Iterator[str]:
             f'y2="{text_px - 4:.0f}"/>'
             f'<text class="small" x="{x_px + 33}" y="{text_px:.0f}">{word}</text>'
         )
+    yield (
+        f'<circle class="focus" cx="640" cy="{y_px + 40:.0f}" r="4"/>'
+        f'<text class="small" x="651" y="{y_px + 44:.0f}">focus measured</text>'
+        f'<rect class="frame" x="770" y="{y_px + 34:.0f}" width="16" height="12"/>'
+        f'<text class="small" x="793" y="{y_px + 44:.0f}">one frame</text>'
+    )
+
+
+def _figures(plan: ScanPlan) -> tuple[str, str]:
+    """What the lanes are, and what the scan takes."""
+    told = estimate(plan)
+    return (
+        f"{plan.lane_count} lanes, pitch {plan.lane_pitch_um:.0f} µm, field "
+        f"{plan.field.along_um:.0f} × {plan.field.across_um:.0f} µm "
+        f"({'measured' if plan.field.is_measured else 'assumed'}), overlap "
+        f"{told.lane_overlap_fraction:.0%}",
+        f"{told.duration_s / 60:.1f} min, {told.frame_count:,} frames, "
+        f"{told.mm2_per_s:.2f} mm²/s, film about {told.film_bytes / 1e9:.2f} GB, blur "
+        f"{told.blur_um:.0f} µm",
+    )

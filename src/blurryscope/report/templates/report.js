@@ -13,11 +13,24 @@ for (const button of document.querySelectorAll("th button")) {
   });
 }
 const boxes = [...document.querySelectorAll(".filter input")];
+const cards = [...document.querySelectorAll(".card")];
 function show() {
   const wanted = new Set(boxes.filter((box) => box.checked).map((box) => box.value));
-  for (const card of document.querySelectorAll(".card")) card.hidden = !wanted.has(card.dataset.score);
+  for (const card of cards) card.hidden = !wanted.has(card.dataset.score);
+  for (const group of document.querySelectorAll(".group:has(.card)")) {
+    group.hidden = !group.querySelector(".card:not([hidden])");
+  }
+  const shown = cards.filter((card) => !card.hidden).length;
+  document.querySelector(".filter [role=status]").textContent = `${shown} of ${cards.length} cores shown`;
 }
 for (const box of boxes) box.addEventListener("change", show);
+// A link to a core that is filtered away brings it back, before the browser goes there.
+document.addEventListener("click", (event) => {
+  const card = document.getElementById(event.target.closest("a")?.hash.slice(1));
+  if (!card?.matches(".card[hidden]")) return;
+  boxes.find((box) => box.value === card.dataset.score).checked = true;
+  show();
+});
 document.querySelector(".filter")?.removeAttribute("hidden");
 const all = document.querySelector(".all-maps");
 all?.removeAttribute("hidden");
