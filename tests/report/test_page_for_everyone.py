@@ -154,13 +154,14 @@ document.querySelector('.plate a[href="#core-A1"]').click();
 const shown = !document.getElementById('core-A1').hidden && box.checked;
 document.querySelectorAll('.all th button')[1].click();
 const first = document.querySelector('.all tbody th').textContent;
-document.title = [hidden, told, shown, first].join('; ');
+const beyond = document.documentElement.scrollWidth - document.documentElement.clientWidth;
+document.title = [hidden, told, shown, first, beyond].join('; ');
 """
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("chromium") is None, reason="needs Chromium to run the page")
-def test_a_link_to_a_core_that_is_filtered_away_brings_it_back(
+def test_a_narrow_page_is_not_wider_than_its_window_and_a_link_brings_back_a_filtered_core(
     report: Path, tmp_path: Path
 ) -> None:
     html = report.read_text("utf-8")
@@ -168,8 +169,9 @@ def test_a_link_to_a_core_that_is_filtered_away_brings_it_back(
     tried = tmp_path / "tried.html"
     tried.write_text(html.replace("</body>", f"<script>{_OPERATE}</script></body>"), "utf-8")
     command = ["chromium", "--headless", "--no-sandbox", "--disable-gpu", "--dump-dom"]
+    command.append("--window-size=320,700")
     profile = f"--user-data-dir={tmp_path / 'profile'}"
     done = subprocess.run(
         [*command, profile, tried.as_uri()], capture_output=True, text=True, timeout=60, check=True
     )
-    assert "<title>true; 1 of 3 cores shown; true; B1</title>" in done.stdout
+    assert "<title>true; 1 of 3 cores shown; true; B1; 0</title>" in done.stdout
