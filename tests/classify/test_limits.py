@@ -137,9 +137,17 @@ def test_limits_are_fitted_without_a_look_at_the_test_part(weights: Path) -> Non
     assert fitted.fitted_on["calibration_patients"] == 40
 
 
-def test_too_few_calibration_cores_are_refused(weights: Path) -> None:
-    with pytest.raises(InputError, match="holds 12 calibration cores"):
-        fitted_limits(Classifier(read_model(weights)), _Stacks(calibration_count=12, view_px=128))
+def test_too_few_patients_to_calibrate_with_are_refused_before_any_stack_is_looked_at(
+    weights: Path,
+) -> None:
+    steps: list[str] = []
+    with pytest.raises(InputError, match="holds cores of 12 patients to calibrate with"):
+        fitted_limits(
+            Classifier(read_model(weights)),
+            _Stacks(calibration_count=12, view_px=128),
+            progress=lambda step, _done: steps.append(step),
+        )
+    assert steps == []
 
 
 @pytest.mark.slow

@@ -1,6 +1,6 @@
 """Fitting a model's limits: from cores it learnt from, and from cores set aside for calibration."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 
@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from blurryscope.artifacts.decision_rule import DecisionRule, DecisionRules
+from blurryscope.artifacts.samples import Sample
 from blurryscope.artifacts.split import Part
 from blurryscope.artifacts.training_set import LabelledStacks
 from blurryscope.basics.calibration import fitted_temperature, tempered
@@ -24,7 +25,8 @@ from blurryscope.classify.predict import Classifier
 _FAMILIAR_STACKS = 1_000
 """Training stacks that familiarity is fitted to, about; many times the number of features."""
 _FEWEST_CORES = 40
-"""Of calibration cores: ten of a class are the fewest for sets that hold it in 90 %."""
+"""Of calibration cores of as many patients: ten of a class are the fewest for sets that hold it in
+90 %."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,10 +82,13 @@ def fitted_limits(
     """
     if classifier.limits is not None:
         raise ValueError("classifier must be loaded without limits")
+    kept = data.part(Part.CALIBRATE)
+    # Before anything is looked at, which takes minutes.
+    _refuse_too_few({_owner(data.samples[index]) for index in kept})
     learnt = data.part(Part.TRAIN)
     some = learnt[:: max(1, len(learnt) // _FAMILIAR_STACKS)]
     train = _answered(classifier, data, some, progress)
-    calibration = _answered(classifier, data, data.part(Part.CALIBRATE), progress)
+    calibration = _answered(classifier, data, kept, progress)
     return limits_from(train, calibration, settings or LimitSettings(), fitted_on or {})
 
 
@@ -94,7 +99,8 @@ def limits_from(
     fitted_on: dict[str, str | int | float],
 ) -> Limits:
     """The same from answers that are at hand already."""
-    _refuse_too_few(train, calibration)
+    _refuse_too_few(calibration.owners.tolist())
+    _refuse_lacking_scores(train)
     familiarity = fitted_familiarity(train.features, train.scores)
     temperature = fitted_temperature(calibration.probabilities, calibration.scores)
     rule = _rule_for(
@@ -192,7 +198,7 @@ def _answered(
         features.append(answers.features[0])
         scores.append(int(sample.score))
         cores.append(f"{sample.slide} {sample.core}")
-        owners.append(sample.case or cores[-1])
+        owners.append(_owner(sample))
     return AnsweredStacks(
         probabilities=np.array(rows),
         features=np.array(features, np.float32),
@@ -202,14 +208,23 @@ def _answered(
     )
 
 
-def _refuse_too_few(train: AnsweredStacks, calibration: AnsweredStacks) -> None:
-    cores = len(np.unique(calibration.owners))
-    if cores < _FEWEST_CORES:
+def _owner(sample: Sample) -> str:
+    """The patient, or the core where that is not known."""
+    return sample.case or f"{sample.slide} {sample.core}"
+
+
+def _refuse_too_few(owners: Iterable[str]) -> None:
+    patients = len(set(owners))
+    if patients < _FEWEST_CORES:
         raise InputError(
             "the data set",
-            f"holds {cores} calibration cores that are fit to be scored",
-            f"Set at least {_FEWEST_CORES} aside: blurryscope dataset split --shares",
+            f"holds cores of {patients} patients to calibrate with that are fit to be scored",
+            f"Set those of {_FEWEST_CORES} aside before training: blurryscope dataset split "
+            "SET --shares",
         )
+
+
+def _refuse_lacking_scores(train: AnsweredStacks) -> None:
     if len(np.unique(train.scores)) < 4:
         raise InputError(
             "the data set",

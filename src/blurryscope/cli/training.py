@@ -286,7 +286,8 @@ def train(
             f"  confidence not calibrated anew: {report.calibration_cores} cores of the set are "
             f"kept for it, {LEAST_CALIBRATION_CORES} are needed"
         )
-    print("  no limits: it withholds less than the shipped model until `fit-limits` has run")
+    print("  no limits: it withholds less than the shipped model until `fit-limits` has run,")
+    print("  which needs cores of 40 patients to calibrate with")
     print(RESEARCH_USE_ONLY)
 
 
