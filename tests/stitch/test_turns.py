@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from blurryscope.stitch.camera import CameraModel
+from blurryscope.stitch.expectations import cruise_ends
 from blurryscope.stitch.lanes import Lane
-from blurryscope.stitch.trajectory import Trajectory
+from blurryscope.stitch.trajectory import Trajectory, lane_rows
 from blurryscope.stitch.turning_points import StageHabits
 from blurryscope.stitch.turns import (
     Timetable,
@@ -40,6 +41,7 @@ def _table(
         turn_sigma_px=np.nan,
         keeps_speed=False,
         is_seen=np.ones(len(start_s), np.bool_),
+        told_s=np.full(len(start_s), np.nan),
     )
 
 
@@ -316,6 +318,19 @@ def test_starts_that_the_stage_tells_join_rows_of_cores_however_long_it_rested(
     guessed = zigzag.table(())
     assert np.ptp(zigzag.off_px(told)) < 2
     assert np.ptp(zigzag.off_px(guessed)) > 100
+
+
+def test_told_lanes_are_expected_where_they_were_however_fast_the_stage_gains_its_speed() -> None:
+    """Tissue of one row reaches into what is thought to be the ramps."""
+    zigzag = ToldZigzag(0.0)
+    zigzag.is_seen[np.isin(zigzag.film.lanes, (2, 3))] = True
+    stage = replace(STAGE, ramp_s=0.3, starts_s=tuple(zigzag.told_s.tolist()))
+    table = timetable(zigzag.film, zigzag.lanes, zigzag.is_linked, zigzag.is_seen, stage)
+    expected = expected_motion(zigzag.film, zigzag.lanes, table, pitch_px=400.0)
+    assert expected.ends_px is not None
+    ends = np.array([cruise_ends(rows, expected.is_ramp) for rows in lane_rows(zigzag.film)])
+    true_px = zigzag.film.positions[ends, 1] - zigzag.moved_px[:, None]
+    assert np.ptp((expected.ends_px - true_px).mean(axis=1)) < 2
 
 
 def test_lanes_of_a_stage_whose_axes_lean_begin_farther_along_the_lower_they_lie() -> None:

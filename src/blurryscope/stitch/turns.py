@@ -50,6 +50,8 @@ class Timetable:
     """Whether all lanes go at one speed, as those of a stage that tells when it sets off."""
     is_seen: NDArray[np.bool_]
     """Whether a lane was seen to move; the times of the others are their share of what is left."""
+    told_s: NDArray[np.float64]
+    """When the stage told that it set off on a lane; NaN where it did not."""
 
     def travelled_px(self, lane: int, times_s: NDArray[np.float64]) -> NDArray[np.float64]:
         """Way since the start of the lane, by a trapezoid of speed.
@@ -74,12 +76,21 @@ class Timetable:
         """X from the left turning point, once told from the lane's start and once from its end.
 
         A stall, or a frame held twice, between the two times makes the lane last longer, not reach
-        farther.
+        farther. A stage that tells its starts told the turning points by its cruise, and both come
+        from there again: where tissue reaches into the ramps, start and end are as wrong as what is
+        known of those, 150 pixels on a stage that gains its speed in half the time.
         """
+        begin_px, end_px = (0.0, self.width_px) if direction > 0 else (self.width_px, 0.0)
+        told_s = float(self.told_s[lane])
+        if np.isfinite(told_s):
+            first, last = (
+                float(self.speed_px_per_s[lane]) * (time_s - told_s - self.ramp_s / 2)
+                for time_s in (first_s, last_s)
+            )
+            return begin_px + direction * first, begin_px + direction * last
         whole, first, last = self.travelled_px(
             lane, np.array([self.end_s[lane], first_s, last_s])
         ).tolist()
-        begin_px, end_px = (0.0, self.width_px) if direction > 0 else (self.width_px, 0.0)
         return begin_px + direction * first, end_px - direction * (whole - last)
 
 
@@ -153,6 +164,7 @@ def timetable(
         lean=stage.lean,
         turn_sigma_px=turn_sigma_px,
         is_seen=is_timed,
+        told_s=told_s,
         keeps_speed=keeps_speed,
     )
 
