@@ -102,6 +102,20 @@ def test_lanes_over_blank_glass_at_both_ends_follow_the_rhythm(rng: np.random.Ge
     _assert_found(find_lanes(film.evidence(rng), RESTING)[0], film)
 
 
+def test_rows_of_cores_far_apart_tell_the_rhythm_by_the_glass_lanes_between_them(
+    rng: np.random.Generator,
+) -> None:
+    """Of two lanes of one direction that follow each other, one at least shows next to nothing.
+
+    A rhythm that is a twentieth too slow leaves no room for the first lane before them.
+    """
+    shown = {1: slice(12, 28), 2: slice(12, 28), 3: slice(18, 20)}
+    film = _film([shown.get(n % 4) for n in range(8)], rng, lead=15)
+    lanes, rhythm = find_lanes(film.evidence(rng), RESTING)
+    assert rhythm.moving + rhythm.resting == pytest.approx(MOVING + RESTING, abs=1)
+    _assert_found(lanes, film)
+
+
 def test_a_blank_lane_in_the_middle_does_not_swallow_its_neighbours(
     rng: np.random.Generator,
 ) -> None:

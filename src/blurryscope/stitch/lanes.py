@@ -190,11 +190,15 @@ def measured_rhythm(
             spans.append(float(pairs[-1] - pairs[0] + 1))
             middles[number] = float(pairs[0] + pairs[-1]) / 2
     # Lanes of one direction see the same tissue at the same place, so two lanes on is two periods.
-    double = [middles[n + 2] - middle for n, middle in middles.items() if n + 2 in middles]
+    periods = [
+        (middles[later] - middles[earlier]) / (later - earlier)
+        for way in (0, 1)
+        for earlier, later in pairwise(number for number in middles if number % 2 == way)
+    ]
     period = folded.moving + folded.resting
-    if double:
-        longest = _PAUSED * float(np.percentile(double, 25))
-        period = float(np.median([lasted for lasted in double if lasted <= longest])) / 2
+    if periods:
+        longest = _PAUSED * float(np.percentile(periods, 25))
+        period = float(np.median([lasted for lasted in periods if lasted <= longest]))
     return _rhythm_of(period, usual_rest, spans or [folded.moving])
 
 
