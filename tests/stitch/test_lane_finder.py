@@ -2,7 +2,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from blurryscope.stitch.lane_finder import LaneFinder, until_the_last_seen
+from blurryscope.stitch.lane_finder import (
+    LaneFinder,
+    until_the_last_seen,
+    with_those_told,
+)
 from blurryscope.stitch.lanes import Lane
 from blurryscope.stitch.motion import PairShift
 
@@ -60,3 +64,21 @@ def test_lanes_found_one_by_one_are_those_found_at_once() -> None:
         assert early.direction == late.direction
         assert abs(early.first - late.first) <= 1
         assert abs(early.last - late.last) <= 1
+
+
+def test_lanes_over_glass_before_the_first_one_found_are_those_that_the_stage_told() -> None:
+    interval_s = 1 / 30
+    times_s = np.asarray(np.arange(400) * interval_s, np.float64)
+    lanes = [
+        Lane(first=148 + n * 74, last=188 + n * 74, direction=1 - n % 2 * 2, evidence=9.0)
+        for n in range(3)
+    ]
+    starts_s = [frame * interval_s for frame in (0, 74, 147, 221, 295)]
+    all_lanes = with_those_told(lanes, starts_s, times_s)
+    assert all_lanes[2:] == lanes
+    assert [(lane.first, lane.last, lane.direction) for lane in all_lanes[:2]] == [
+        (0, 40, 1),
+        (74, 114, -1),
+    ]
+    assert not any(lane.is_seen for lane in all_lanes[:2])
+    assert with_those_told(lanes, [], times_s) == lanes

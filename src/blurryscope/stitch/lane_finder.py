@@ -116,6 +116,29 @@ def _from_the_first_seen(lanes: Sequence[Lane]) -> list[Lane]:
     return list(lanes[max(seen[0] - _MOST_BLANK, 0) :]) if seen else list(lanes)
 
 
+def with_those_told(
+    lanes: Sequence[Lane], starts_s: Sequence[float], times_s: NDArray[np.float64]
+) -> list[Lane]:
+    """The lanes, and before them those over glass that the stage told it had set off on.
+
+    Over glass the rhythm alone cannot tell them from a stage that stands before its scan, and with
+    one too few or too many every other lane has the number of its neighbour.
+    """
+    middle_s = (times_s[lanes[0].first] + times_s[lanes[0].last]) / 2
+    # The last start before the middle of a lane is its own.
+    earlier_s = sorted(start_s for start_s in starts_s if start_s < middle_s)[:-1]
+    starts = np.unique(np.searchsorted(times_s, earlier_s))
+    usual = int(np.median([lane.last - lane.first for lane in lanes]))
+    added: list[Lane] = []
+    end, direction = lanes[0].first, lanes[0].direction
+    for start in reversed(starts.tolist()):
+        direction = -direction
+        last = min(start + usual, end - 1)
+        added.append(Lane(first=start, last=last, direction=direction, evidence=0.0))
+        end = start
+    return [*reversed(added), *lanes]
+
+
 def until_the_last_seen(lanes: Sequence[Lane]) -> list[Lane]:
     """The lanes of a film that has ended, less those in which the stage rather stood."""
     seen = _numbers_seen(lanes)

@@ -14,7 +14,11 @@ from blurryscope.artifacts.video import Frame
 from blurryscope.basics.errors import InputError
 from blurryscope.stitch.compose import Canvas, PlacedLane
 from blurryscope.stitch.confidence import place_confidence
-from blurryscope.stitch.lane_finder import LaneFinder, until_the_last_seen
+from blurryscope.stitch.lane_finder import (
+    LaneFinder,
+    until_the_last_seen,
+    with_those_told,
+)
 from blurryscope.stitch.lanes import Lane
 from blurryscope.stitch.links import Links
 from blurryscope.stitch.placing import Placer, PlacingSettings
@@ -125,8 +129,9 @@ class Stitcher:
                 told_speed_px_per_s=settings.told_speed_px_per_s,
             )
         )
+        self._told_starts_s = list(settings.lane_starts_s)
         self._starts_s = list(settings.lane_starts_s)
-        """Told of, and not handed on to who places lanes."""
+        """Of those, the ones not handed on to who places lanes."""
         self._told_speed_px_per_s = settings.told_speed_px_per_s
         self._is_started = False
         self.is_over = False
@@ -192,6 +197,7 @@ class Stitcher:
 
     def set_off(self, time_s: float) -> None:
         """Take from the stage when it set off on a lane, on the film's clock, before it is over."""
+        self._told_starts_s.append(time_s)
         self._starts_s.append(time_s)
 
     def finish(self) -> Iterator[list[PlacedLane]]:
@@ -318,6 +324,8 @@ class Stitcher:
             self._least_px,
             self._rest_s / tracker.interval_s,
         )
+        if lanes:
+            lanes = with_those_told(lanes, self._told_starts_s, tracker.times_s)
         return [lane for lane in lanes if lane.first >= tracker.oldest]
 
     def _all_lanes(self) -> list[Lane]:
