@@ -14,6 +14,14 @@ from blurryscope.stitch.trajectory import Trajectory, is_at_full_speed
 
 _LEAST_STEP_CORRELATION = 0.4
 _SURE_STEP_CORRELATION = 0.6
+_SLOW_STEP_CORRELATION = 0.65
+"""Of a step much shorter than usual, unless the frame is held twice: a stage that sticks shows most
+of the field again, while two grains on the glass that lie about a step apart make as much as 0.6.
+"""
+_HELD = 0.5
+"""Of its correlation that a frame held twice has at no shift at all; two grains have a fifth."""
+_SLOW = 0.15
+"""Of the usual way: shorter steps are those of a stage that sticks, longer ones may be of ramps."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,7 +109,10 @@ def seen_steps(motion: Motion, usual: UsualSteps) -> dict[int, NDArray[np.float6
             lasted = (motion.times_s[pair + 1] - motion.times_s[pair]) / usual.interval_s
             # A lost frame doubles the step, and the times of the film need not show it.
             longest = lasted + (0.4 if shift.correlation < _SURE_STEP_CORRELATION else 1.4)
-            if -0.05 * length < along < longest * length and off < 0.08 * length:
+            is_held = shift.stillness > _HELD * shift.correlation
+            is_sure = is_held or shift.correlation >= _SLOW_STEP_CORRELATION
+            shortest = -0.05 if is_sure else _SLOW
+            if shortest * length < along < longest * length and off < 0.08 * length:
                 steps[pair] = moved
     return steps
 
