@@ -237,17 +237,3 @@ def test_of_two_like_offsets_the_expected_one_is_best_and_far_better_evidence_st
     assert surface.expecting(0.0, sigma_px=3.0).best(7.0, 1.0)[:2] == (7.0, 2.0)
     assert surface.expecting(0.0, sigma_px=30.0).best(7.0, 1.0)[:2] == (7.0, -15.0)
     assert surface.expecting(0.0, sigma_px=3.0).score.min() == 0
-
-
-def test_what_lies_rows_off_needs_more_evidence_than_what_lies_where_it_should() -> None:
-    score = np.zeros((13, 3), np.float32)
-    score[6, 1], score[0, 2] = 9.0, 12.0
-    surface = OffsetSurface(
-        score=score,
-        correlation=np.full_like(score, 0.5),
-        dy_px=np.arange(-6, 7),
-        dx_px=np.array([-1.0, 0.0, 1.0]),
-    )
-    assert surface.best(0.0, 6.0)[:2] == (-6.0, 1.0)
-    dy, dx, _, left = surface.expecting_dy(0.0, sigma_px=1.5).best(0.0, 6.0)
-    assert (dy, dx, left) == (0.0, 0.0, 9.0)

@@ -40,13 +40,10 @@ _LEAST_SCORE = 30.0
 """Log-likelihood gain that makes an agreement of two lanes more than chance: over the some 20,000
 offsets that are tried, blank lanes reach about log(20,000) = 10, and rims of unlike cores 25. Two
 lanes that truly share tissue rarely stay below 40; those that do are joined by their frames."""
-_LEAST_RUN_SCORE = 7.5
-"""The same for pieces of lanes, of which most of some 6,000 offsets are unlikely beforehand: over
-the 400 or so that are not, chance reaches about log(400) = 6."""
+_LEAST_RUN_SCORE = 10.0
+"""The same for pieces of lanes: over some 1,000 offsets chance reaches about log(1,000) = 7."""
 _RUN_ROWS = 6.0
 """How far a piece may lie above or below where it is thought to, pixels of the detail pictures."""
-_RUN_SIGMA_ROWS = 1.5
-"""And how far it usually does: the pitch is known, and jerks move nothing across the lanes."""
 _RUN_STEPS = 4.0
 """How far a piece may lie along the lane from where it is thought to, in steps of the stage: that
 is what two jerks over one stretch of glass come to."""
@@ -415,7 +412,6 @@ def run_links(
                     reach=(_RUN_ROWS, reach_px / reduction),
                 )
                 surface = surface.expecting(0.0, _RUN_SIGMA_STEPS * step_px / reduction)
-                surface = surface.expecting_dy(0.0, _RUN_SIGMA_ROWS)
                 dy, dx, correlation, score = surface.best(0.0, _RUN_ROWS)
                 if score < _LEAST_RUN_SCORE:
                     continue

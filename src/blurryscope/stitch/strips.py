@@ -126,11 +126,6 @@ class OffsetSurface:
         against = 0.5 * ((self.dx_px - dx_px) / sigma_px) ** 2
         return replace(self, score=np.maximum(self.score - against, 0).astype(np.float32))
 
-    def expecting_dy(self, dy_px: float, sigma_px: float) -> "OffsetSurface":
-        """As `expecting`, of dy."""
-        against = 0.5 * ((self.dy_px[:, None] - dy_px) / sigma_px) ** 2
-        return replace(self, score=np.maximum(self.score - against, 0).astype(np.float32))
-
     def best(self, around_dy_px: float, tolerance_px: float) -> tuple[float, float, float, float]:
         """Best offset near one dy: dy, dx, correlation and score, which is 0 if there is none."""
         if not self.score.size:
