@@ -309,7 +309,12 @@ def test_a_command_that_is_stopped_by_the_keyboard_says_so_and_fails(
         return film
 
     monkeypatch.setattr(Video, "__enter__", interrupted)
-    told = refused("stitch", scan.video, "--out", tmp_path / "out", "--quiet")
+    # Processes that a shell began in the background ignore the signal until they say otherwise.
+    usual = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        told = refused("stitch", scan.video, "--out", tmp_path / "out", "--quiet")
+    finally:
+        signal.signal(signal.SIGINT, usual)
     assert "stopped. Run the same command again to go on." in told
 
 
