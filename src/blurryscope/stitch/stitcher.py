@@ -129,9 +129,9 @@ class Stitcher:
                 told_speed_px_per_s=settings.told_speed_px_per_s,
             )
         )
-        self._told_starts_s = list(settings.lane_starts_s)
         self._starts_s = list(settings.lane_starts_s)
-        """Of those, the ones not handed on to who places lanes."""
+        self._handed_on = 0
+        """So many of those have been handed on to who places lanes."""
         self._told_speed_px_per_s = settings.told_speed_px_per_s
         self._is_started = False
         self.is_over = False
@@ -197,7 +197,6 @@ class Stitcher:
 
     def set_off(self, time_s: float) -> None:
         """Take from the stage when it set off on a lane, on the film's clock, before it is over."""
-        self._told_starts_s.append(time_s)
         self._starts_s.append(time_s)
 
     def finish(self) -> Iterator[list[PlacedLane]]:
@@ -325,7 +324,7 @@ class Stitcher:
             self._rest_s / tracker.interval_s,
         )
         if lanes:
-            lanes = with_those_told(lanes, self._told_starts_s, tracker.times_s)
+            lanes = with_those_told(lanes, self._starts_s, tracker.times_s)
         return [lane for lane in lanes if lane.first >= tracker.oldest]
 
     def _all_lanes(self) -> list[Lane]:
@@ -411,9 +410,9 @@ class Stitcher:
 
     def _tell_starts(self) -> None:
         """Hand on what the stage told, while no lane is being placed."""
-        for start_s in self._starts_s:
+        for start_s in self._starts_s[self._handed_on :]:
             self._placer.set_off(start_s)
-        self._starts_s.clear()
+        self._handed_on = len(self._starts_s)
 
     def _handed_out(self, numbers: range) -> list[PlacedLane]:
         placed = [self._placed(number) for number in numbers]
