@@ -41,6 +41,14 @@ class CameraModel:
         sine, cosine = np.sin(self.scan_angle_rad), np.cos(self.scan_angle_rad)
         return np.array([[-sine, -cosine], [cosine, -sine]])
 
+    def read_out_s(self, points_px: NDArray[np.float64]) -> NDArray[np.float64]:
+        """(k,) when points, (k, 2) as (row, col) from the centre of a frame, are read out.
+
+        Counted from mid read-out.
+        """
+        readout = np.array([self.readout_s_per_row, self.readout_s_per_column])
+        return np.asarray(points_px @ readout)
+
     def frame_matrices(self, velocities: NDArray[np.float64]) -> NDArray[np.float64]:
         """Matrices from frame offsets to mosaic offsets, for (n, 2) velocities (y, x) in px/s.
 

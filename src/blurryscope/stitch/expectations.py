@@ -64,17 +64,17 @@ class PriorSystem:
             self._add(pinned[:, None], np.ones(1), targets, _PIN_SIGMA_PX, is_firm=True)
         self.matrix = _stacked(self._parts, len(start.frames))
         self._transposed = self.matrix.T.tocsr()
-        self._target = np.concatenate([part.targets for part in self._parts])
+        self.target = np.concatenate([part.targets for part in self._parts])
         self._sigma = np.concatenate([part.sigmas for part in self._parts])
         self._are_firm = np.concatenate([np.full(len(p.targets), p.is_firm) for p in self._parts])
         self.weights = 1 / self._sigma**2
 
     def right_side(self) -> NDArray[np.float64]:
         """Of the normal equations."""
-        return np.asarray(self._transposed @ (self.weights * self._target))
+        return np.asarray(self._transposed @ (self.weights * self.target))
 
     def reweigh(self, positions: NDArray[np.float64]) -> None:
-        residual = self.matrix @ positions - self._target
+        residual = self.matrix @ positions - self.target
         kept = np.where(self._are_firm, 1.0, cauchy(residual, self._sigma * 2))
         self.weights = kept / self._sigma**2
 

@@ -34,6 +34,7 @@ from blurryscope.stitch.turns import (
     timed_lanes,
     timetable,
 )
+from blurryscope.stitch.uneven import with_uneven_speeds
 
 _YOUNG_GROUP = 3
 """Lanes that hang together but on nothing before lie where two turns of the stage say, not one."""
@@ -124,6 +125,7 @@ class Placer:
         self.pitch_px = self._seen_pitch_px(solution.trajectory)
         expected = self._expected(solution.trajectory)
         solution = solve(solution.trajectory, links, expected, fit_camera=True)
+        solution = with_uneven_speeds(solution, links, expected)
         self._note_ties(solution, links)
         self.trajectory = self._held(solution, links)
         self._camera_sigma = solution.camera_sigma
@@ -320,6 +322,7 @@ class Placer:
             lanes=np.full(len(frames), number),
             times_s=times_s,
             positions=positions,
+            halves=None,
         )
 
     def _solved_coarsely(self, film: FilmSoFar, anchor: int) -> Trajectory:
@@ -367,11 +370,11 @@ class Placer:
         solution = solve(coarse, links, expected, fit_camera=False, rounds=_EXACT_ROUNDS)
         found = miscounts(solution, links, expected.along_px, self._usual_step_px, self.fixed_count)
         self._is_open = found.is_open
-        if not found.lost:
-            return solution
-        self._lost |= found.lost
-        expected = self._expected(coarse)
-        return solve(coarse, links, expected, fit_camera=False, rounds=_EXACT_ROUNDS)
+        if found.lost:
+            self._lost |= found.lost
+            expected = self._expected(coarse)
+            solution = solve(coarse, links, expected, fit_camera=False, rounds=_EXACT_ROUNDS)
+        return with_uneven_speeds(solution, links, expected)
 
     def _measured(self, film: FilmSoFar, coarse: Trajectory, first_lane: int) -> Links:
         """Exact links of the lanes from `first_lane` on, among themselves and to the one before."""
@@ -465,11 +468,12 @@ class Placer:
 
     def _replace_window(self, window: Trajectory) -> None:
         """Take over a solved window; lanes that are fixed keep their places to the last digit."""
-        positions = self.trajectory.positions.copy()
+        positions, halves = self.trajectory.positions.copy(), self.trajectory.known_halves.copy()
         is_free = window.lanes >= self.fixed_count
         rows = self.trajectory.rows_of(window.frames[is_free])
         positions[rows] = window.positions[is_free]
-        self.trajectory = replace(self.trajectory, positions=positions)
+        halves[rows] = window.known_halves[is_free]
+        self.trajectory = replace(self.trajectory, positions=positions, halves=halves)
 
     def _pieces(self, window: Trajectory) -> Links:
         return self._links_within(self._coarse_links, window)

@@ -61,7 +61,7 @@ def solve(
         trajectory = system.solved(trajectory, weights, is_camera_free)
         residuals = link_residuals(trajectory, links)
         # Expectations give way first, links only when most others contradict them.
-        weights = _link_weights(residuals, links, expected, float(doubts_px[round_number]))
+        weights = link_weights(residuals, links, expected, float(doubts_px[round_number]))
         for axis, prior in enumerate(priors):
             prior.reweigh(trajectory.positions[:, axis])
     camera_sigma = np.full(3, np.nan)
@@ -78,13 +78,19 @@ def solve(
 def judged(trajectory: Trajectory, links: Links, expected: Expectations) -> Solution:
     """Tell how well links agree with a trajectory, which stays as it is."""
     residuals = link_residuals(trajectory, links)
-    weights = _link_weights(residuals, links, expected, 0.0)
+    weights = link_weights(residuals, links, expected, 0.0)
     return Solution(trajectory=trajectory, residuals=residuals, weights=weights.min(axis=1))
 
 
-def _link_weights(
+def link_certainty(links: Links, expected: Expectations) -> NDArray[np.float64]:
+    """(links, 2) inverse variance of each link along (y, x), 1/px^2, by its correlation."""
+    return np.asarray(_trust(links)[:, None] / np.array(expected.link_sigma_px) ** 2)
+
+
+def link_weights(
     residuals: NDArray[np.float64], links: Links, expected: Expectations, doubt_px: float
 ) -> NDArray[np.float64]:
+    """(links, 2) from 0 to 1, what residuals (y, x) leave to links; px, as is the first doubt."""
     scale = np.maximum(np.array(expected.link_sigma_px) * 3, doubt_px)
     return cauchy(residuals, scale / np.sqrt(_trust(links))[:, None])
 
@@ -131,8 +137,7 @@ class _LinkSystem:
             for prior in priors
         ]
         self._priors = priors
-        sigma = np.array(expected.link_sigma_px)
-        self._certainty = _trust(links)[:, None] / sigma**2
+        self._certainty = link_certainty(links, expected)
 
     def solved(
         self,
@@ -170,11 +175,12 @@ class _LinkSystem:
 
     def _axes(self, trajectory: Trajectory, weights: NDArray[np.float64]) -> list["_Axis"]:
         camera, links = trajectory.camera, self._links
-        velocities = trajectory.velocities
+        first = trajectory.velocities_at(self._first, links.point_earlier)
+        second = trajectory.velocities_at(self._second, links.point_later)
         # Way of the stage per second of read-out per (row, column): (links, axis, 2).
         way = (
-            velocities[self._first][:, :, None] * links.point_earlier[:, None, :]
-            - velocities[self._second][:, :, None] * links.point_later[:, None, :]
+            first[:, :, None] * links.point_earlier[:, None, :]
+            - second[:, :, None] * links.point_later[:, None, :]
         )
         offsets = links.point_earlier - links.point_later
         readout = np.array([camera.readout_s_per_row, camera.readout_s_per_column])
@@ -244,11 +250,18 @@ def _camera_equations(
 def link_residuals(trajectory: Trajectory, links: Links) -> NDArray[np.float64]:
     """How far apart the two points of each link lie in the mosaic, (links, 2) as (y, x) px."""
     first, second = trajectory.rows_of(links.earlier), trajectory.rows_of(links.later)
-    matrices = trajectory.matrices
-    place_first = np.einsum("nij,nj->ni", matrices[first], links.point_earlier)
-    place_second = np.einsum("nij,nj->ni", matrices[second], links.point_later)
-    apart = trajectory.positions[first] + place_first - trajectory.positions[second] - place_second
+    apart = trajectory.positions[first] + _offsets(trajectory, first, links.point_earlier)
+    apart -= trajectory.positions[second] + _offsets(trajectory, second, links.point_later)
     return np.asarray(apart, np.float64)
+
+
+def _offsets(
+    trajectory: Trajectory, rows: NDArray[np.int64], points_px: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """(k, 2) where points of frames lie from the centres of their fields, mosaic pixels."""
+    camera = trajectory.camera
+    way = trajectory.velocities_at(rows, points_px) * camera.read_out_s(points_px)[:, None]
+    return np.asarray(points_px @ camera.turn.T + way)
 
 
 def _trust(links: Links) -> NDArray[np.float64]:

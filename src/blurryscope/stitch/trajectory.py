@@ -25,15 +25,45 @@ class Trajectory:
     positions: NDArray[np.float64]
     """(n, 2) field centres (y, x), mosaic pixels."""
     camera: CameraModel
+    halves: NDArray[np.float64] | None = None
+    """(n, 2) speeds along x, px/s, in the first and in the second half of the read-out, where they
+    were found; NaN elsewhere."""
+
+    @cached_property
+    def known_halves(self) -> NDArray[np.float64]:
+        """As `halves`, also where none are known."""
+        if self.halves is None:
+            return np.full((len(self.frames), 2), np.nan)
+        return self.halves
 
     @cached_property
     def velocities(self) -> NDArray[np.float64]:
         """(n, 2) velocities (y, x) in px/s while the frame was read out.
 
         Frame times jitter by more than an even stage does, so the lane's usual velocity is taken
-        wherever the neighbours roughly agree with it; elsewhere (ramps, jerks) the neighbours' own.
+        wherever the neighbours roughly agree with it; elsewhere (ramps, jerks) the neighbours' own,
+        until speeds are found.
         """
-        return _velocities(self)
+        velocities = _velocities(self)
+        if self.halves is not None:
+            found = self.halves.mean(axis=1)
+            velocities[:, 1] = np.where(np.isnan(found), velocities[:, 1], found)
+        return velocities
+
+    def velocities_at(
+        self, rows: NDArray[np.int64], points_px: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """(k, 2) velocities (y, x) from mid read-out to when points of frames are read out.
+
+        `rows` are those of the frames in the arrays, (k,); points (k, 2), (row, col) from the
+        frames' centres.
+        """
+        velocities = self.velocities[rows]
+        if self.halves is not None:
+            is_second = self.camera.read_out_s(points_px) > 0
+            found = self.halves[rows, is_second.astype(np.int64)]
+            velocities[:, 1] = np.where(np.isnan(found), velocities[:, 1], found)
+        return velocities
 
     @cached_property
     def matrices(self) -> NDArray[np.float64]:
@@ -52,6 +82,7 @@ class Trajectory:
             lanes=self.lanes[chosen],
             times_s=self.times_s[chosen],
             positions=self.positions[chosen],
+            halves=None if self.halves is None else self.halves[chosen],
         )
 
     def followed_by(self, after: "Trajectory") -> "Trajectory":
@@ -62,6 +93,7 @@ class Trajectory:
             lanes=np.concatenate([self.lanes, after.lanes]),
             times_s=np.concatenate([self.times_s, after.times_s]),
             positions=np.concatenate([self.positions, after.positions]),
+            halves=np.concatenate([self.known_halves, after.known_halves]),
         )
 
 
@@ -95,49 +127,72 @@ other, so that small errors of the places change little."""
 _LEAST_CHANGE = 1e-3
 
 
-def _velocities(trajectory: Trajectory) -> NDArray[np.float64]:
-    """(n, 2) velocities of the frames, px/s; all lanes at once, since each solve asks many times.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Steps:
+    """What the steps from frame to frame tell of the speed."""
+
+    rates: NDArray[np.float64]
+    """(n - 1, 2) px/s, NaN from lane to lane and to a repeated frame."""
+    usual: NDArray[np.float64]
+    """(n, 2) usual velocity of each frame's lane, px/s."""
+    is_end: NDArray[np.bool_]
+    """(n,) first and last frames of lanes."""
+    is_repeat: NDArray[np.bool_]
+    """(n - 1,) steps to a frame that only repeats the one before."""
+    is_sane: NDArray[np.bool_]
+    """(n - 1,) steps that a stage can make in the time told."""
+
+
+def steps_of(trajectory: Trajectory) -> Steps:
+    """Tell how fast the stage went from frame to frame; all lanes at once, as solves ask often.
 
     A step that is too long for the stage comes from a lost frame and says nothing of the speed, as
     does the way from one lane to the next, and as does one that is too short after a repeated
-    frame: films mostly count on as if that had been a frame more. It moves as what it repeats.
+    frame: films mostly count on as if that had been a frame more.
     """
     lasted = np.diff(trajectory.times_s)
     is_repeat = (lasted < 1e-6) & (np.diff(trajectory.lanes) == 0)
     rates = np.diff(trajectory.positions, axis=0) / np.maximum(lasted, 1e-6)[:, None]
     rates[is_repeat | (np.diff(trajectory.lanes) != 0)] = np.nan
-    usual, is_first, is_last = _usual_of_lanes(trajectory, rates)
+    usual, is_end = _usual_of_lanes(trajectory, rates)
     along = usual[:-1, 1]
     share = np.divide(rates[:, 1], along, out=np.zeros_like(along), where=along != 0)
     follows_repeat = np.concatenate([[False], is_repeat[:-1]])
     is_sane = np.isfinite(rates[:, 1]) & (share < _LONGEST_STEP)
     is_sane &= ~follows_repeat | (share > _SHORTEST_STEP)
+    return Steps(rates=rates, usual=usual, is_end=is_end, is_repeat=is_repeat, is_sane=is_sane)
+
+
+def _velocities(trajectory: Trajectory) -> NDArray[np.float64]:
+    """(n, 2) velocities of the frames, px/s. A repeated one moves as what it repeats."""
+    steps = steps_of(trajectory)
+    usual, is_sane = steps.usual, steps.is_sane
     before, after = np.concatenate([[False], is_sane]), np.concatenate([is_sane, [False]])
     full_speed = np.abs(usual[:, 1])
-    own = _at_frames(np.where(is_sane[:, None], rates, np.nan), np.maximum(full_speed, 1e-6))
-    is_whole = (before & after) | ((before | after) & (is_first | is_last))
+    own = _at_frames(np.where(is_sane[:, None], steps.rates, np.nan), np.maximum(full_speed, 1e-6))
+    is_whole = (before & after) | ((before | after) & steps.is_end)
     is_even = np.abs(own[:, 1] - usual[:, 1]) < _EVEN_SPEED_FRACTION * full_speed
     # Half of the evidence is enough to tell a jerk, not to tell a standstill from a repeat.
     is_slow = (before | after) & (is_whole | (np.abs(own[:, 1]) > 0.3 * full_speed))
     velocities = np.where((is_slow & ~is_even)[:, None], own, usual)
-    is_own = np.concatenate([[True], ~is_repeat])
+    is_own = np.concatenate([[True], ~steps.is_repeat])
     return velocities[np.maximum.accumulate(np.where(is_own, np.arange(len(is_own)), 0))]
 
 
 def _usual_of_lanes(
     trajectory: Trajectory, rates: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_]]:
-    """Each frame's lane's usual velocity, (n, 2), and whether it is the lane's first, or last."""
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Each frame's lane's usual velocity, (n, 2), and whether it is the lane's first or last."""
     usual = np.zeros((len(rates) + 1, 2))
-    is_first, is_last = np.zeros((2, len(usual)), np.bool_)
+    is_end = np.zeros(len(usual), np.bool_)
     for rows in lane_rows(trajectory):
         first, last = int(rows[0]), int(rows[-1])
-        is_first[first] = is_last[last] = True
+        is_end[first] = is_end[last] = True
         known = rates[first:last]
         known = known[np.isfinite(known[:, 1])]
         if len(known):
             usual[first : last + 1] = _usual_velocity(known)
-    return usual, is_first, is_last
+    return usual, is_end
 
 
 def _at_frames(rates: NDArray[np.float64], usual: NDArray[np.float64]) -> NDArray[np.float64]:
