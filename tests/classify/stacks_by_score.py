@@ -30,6 +30,7 @@ class StacksByScore:
             for number in range(count)
         ]
 
+    name = "set"
     largest_view_px = 512
     kept_views: Rgb | None = None
 

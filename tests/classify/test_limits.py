@@ -141,7 +141,7 @@ def test_too_few_patients_to_calibrate_with_are_refused_before_any_stack_is_look
     weights: Path,
 ) -> None:
     steps: list[str] = []
-    with pytest.raises(InputError, match="holds cores of 12 patients to calibrate with"):
+    with pytest.raises(InputError, match="set-7: holds cores of 12 patients to calibrate with"):
         fitted_limits(
             Classifier(read_model(weights)),
             _Stacks(calibration_count=12, view_px=128),
@@ -175,7 +175,7 @@ def test_rules_for_several_scans_keep_what_the_rule_for_one_promises(
 def test_rules_for_several_scans_need_cores_that_were_scanned_several_times(
     weights: Path, limits: Limits
 ) -> None:
-    with pytest.raises(InputError, match="calibration cores with several scans"):
+    with pytest.raises(InputError, match="set-7: holds fewer than 40 calibration cores"):
         with_fused_rules(Classifier(read_model(weights), limits), _Stacks(view_px=128))
     with pytest.raises(InputError, match="has no limits to add to"):
         with_fused_rules(Classifier(read_model(weights)), _Stacks())
@@ -204,6 +204,7 @@ class _Stacks:
             for n in range(len(parts))
         ]
 
+    name = "set-7"
     kept_views: Rgb | None = None
 
     def part(self, part: Part) -> list[int]:

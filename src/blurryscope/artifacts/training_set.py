@@ -24,6 +24,11 @@ class LabelledStacks(Protocol):
     """Stacks by number; a data set under one split is one."""
 
     @property
+    def name(self) -> str:
+        """What messages call it: its folder."""
+        ...
+
+    @property
     def samples(self) -> Sequence[Sample]:
         """What each is; all have a score."""
         ...

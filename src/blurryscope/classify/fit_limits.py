@@ -84,23 +84,22 @@ def fitted_limits(
         raise ValueError("classifier must be loaded without limits")
     kept = data.part(Part.CALIBRATE)
     # Before anything is looked at, which takes minutes.
-    _refuse_too_few({_owner(data.samples[index]) for index in kept})
+    _refuse_too_few(data.name, {_owner(data.samples[index]) for index in kept})
     learnt = data.part(Part.TRAIN)
     some = learnt[:: max(1, len(learnt) // _FAMILIAR_STACKS)]
     train = _answered(classifier, data, some, progress)
     calibration = _answered(classifier, data, kept, progress)
-    return limits_from(train, calibration, settings or LimitSettings(), fitted_on or {})
+    _refuse_too_few(data.name, calibration.owners.tolist())
+    _refuse_lacking_scores(data.name, train)
+    return _limits_from(train, calibration, settings or LimitSettings(), fitted_on or {})
 
 
-def limits_from(
+def _limits_from(
     train: AnsweredStacks,
     calibration: AnsweredStacks,
     settings: LimitSettings,
     fitted_on: dict[str, str | int | float],
 ) -> Limits:
-    """The same from answers that are at hand already."""
-    _refuse_too_few(calibration.owners.tolist())
-    _refuse_lacking_scores(train)
     familiarity = fitted_familiarity(train.features, train.scores)
     temperature = fitted_temperature(calibration.probabilities, calibration.scores)
     rule = _rule_for(
@@ -151,7 +150,7 @@ def with_fused_rules(
     ]
     if not fused_rules:
         raise InputError(
-            "the data set",
+            data.name,
             f"holds fewer than {_FEWEST_CORES} calibration cores with several scans",
             "Draw some: blurryscope dataset build --repeats 3 --one-microscope",
         )
@@ -213,21 +212,21 @@ def _owner(sample: Sample) -> str:
     return sample.case or f"{sample.slide} {sample.core}"
 
 
-def _refuse_too_few(owners: Iterable[str]) -> None:
+def _refuse_too_few(name: str, owners: Iterable[str]) -> None:
     patients = len(set(owners))
     if patients < _FEWEST_CORES:
         raise InputError(
-            "the data set",
+            name,
             f"holds cores of {patients} patients to calibrate with that are fit to be scored",
-            f"Set those of {_FEWEST_CORES} aside before training: blurryscope dataset split "
-            "SET --shares",
+            f"Set those of {_FEWEST_CORES} aside before training: blurryscope dataset split {name} "
+            "--shares",
         )
 
 
-def _refuse_lacking_scores(train: AnsweredStacks) -> None:
+def _refuse_lacking_scores(name: str, train: AnsweredStacks) -> None:
     if len(np.unique(train.scores)) < 4:
         raise InputError(
-            "the data set",
+            name,
             "lacks a score among its training cores",
             "Give cores of all four scores to train",
         )

@@ -23,6 +23,7 @@ class DataSetStacks:
     """The stacks of a data set under one split; can be sent to other processes."""
 
     def __init__(self, data: DataSet, split: Split, kept_bytes: int = _KEPT_BYTES) -> None:
+        self.name = str(data.folder)
         self.samples: list[Sample] = data.samples
         self.packed: PackedViews | None = data.packed_views
         self._split = split
