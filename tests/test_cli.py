@@ -18,8 +18,9 @@ from blurryscope import cli
 from blurryscope.artifacts.samples import write_stack
 from blurryscope.artifacts.video import Video, VideoWriter
 from blurryscope.basics.image import Rgb
+from blurryscope.cli.options import say_colour_order
 from blurryscope.simulator.scan import SimulatedScan
-from blurryscope.testing import smooth_picture
+from blurryscope.testing import smooth_picture, through_video
 
 COMMANDS = ("demo", "run", "stitch", "cores", "score", "report", "simulate")
 
@@ -413,6 +414,22 @@ def test_scoring_stacks_tells_the_order_of_colours_and_how_many_got_a_score(
     assert f"stacks were read as {order}" in told
     assert "of 2 pictures: 0 scored" in told
     assert "2 not fit for a score" in told
+
+
+def test_stacks_that_show_another_order_than_was_told_are_warned_of(
+    capfd: pytest.CaptureFixture[str], refused: Refused, tmp_path: Path
+) -> None:
+    blue_first = through_video(smooth_picture(np.random.default_rng(0), (512, 512)))[..., ::-1]
+    write_stack(tmp_path / "S_1_A1.tif", np.stack([blue_first] * 5))
+    told = refused("score", tmp_path, "--out", tmp_path / "scores.csv")
+    assert "S_1_A1.tif: stores blue first" in told
+    assert "Give --bgr" in told
+    say_colour_order([tmp_path], True)
+    assert "WARNING" not in capfd.readouterr().out
+    say_colour_order([tmp_path], False)
+    warned = capfd.readouterr().out
+    assert "1 of 1 stacks show that they store blue first (S_1_A1.tif for one)" in warned
+    assert "right with --rgb, leave it out" in warned
 
 
 def test_quiet_says_only_where_the_results_are(

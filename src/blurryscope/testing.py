@@ -12,6 +12,7 @@ from itertools import islice, pairwise
 import cv2
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from blurryscope.basics.image import Rgb, to_uint8
 from blurryscope.devices.contracts import (
@@ -60,6 +61,18 @@ def smooth_picture(rng: np.random.Generator, size_px: tuple[int, int], grain_px:
     coarse = rng.uniform(20, 250, (-(-rows // grain_px) + 1, -(-columns // grain_px) + 1, 3))
     smooth = cv2.resize(coarse, (columns, rows), interpolation=cv2.INTER_LINEAR)
     return to_uint8(np.asarray(smooth))
+
+
+def through_video(rgb: NDArray[np.integer | np.floating]) -> Rgb:
+    """Colours, (..., rgb) in 0..255, as video keeps them.
+
+    By brightness and two differences of colour in whole numbers (ITU-R BT.601), none left out.
+    """
+    to_video = np.array(
+        [[65.481, 128.553, 24.966], [-37.797, -74.203, 112.0], [112.0, -93.786, -18.214]]
+    )
+    kept = np.rint(rgb / 255.0 @ to_video.T)
+    return to_uint8(255.0 * kept @ np.linalg.inv(to_video).T)
 
 
 class StageContract:

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import tifffile
 
+from blurryscope.artifacts.colour_order import is_blue_first
 from blurryscope.artifacts.provenance import sha256_of_file
 from blurryscope.artifacts.whole import whole_file
 from blurryscope.basics.core_name import CoreName
@@ -83,10 +84,11 @@ STACK_VIEWS = 5
 """Of a stack: crops, and the overview last."""
 
 
-def read_stack(path: Path, *, bgr: bool = False) -> Rgb:
+def read_stack(path: Path, *, bgr: bool | None = False) -> Rgb:
     """Read a stack, (view, row, col, rgb) uint8.
 
-    `bgr` is for stacks made with the authors' code: their files say RGB and hold BGR.
+    `bgr` is for stacks made with the authors' code: their files say RGB and hold BGR. With None
+    red is taken to be first, and an `InputError` says so where the pixels show that blue is.
     """
     if not path.is_file():
         raise MissingInputError(path, "no such file", "Check the path of the stack")
@@ -103,7 +105,18 @@ def read_stack(path: Path, *, bgr: bool = False) -> Rgb:
             f"is {stack.dtype} of shape {stack.shape}, which is no stack",
             "A stack has five pages of 512 x 512 pixels, 8 bits, three colours",
         )
+    if bgr is None and is_blue_first(stack):
+        raise InputError(
+            path,
+            "stores blue first, which the grid shows that video left in its pixels",
+            "Give --bgr; or --rgb, if you have seen that its colours are right as they are",
+        )
     return np.ascontiguousarray(stack[..., ::-1]) if bgr else stack
+
+
+def stacks_of_other_order(paths: Iterable[Path], *, bgr: bool) -> list[Path]:
+    """Those stacks whose pixels show another order of colours than `bgr` tells."""
+    return [path for path in paths if is_blue_first(read_stack(path)) is (not bgr)]
 
 
 def write_stack(path: Path, stack: Rgb) -> None:

@@ -9,7 +9,7 @@ from blurryscope.basics.errors import InputError
 from blurryscope.basics.her2 import RESEARCH_USE_ONLY
 from blurryscope.classify.shipped import SHIPPED
 from blurryscope.cli.app import app
-from blurryscope.cli.options import Model, Quiet, say_colour_order
+from blurryscope.cli.options import Bgr, Model, Quiet, say_colour_order
 from blurryscope.cli.progress import shown_progress
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def evaluate(
         list[Path] | None,
         typer.Option("--stacks", help="Stacks of these cores, or a folder: colour baseline."),
     ] = None,
-    bgr: Annotated[bool, typer.Option("--bgr", help="Stacks store blue first.")] = False,
+    bgr: Bgr = None,
     column: Annotated[
         list[str] | None,
         typer.Option(
@@ -106,7 +106,7 @@ def evaluate(
         else:
             raise InputError("--protocol", f"there is none {protocol!r}", "Use honest or paper")
     if stacks:
-        say_colour_order(bgr)
+        say_colour_order(stacks, bgr)
     for line in lines:
         print(line)
     print(f"evaluation: {page}")

@@ -1,7 +1,7 @@
 """Options that several commands share, and what they become."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -54,6 +54,15 @@ Why = Annotated[
 PixelSize = Annotated[
     float | None,
     typer.Option("--pixel-size-um", help="Size of a mosaic pixel, if it was calibrated."),
+]
+Bgr = Annotated[
+    bool | None,
+    typer.Option(
+        "--bgr/--rgb",
+        show_default=False,
+        help="Stacks store blue first, as the authors' do; or red first, which is what is taken "
+        "if neither is given and their pixels do not show the contrary.",
+    ),
 ]
 Damaged = Annotated[
     bool, typer.Option("--damaged", help="Stitch what is there of a film that breaks off.")
@@ -128,10 +137,24 @@ def refuse_too_many_orientations(orientations: Sequence[str] | None, film_count:
         )
 
 
-def say_colour_order(is_bgr: bool) -> None:
-    """Say which colour stacks were taken to store first.
+def say_colour_order(stacks: Iterable[Path], is_bgr: bool | None) -> None:
+    """Say which colour stacks were taken to store first, and which show another order.
 
-    Nothing in a stack tells, and with the wrong order positives come out as sure negatives.
+    With the wrong order positives come out as sure negatives, and not every stack shows its own.
+    Stacks whose order nobody told have been refused where they show another.
     """
+    from blurryscope.artifacts.samples import stack_files, stacks_of_other_order
+
     order = "blue, green, red" if is_bgr else "red, green, blue; --bgr is for the authors' files"
     print(f"stacks were read as {order}")
+    if is_bgr is None:
+        return
+    files = [file for path in stacks for file in stack_files(path)]
+    other = stacks_of_other_order(files, bgr=is_bgr)
+    if other:
+        given, shown = ("--bgr", "red") if is_bgr else ("--rgb", "blue")
+        print(
+            f"WARNING: {len(other)} of {len(files)} stacks show that they store {shown} first "
+            f"({other[0].name} for one). If you have not seen that their colours are right with "
+            f"{given}, leave it out: all that was made of them is wrong then"
+        )

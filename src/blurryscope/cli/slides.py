@@ -13,6 +13,7 @@ from blurryscope.basics.her2 import RESEARCH_USE_ONLY
 from blurryscope.classify.shipped import SHIPPED
 from blurryscope.cli.app import app
 from blurryscope.cli.options import (
+    Bgr,
     Consensus,
     Damaged,
     LayoutFile,
@@ -201,9 +202,7 @@ def score(
         ),
     ],
     model: Model = SHIPPED,
-    bgr: Annotated[
-        bool, typer.Option("--bgr", help="Stacks store blue first, as the authors' do.")
-    ] = False,
+    bgr: Bgr = None,
     out: Annotated[Path | None, typer.Option("--out", help="Table to write.")] = None,
     why: Why = True,
     quiet: Quiet = False,
@@ -217,7 +216,7 @@ def score(
     with shown_progress(quiet) as progress:
         table = score_inputs(inputs, out, model, is_bgr=bgr, shows_why=why, progress=progress)
     if not is_slide_folder(inputs[0]):
-        say_colour_order(bgr)
+        say_colour_order(inputs, bgr)
     if not quiet:
         _say_decisions(table)
     print(f"scores: {table}")

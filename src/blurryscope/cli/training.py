@@ -9,7 +9,7 @@ from blurryscope.basics.errors import InputError
 from blurryscope.basics.her2 import RESEARCH_USE_ONLY
 from blurryscope.classify.shipped import SHIPPED
 from blurryscope.cli.app import app
-from blurryscope.cli.options import Quiet, say_colour_order
+from blurryscope.cli.options import Bgr, Quiet, say_colour_order
 from blurryscope.cli.progress import shown_progress
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def build(
         list[Path] | None,
         typer.Option("--stacks", help="Stacks named SLIDE_REPEAT_CORE_SCORE.tif, or a folder."),
     ] = None,
-    bgr: Annotated[bool, typer.Option("--bgr", help="Stacks store blue first.")] = False,
+    bgr: Bgr = None,
     simulate: Annotated[
         int, typer.Option("--simulate", min=0, help="Draw so many cores instead.")
     ] = 0,
@@ -139,7 +139,7 @@ def build(
             data = build_data_set(
                 out,
                 pictures_of_stacks(stacks_in(stacks), bgr=bgr, cases=cases),
-                recipe={"source": "stacks", "bgr": bgr},
+                recipe={"source": "stacks", "bgr": bool(bgr)},
                 divide=divide,
             )
         else:
@@ -170,7 +170,7 @@ def build(
                 pictures = simulated_pictures(wanted, workers=workers, progress=progress)
                 data = build_data_set(out, pictures, recipe=wanted.recipe, divide=divide)
     if stacks:
-        say_colour_order(bgr)
+        say_colour_order(stacks, bgr)
     _say(data)
 
 

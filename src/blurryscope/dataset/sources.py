@@ -59,7 +59,10 @@ def inputs_of_slides(sources: Sequence[SlideSource]) -> dict[str, str]:
 
 
 def pictures_of_stacks(
-    stacks: Sequence[Path], *, bgr: bool, cases: Mapping[tuple[str, CoreName], str] | None = None
+    stacks: Sequence[Path],
+    *,
+    bgr: bool | None,
+    cases: Mapping[tuple[str, CoreName], str] | None = None,
 ) -> Iterator[Picture]:
     """Stacks named SLIDE_REPEAT_CORE_SCORE.tif, red first from here on.
 

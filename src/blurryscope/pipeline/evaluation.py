@@ -76,7 +76,8 @@ class EvaluationInputs:
     split: str = "holdout"
     stacks: Sequence[Path] = ()
     """Stacks of the evaluated cores, for the baseline where there is no data set."""
-    bgr: bool = False
+    bgr: bool | None = None
+    """Whether `stacks` store blue first; None where nobody told."""
 
 
 def evaluate_honestly(
@@ -236,7 +237,7 @@ def _baseline_of_split(data: DataSet, split: Split, progress: Progress) -> Label
 
 
 def _baseline_of_stacks(
-    paths: Sequence[Path], bgr: bool, main: LabelledTable, progress: Progress
+    paths: Sequence[Path], bgr: bool | None, main: LabelledTable, progress: Progress
 ) -> LabelledTable:
     """Each patient, or each core where patients are not known, is answered from all others."""
     files = [file for path in paths for file in stack_files(path)]

@@ -22,11 +22,14 @@ def score_inputs(
     out: Path | None,
     model: str,
     *,
-    is_bgr: bool,
+    is_bgr: bool | None,
     shows_why: bool = True,
     progress: Progress = silent,
 ) -> Path:
-    """Score a slide's folder, or stacks named `slide_repeat_core[_score].tif`, or their folder."""
+    """Score a slide's folder, or stacks named `slide_repeat_core[_score].tif`, or their folder.
+
+    `is_bgr` tells whether stacks store blue first; None where nobody told.
+    """
     classifier = load_scorer(model)
     if len(inputs) == 1 and is_slide_folder(inputs[0]):
         if is_bgr:
@@ -36,10 +39,11 @@ def score_inputs(
     stacks = [file for path in inputs for file in _stacks_of(path)]
     samples = [sample_of_file(path) for path in stacks]
     for path in stacks:
-        read_stack(path)  # one that cannot be read is refused before the others cost any time
+        # One that cannot be read, or shows another order, is refused before others cost any time.
+        read_stack(path, bgr=is_bgr)
     predictions = []
     for number, sample in enumerate(samples, start=1):
-        predictions.append(classifier.score(sample, read_stack(sample.path, bgr=is_bgr)))
+        predictions.append(classifier.score(sample, read_stack(sample.path, bgr=bool(is_bgr))))
         progress("score the stacks", number / len(samples))
     table = out or Path("scores.csv")
     write_predictions(table, predictions)
