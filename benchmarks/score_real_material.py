@@ -15,15 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
-from blurryscope.artifacts.samples import read_stack, sample_of_file
+from blurryscope.artifacts.samples import VIEW_PX, read_stack, sample_of_file
 from blurryscope.artifacts.split import Part
-from blurryscope.artifacts.training_set import (
-    REDUCTION,
-    VIEW_PX,
-    fixed_stacks,
-    reduced_views,
-    scores_of,
-)
+from blurryscope.artifacts.training_set import REDUCTION, fixed_stacks, reduced_views, scores_of
 from blurryscope.basics.image import Rgb, to_uint8
 from blurryscope.classify.colour_baseline import ColourBaseline
 from blurryscope.classify.gate import objection, stack_quality

@@ -76,6 +76,7 @@ def test_where_no_grid_is_left_nothing_is_said(light: NDArray[np.float32], video
 
 
 def test_blue_first_is_refused_unless_an_order_is_told(video: Rgb, tmp_path: Path) -> None:
+    video = np.tile(video, (1, 2, 2, 1))
     blue_first, red_first = tmp_path / "S_1_A1.tif", tmp_path / "S_1_A2.tif"
     write_stack(blue_first, video[..., ::-1])
     write_stack(red_first, video)

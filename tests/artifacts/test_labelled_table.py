@@ -136,7 +136,8 @@ REFUSED = {
         "has patient P in test and in train"
     ),
     "core,label\nA1,0\n": "holds nothing to evaluate",
-    "": "has no column with labels",
+    "core,p0,p1,p2,p3\nA1,1,0,0,0\n": "has no column with labels among core, p0",
+    "": "is empty",
 }
 
 

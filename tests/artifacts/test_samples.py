@@ -74,7 +74,7 @@ def test_a_sample_row_that_cannot_be_read_is_named_by_its_line(tmp_path: Path) -
         read_samples(path)
 
 
-@pytest.mark.parametrize("shape", [(64, 64, 3), (3, 64, 64, 3), (10, 64, 64, 3), (5, 64, 48, 3)])
+@pytest.mark.parametrize("shape", [(512, 512, 3), (3, 512, 512, 3), (5, 512, 384, 3), (5, 8, 8, 3)])
 def test_a_picture_that_is_no_stack_is_refused_with_its_shape(
     tmp_path: Path, shape: tuple[int, ...]
 ) -> None:
@@ -101,4 +101,5 @@ def test_strongly_stained_cores_of_the_authors_are_brown_once_turned() -> None:
 
 
 def _stack() -> Rgb:
-    return np.random.default_rng(3).integers(0, 256, (5, 16, 16, 3), dtype=np.uint8)
+    tile = np.random.default_rng(3).integers(0, 256, (5, 16, 16, 3), dtype=np.uint8)
+    return np.tile(tile, (1, 32, 32, 1))

@@ -7,7 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from blurryscope.artifacts.whole import whole_file, whole_folder, write_text_whole
+from blurryscope.artifacts.whole import (
+    refuse_unwritable_file,
+    whole_file,
+    whole_folder,
+    write_text_whole,
+)
 from blurryscope.basics.errors import OutputError
 
 
@@ -40,6 +45,15 @@ def test_a_failed_block_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> 
         _write_half(partial)
     assert path.read_text() == "old"
     assert _names(tmp_path) == ["cores.csv"]
+
+
+def test_a_folder_in_the_place_of_a_file_is_told_and_stays(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match=f"{tmp_path.name}: is a folder"), whole_file(tmp_path):
+        pass
+    with pytest.raises(OutputError, match="is a folder"):
+        refuse_unwritable_file(tmp_path)
+    refuse_unwritable_file(tmp_path / "new" / "cores.csv")
+    assert _names(tmp_path) == []
 
 
 def test_the_suffix_is_kept_so_that_writers_know_the_format(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from safetensors.numpy import save_file
 
 from blurryscope.artifacts.predictions import Decision
 from blurryscope.artifacts.samples import sample_of_file
@@ -148,6 +149,18 @@ def test_a_network_of_the_future_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "model.safetensors"
     save_model(path, CoreNet(8), ModelSettings(network="corenet-9", width=8))
     with pytest.raises(InputError, match="is not known"):
+        load_model(path)
+
+
+def test_settings_that_no_network_can_have_are_refused_by_their_name(tmp_path: Path) -> None:
+    path = tmp_path / "model.safetensors"
+    weights = {"a": np.zeros(3, np.float32)}
+    save_file(weights, path, metadata={"blurryscope": '{"network": "efin", "width": -3}'})
+    with pytest.raises(InputError, match=r"safetensors, width: .* greater than 0, got -3"):
+        load_model(path)
+    told = '{"network": "efin", "width": 3, "size_px": 17}'
+    save_file(weights, path, metadata={"blurryscope": told})
+    with pytest.raises(InputError, match=r"settings of no network .*multiple of 16, got 17"):
         load_model(path)
 
 

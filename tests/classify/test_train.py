@@ -208,6 +208,18 @@ def test_a_config_that_is_refused_does_not_replace_the_one_of_the_run(tmp_path: 
     assert (run / "run.toml").read_text() == "# of the run"
 
 
+def test_a_run_that_goes_astray_is_told_and_how_to_tame_it(tmp_path: Path) -> None:
+    wild = _config(_SMALL, optimiser={"learning_rate": 1e30, "clip_norm": None})
+    with pytest.raises(InputError, match=r"astray: after epoch 1 .*optimiser\.learning_rate"):
+        train(StacksByScore(), wild, tmp_path)
+    assert not (tmp_path / "model.safetensors").exists()
+
+
+def test_colour_cannot_be_learnt_from_cores_that_lack_a_score() -> None:
+    with pytest.raises(InputError, match="set: lacks a score among its training cores"):
+        list(colour_predicted_part(StacksByScore(3), Part.TEST))
+
+
 def test_colour_alone_tells_scores_that_are_colours() -> None:
     data = StacksByScore()
     train_part = data.part(Part.TRAIN)

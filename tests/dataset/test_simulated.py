@@ -120,8 +120,17 @@ def test_a_folder_without_a_set_is_told(tmp_path: Path) -> None:
         open_data_set(tmp_path)
 
 
+@pytest.mark.parametrize(("note", "why"), [("{", "the file: Invalid JSON"), ("{}", "is missing")])
+def test_a_note_that_cannot_be_read_is_told_by_its_field(
+    tmp_path: Path, note: str, why: str
+) -> None:
+    (tmp_path / "dataset.json").write_text(note)
+    with pytest.raises(InputError, match=rf"dataset\.json, .*{why}"):
+        open_data_set(tmp_path)
+
+
 def test_a_picture_with_two_scores_is_refused(tmp_path: Path) -> None:
-    stack = np.full((5, 8, 8, 3), 200, np.uint8)
+    stack = np.full((5, 512, 512, 3), 200, np.uint8)
     for name in ("S_1_A1_0.tif", "S_1_A2_3.tif"):
         write_stack(tmp_path / name, stack)
     pictures = pictures_of_stacks(sorted(tmp_path.glob("*.tif")), bgr=False)

@@ -148,6 +148,15 @@ def test_labels_that_are_nowhere_else_come_from_the_names_of_the_stacks(tmp_path
     assert report.views[4].estimates["accuracy"].value == 1 / 4
 
 
+def test_a_folder_without_scored_stacks_makes_no_baseline(tmp_path: Path) -> None:
+    table = tmp_path / "table.csv"
+    write_table(table, [("S_1_A1", 0, 0, 0.7)])
+    (tmp_path / "stacks").mkdir()
+    inputs = EvaluationInputs(predictions=[table], stacks=[tmp_path / "stacks"])
+    with pytest.raises(InputError, match=r"stacks: holds no stack .* with a score in its name"):
+        evaluate_honestly(inputs, tmp_path / "out", _QUICK)
+
+
 def write_two_stacks_of_each_score(folder: Path) -> list[str]:
     """Their names tell core and score."""
     folder.mkdir()
@@ -174,9 +183,9 @@ def write_table(path: Path, calls: list[tuple[str, int, int, float]]) -> None:
 def coloured_stack(score: int, seed: int) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
     """Glass and speckle, browner with the score."""
     rng = np.random.default_rng(seed)
-    amount = rng.gamma(4.0, 0.05, (5, 64, 64, 1))
+    amount = np.tile(rng.gamma(4.0, 0.05, (5, 64, 64, 1)), (1, 8, 8, 1))
     density = amount * ([0.4, 0.4, 0.25] + score * np.array([0.2, 0.35, 0.5]))
-    density[:, :, :20] = 0.0
+    density[:, :, :160] = 0.0
     return np.asarray(250 * 10**-density, np.uint8)
 
 

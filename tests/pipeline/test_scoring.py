@@ -23,7 +23,7 @@ from blurryscope.artifacts.tissue_cores import (
 )
 from blurryscope.artifacts.view_places import read_view_places
 from blurryscope.basics.core_name import CoreName
-from blurryscope.basics.errors import InputError
+from blurryscope.basics.errors import InputError, MissingInputError, OutputError
 from blurryscope.basics.her2 import RESEARCH_USE_ONLY, Score
 from blurryscope.basics.image import Rgb
 from blurryscope.classify.efin import EFIN
@@ -106,7 +106,7 @@ def test_what_cannot_score_is_refused_before_anything_is_read(tmp_path: Path) ->
 
 def test_a_stack_that_cannot_be_read_is_told_before_the_others_cost_time(tmp_path: Path) -> None:
     paths = [tmp_path / "S_1_A1.tif", tmp_path / "S_1_A2.tif"]
-    write_stack(paths[0], np.full((5, 64, 64, 3), 240, np.uint8))
+    write_stack(paths[0], np.full((5, 512, 512, 3), 240, np.uint8))
     paths[1].write_bytes(paths[0].read_bytes()[:100])
     told: list[str] = []
     with pytest.raises(InputError, match=r"S_1_A2\.tif"):
@@ -122,7 +122,7 @@ def test_a_folder_stands_for_the_stacks_in_it(tmp_path: Path) -> None:
     folder = tmp_path / "stacks"
     folder.mkdir()
     for name in ("S_1_B1.tif", "S_1_A2.tif"):
-        write_stack(folder / name, np.full((5, 64, 64, 3), 240, np.uint8))
+        write_stack(folder / name, np.full((5, 512, 512, 3), 240, np.uint8))
     table = score_inputs([folder], tmp_path / "scores.csv", SHIPPED, is_bgr=True)
     assert [str(each.core) for each in read_predictions(table)] == ["A2", "B1"]
 
@@ -130,8 +130,31 @@ def test_a_folder_stands_for_the_stacks_in_it(tmp_path: Path) -> None:
 def test_a_folder_without_slide_and_stacks_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"neither a stitched slide nor stacks \(\.tif\)"):
         score_inputs([tmp_path], None, SHIPPED, is_bgr=False)
+    (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match="holds no stacks"):
-        score_inputs([tmp_path, tmp_path / "S_1_A1.tif"], None, SHIPPED, is_bgr=False)
+        score_inputs([tmp_path / "empty", tmp_path / "S_1_A1.tif"], None, SHIPPED, is_bgr=False)
+    with pytest.raises(MissingInputError, match=r"none\.tif: no such file or folder"):
+        score_inputs([tmp_path / "none.tif"], None, SHIPPED, is_bgr=False)
+
+
+def test_two_stacks_of_one_scan_of_a_core_are_refused(tmp_path: Path) -> None:
+    paths = [tmp_path / "S_1_A1.tif", tmp_path / "again" / "S_1_A1_2.tif"]
+    for path in paths:
+        write_stack(path, np.full((5, 512, 512, 3), 240, np.uint8))
+    with pytest.raises(InputError, match=r"S_1_A1_2\.tif: is of the same .* as .*S_1_A1\.tif"):
+        score_inputs(paths, tmp_path / "scores.csv", SHIPPED, is_bgr=False)
+
+
+def test_a_table_that_cannot_be_written_is_told_before_anything_is_scored(tmp_path: Path) -> None:
+    stack = tmp_path / "S_1_A1.tif"
+    write_stack(stack, np.full((5, 512, 512, 3), 240, np.uint8))
+    told: list[str] = []
+    for out, why in ((tmp_path, "is a folder"), (stack / "scores.csv", "is a file, or lies in")):
+        with pytest.raises(OutputError, match=why):
+            score_inputs(
+                [stack], out, SHIPPED, is_bgr=False, progress=lambda what, _: told.append(what)
+            )
+    assert not told
 
 
 def test_scores_of_before_are_not_shown_under_names_of_now(tmp_path: Path) -> None:

@@ -177,7 +177,9 @@ def _with_labels(
         return rows.joined_with(named_stacks)
     raise InputError(
         rows.path,
-        f"has no column with labels among {', '.join(rows.headings)}",
+        f"has no column with labels among {', '.join(rows.headings)}"
+        if any(rows.headings)
+        else "is empty",
         "Name it with --column label=HEADING, or give a table of labels with --labels",
     )
 

@@ -82,6 +82,8 @@ def stack_files(path: Path) -> list[Path]:
 
 STACK_VIEWS = 5
 """Of a stack: crops, and the overview last."""
+VIEW_PX = 512
+"""Side of a full view; those on disk are full."""
 
 
 def read_stack(path: Path, *, bgr: bool | None = False) -> Rgb:
@@ -98,12 +100,12 @@ def read_stack(path: Path, *, bgr: bool | None = False) -> Rgb:
         raise InputError(
             path, f"cannot be read as a TIFF ({error})", "Give stacks as multi-page TIFF"
         ) from error
-    is_stack = stack.ndim == 4 and stack.shape[0] == STACK_VIEWS and stack.shape[3] == 3
-    if not is_stack or stack.shape[1] != stack.shape[2] or stack.dtype != np.uint8:
+    if stack.shape != (STACK_VIEWS, VIEW_PX, VIEW_PX, 3) or stack.dtype != np.uint8:
         raise InputError(
             path,
             f"is {stack.dtype} of shape {stack.shape}, which is no stack",
-            "A stack has five pages of 512 x 512 pixels, 8 bits, three colours",
+            f"A stack has {STACK_VIEWS} pages of {VIEW_PX} x {VIEW_PX} pixels, 8 bits, "
+            "three colours",
         )
     if bgr is None and is_blue_first(stack):
         raise InputError(

@@ -11,8 +11,6 @@ from blurryscope.artifacts.samples import STACK_VIEWS, Sample
 from blurryscope.artifacts.split import Part
 from blurryscope.basics.image import Rgb
 
-VIEW_PX = 512
-"""Side of a full view."""
 REDUCTION = 4
 """Pixels of a view per pixel that our network sees, along each side."""
 

@@ -21,6 +21,8 @@ def whole_file(path: Path) -> Iterator[Path]:
     If the block fails, the temporary file is removed and what was at `path` before stays.
     An `OutputError` says so when there is no space left or no right to write.
     """
+    if path.is_dir():
+        raise _is_a_folder(path)
     with _told_as_output_error(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_name(f".{path.name}.partial{path.suffix}")
@@ -69,6 +71,17 @@ def refuse_unwritable(folder: Path) -> None:
         )
     with _told_as_output_error(folder), tempfile.TemporaryFile(dir=there):
         pass
+
+
+def refuse_unwritable_file(path: Path) -> None:
+    """The same for a file."""
+    if path.is_dir():
+        raise _is_a_folder(path)
+    refuse_unwritable(path.parent)
+
+
+def _is_a_folder(path: Path) -> OutputError:
+    return OutputError(path, "is a folder", f"Name a file, such as {path / 'results.csv'}")
 
 
 def present_file(path: Path, remedy: str) -> Path:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from blurryscope.artifacts.provenance import sha256_of_file
 from blurryscope.artifacts.whole import whole_file
+from blurryscope.artifacts.wrong_field import wrong_field
 from blurryscope.basics.errors import InputError, MissingInputError
 from blurryscope.classify.efin import EFIN, PAPER, Variant
 from blurryscope.classify.networks import CORENET_1, CoreNet, CoreVariant
@@ -118,7 +119,10 @@ def _read_file(path: Path) -> tuple[dict[str, Tensor], ModelSettings]:
         )
     try:
         return weights, ModelSettings.model_validate(json.loads(told))
-    except (ValidationError, ValueError) as error:
+    except ValidationError as error:
+        place, problem = wrong_field(error)
+        raise InputError(f"{path}, {place}", problem, "Train or convert it again") from error
+    except ValueError as error:
         raise InputError(
             path, f"has settings that cannot be read ({error})", "Train or convert it again"
         ) from error
@@ -139,7 +143,12 @@ def empty_network(settings: ModelSettings) -> nn.Module | None:
 
 
 def _known_network(path: Path, settings: ModelSettings) -> nn.Module:
-    network = empty_network(settings)
+    try:
+        network = empty_network(settings)
+    except ValueError as error:
+        raise InputError(
+            path, f"has settings of no network ({error})", "Train or convert it again"
+        ) from error
     if network is not None:
         return network
     raise InputError(

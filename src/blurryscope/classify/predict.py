@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from blurryscope.artifacts.decision_rule import DecisionRule, DecisionRules
 from blurryscope.artifacts.predictions import Decision, Prediction, Probabilities, most_probable
-from blurryscope.artifacts.samples import Sample
-from blurryscope.artifacts.training_set import VIEW_PX, reduced_views
+from blurryscope.artifacts.samples import VIEW_PX, Sample
+from blurryscope.artifacts.training_set import reduced_views
 from blurryscope.basics.errors import InputError
 from blurryscope.basics.image import Rgb
 from blurryscope.classify.evidence import ViewEvidence, view_evidence

@@ -6,14 +6,17 @@ import numpy as np
 
 from blurryscope.artifacts.decision_rule import DecisionRule
 from blurryscope.artifacts.predictions import Prediction
-from blurryscope.artifacts.samples import Sample
+from blurryscope.artifacts.samples import VIEW_PX, Sample
 from blurryscope.artifacts.split import Part
 from blurryscope.artifacts.training_set import REDUCTION, LabelledStacks, fixed_stacks, scores_of
+from blurryscope.basics.errors import InputError
+from blurryscope.basics.her2 import Score
 from blurryscope.basics.progress import Progress, silent
 from blurryscope.classify.colour_baseline import ColourBaseline
 from blurryscope.classify.predict import Classifier, prediction_of
 
-_VIEW_PX = 512
+COLOUR_VIEW_PX = VIEW_PX // REDUCTION
+"""Side of the views that the baseline sees."""
 COLOUR = "colour"
 """Names the baseline where a model is asked for."""
 
@@ -43,16 +46,28 @@ def predicted_part(
         progress(f"predict {part}", number / len(indices))
 
 
+def fitted_on_colour(data: LabelledStacks) -> ColourBaseline:
+    """The colour baseline of the training part, which must hold all four scores."""
+    train = data.part(Part.TRAIN)
+    scores = scores_of(data, train)
+    if len(np.unique(scores)) < len(Score):
+        raise InputError(
+            data.name,
+            "lacks a score among its training cores, from which the colour baseline learns",
+            "Give cores of all four scores to train",
+        )
+    return ColourBaseline(fixed_stacks(data, train, COLOUR_VIEW_PX), scores)
+
+
 def colour_predicted_part(
     data: LabelledStacks, part: Part
 ) -> Iterator[tuple[Prediction, Sample, str]]:
     """The same by six figures of colour, fitted on the training part."""
-    train, indices = data.part(Part.TRAIN), data.part(part)
-    view_px = _VIEW_PX // REDUCTION
-    baseline = ColourBaseline(fixed_stacks(data, train, view_px), scores_of(data, train))
+    indices = data.part(part)
+    baseline = fitted_on_colour(data)
     if not indices:
         return
-    rows = baseline.predict(fixed_stacks(data, indices, view_px))
+    rows = baseline.predict(fixed_stacks(data, indices, COLOUR_VIEW_PX))
     for index, row in zip(indices, np.clip(rows, 0.0, 1.0), strict=True):
         sample = data.samples[index]
         yield prediction_of(sample, row / row.sum(), DecisionRule()), sample, part.value

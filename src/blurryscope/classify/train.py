@@ -13,6 +13,7 @@
 The test part is not touched: `blurryscope predict` and `blurryscope evaluate` do that, once.
 """
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 
@@ -172,6 +173,7 @@ class _Run:
         for epoch in range(self._place.epoch, epochs):
             figures = self._epoch(epoch, progress)
             judged = figures.judged_loss
+            self._refuse_going_astray(epoch, judged)
             is_best = self._place.best_loss is None or judged < self._place.best_loss
             done = {"epoch": epoch + 1, "step": 0, "loss_sum": 0.0}
             best = {"best_loss": judged, "best_epoch": epoch + 1} if is_best else {}
@@ -356,6 +358,14 @@ class _Run:
         if self._log is not None:
             values = figures.model_dump(exclude={"epoch"}, exclude_none=True)
             self._log.write(figures.epoch + 1, self._clock.utc_now().timestamp(), values)
+
+    def _refuse_going_astray(self, epoch: int, loss: float) -> None:
+        if not math.isfinite(loss):
+            raise InputError(
+                self._out,
+                f"training went astray: after epoch {epoch + 1} the loss is no number",
+                "Lower optimiser.learning_rate or set optimiser.clip_norm, and give another --out",
+            )
 
     def _refuse_too_little(self) -> None:
         if self._config.optimiser.batch < self._processes.count:

@@ -73,6 +73,7 @@ def evaluate(
 
     Example: blurryscope evaluate scores.csv --labels labels.csv --out evaluation
     """
+    from blurryscope.artifacts.whole import refuse_unwritable
     from blurryscope.evaluate.honest_protocol import HonestSettings
     from blurryscope.pipeline.evaluation import (
         EvaluationInputs,
@@ -93,6 +94,7 @@ def evaluate(
     )
     _check_share("--withheld", withheld)
     _check_share("--coverage", coverage)
+    refuse_unwritable(out)
     with shown_progress(quiet) as progress:
         if protocol == "paper":
             page, published = evaluate_as_published(inputs, out, progress)
@@ -143,6 +145,7 @@ def fit_limits(
 
     Example: blurryscope fit-limits set --model mine.safetensors
     """
+    from blurryscope.artifacts.whole import refuse_unwritable_file
     from blurryscope.classify.fit_limits import LimitSettings, fitted_limits, with_fused_rules
     from blurryscope.classify.limits import limits_path, write_limits
     from blurryscope.classify.model_file import read_model
@@ -155,6 +158,8 @@ def fit_limits(
     ):  # fmt: skip
         _check_share(option, share)
     loaded, data = read_model(model), open_data_set(data_set)
+    path = out or limits_path(loaded.path)
+    refuse_unwritable_file(path)
     settings = LimitSettings(coverage=coverage, withheld_share=withheld, strange_share=strange)
     with shown_progress(quiet) as progress:
         stacks = DataSetStacks(data, data.split(split))
@@ -174,7 +179,6 @@ def fit_limits(
                 fitted_on={"samples_sha256": data.note.samples_sha256, "split": split},
                 progress=progress,
             )
-    path = out or limits_path(loaded.path)
     write_limits(path, limits, loaded.network)
     print(f"temperature {limits.temperature:.2f}, farthest {limits.farthest:.2f}")
     for count, rule in enumerate(limits.rules.by_count, start=1):

@@ -250,6 +250,7 @@ def train(
 
     Example: blurryscope train --config run.toml --out run
     """
+    from blurryscope.artifacts.whole import refuse_unwritable
     from blurryscope.classify.calibrate import LEAST_CALIBRATION_CORES
     from blurryscope.classify.processes import is_first_process
     from blurryscope.classify.run_folder import keep_config
@@ -264,6 +265,7 @@ def train(
     if start is not None:
         config = config.going_on_from(start)
     folder = out or config_file.with_suffix("")
+    refuse_unwritable(folder)
     data = open_data_set(config.data.set)
     stacks = DataSetStacks(data, data.split(config.data.split))
     speaks = is_first_process()
@@ -312,11 +314,13 @@ def predict(
     Example: blurryscope predict set --model run/model.safetensors --out predictions.csv
     """
     from blurryscope.artifacts.predictions import write_labelled_predictions
+    from blurryscope.artifacts.whole import refuse_unwritable_file
     from blurryscope.classify.predict import load_model
     from blurryscope.classify.predict_part import COLOUR, colour_predicted_part, predicted_part
     from blurryscope.dataset.build import open_data_set
     from blurryscope.dataset.stacks import DataSetStacks
 
+    refuse_unwritable_file(out)
     data = open_data_set(folder)
     stacks = DataSetStacks(data, data.split(split_name))
     wanted = [_part(text) for text in parts or ["calibrate", "test"]]

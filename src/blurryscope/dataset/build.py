@@ -29,6 +29,7 @@ from blurryscope.artifacts.samples import (
 )
 from blurryscope.artifacts.split import Split, Unit, read_split, write_split
 from blurryscope.artifacts.whole import present_file, whole_folder, write_text_whole
+from blurryscope.artifacts.wrong_field import wrong_field
 from blurryscope.basics.errors import InputError, MissingInputError
 from blurryscope.basics.image import Rgb
 from blurryscope.dataset.packed import (
@@ -263,7 +264,8 @@ def _read_note(path: Path) -> DataSetNote:
     try:
         note = DataSetNote.model_validate_json(path.read_bytes())
     except ValidationError as error:
-        raise InputError(path, f"cannot be read ({error})", _REMEDY) from error
+        place, problem = wrong_field(error)
+        raise InputError(f"{path}, {place}", problem, _REMEDY) from error
     if note.format != FORMAT:
         raise InputError(path, f"has format {note.format}", "Use a newer blurryscope")
     return note

@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from blurryscope.artifacts.samples import Sample
-from blurryscope.artifacts.training_set import VIEW_PX, drawn_views, reduced_views
+from blurryscope.artifacts.samples import VIEW_PX, Sample
+from blurryscope.artifacts.training_set import drawn_views, reduced_views
 from blurryscope.basics.errors import InputError
 from blurryscope.basics.image import Rgb
 from blurryscope.dataset.views import CROP_COUNT, PreparedCore, prepare_core

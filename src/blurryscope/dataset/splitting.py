@@ -116,7 +116,8 @@ def _groups(samples: Sequence[Sample], unit: Unit) -> list[list[int]]:
     if unit is Unit.PATIENT and nameless:
         raise InputError(
             f"{nameless[0].slide} {nameless[0].core}",
-            f"nobody says of which patient it is, nor of {len(nameless) - 1} others",
+            "nobody says of which patient it is"
+            + (f", nor of {len(nameless) - 1} other pictures" if len(nameless) > 1 else ""),
             "Give a map with a column 'case', or split with --by slide or --by core",
         )
     return bound_groups(samples, unit)

@@ -6,9 +6,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from blurryscope.artifacts.samples import Sample, read_stack
+from blurryscope.artifacts.samples import VIEW_PX, Sample, read_stack
 from blurryscope.artifacts.split import Part, Split
-from blurryscope.artifacts.training_set import VIEW_PX
 from blurryscope.basics.errors import InputError
 from blurryscope.basics.image import Rgb
 from blurryscope.dataset.build import DataSet

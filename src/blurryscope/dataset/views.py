@@ -10,7 +10,7 @@ from typing import NamedTuple, TypeVar
 import cv2
 import numpy as np
 
-from blurryscope.artifacts.training_set import VIEW_PX
+from blurryscope.artifacts.samples import VIEW_PX
 from blurryscope.artifacts.view_places import ViewPlace
 from blurryscope.basics.image import Grey, Mask, Rgb, is_unscanned
 

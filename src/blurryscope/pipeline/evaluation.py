@@ -22,11 +22,12 @@ from blurryscope.artifacts.labelled_table import (
 )
 from blurryscope.artifacts.samples import Sample, read_stack, sample_of_file, stack_files
 from blurryscope.artifacts.split import Part, Split
-from blurryscope.artifacts.training_set import fixed_stacks, reduced_views, scores_of
+from blurryscope.artifacts.training_set import fixed_stacks, reduced_views
 from blurryscope.basics.errors import InputError
 from blurryscope.basics.her2 import Score
 from blurryscope.basics.progress import Progress, silent
 from blurryscope.classify.colour_baseline import ColourBaseline
+from blurryscope.classify.predict_part import COLOUR_VIEW_PX, fitted_on_colour
 from blurryscope.dataset.build import DataSet, open_data_set
 from blurryscope.dataset.stacks import DataSetStacks
 from blurryscope.evaluate.calls import consistency_by_core, scan_calls
@@ -54,8 +55,6 @@ from blurryscope.pipeline.scored_places import SCORES, refuse_scores_of_other_na
 PAGE = "evaluation.html"
 NUMBERS = "metrics.csv"
 BASELINE = "colour baseline"
-
-_REDUCED_PX = 128
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -225,11 +224,10 @@ def _baseline(
 def _baseline_of_split(data: DataSet, split: Split, progress: Progress) -> LabelledTable:
     """Fitted on the training part; answers for the calibration and the test part."""
     stacks = DataSetStacks(data, split)
-    train = stacks.part(Part.TRAIN)
     answered = [*stacks.part(Part.CALIBRATE), *stacks.part(Part.TEST)]
     progress("fit the colour baseline", 0.0)
-    model = ColourBaseline(fixed_stacks(stacks, train, _REDUCED_PX), scores_of(stacks, train))
-    probabilities = model.predict(fixed_stacks(stacks, answered, _REDUCED_PX))
+    model = fitted_on_colour(stacks)
+    probabilities = model.predict(fixed_stacks(stacks, answered, COLOUR_VIEW_PX))
     progress("fit the colour baseline", 1.0)
     samples = [data.samples[index] for index in answered]
     parts = [str(split.part_of(sample)) for sample in samples]
@@ -248,6 +246,12 @@ def _baseline_of_stacks(
             samples.append(sample)
             views.append(reduced_views(read_stack(file, bgr=bgr)[None])[0])
         progress("fit the colour baseline", number / len(files))
+    if not samples:
+        raise InputError(
+            ", ".join(map(str, paths)),
+            "holds no stack (.tif) with a score in its name",
+            "Name them SLIDE_REPEAT_CORE_SCORE.tif, or leave --stacks away",
+        )
     patients = dict(zip(main.core_keys.tolist(), main.patients.tolist(), strict=True))
     keys = [f"{sample.slide}\t{sample.core}" for sample in samples]
     groups = np.array([patients.get(key) or key for key in keys])

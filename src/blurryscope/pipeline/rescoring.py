@@ -6,8 +6,10 @@ from pathlib import Path
 from blurryscope.artifacts.mosaic import Mosaic
 from blurryscope.artifacts.predictions import read_results, write_predictions
 from blurryscope.artifacts.provenance import read_provenance
-from blurryscope.artifacts.samples import read_stack, sample_of_file, stack_files
-from blurryscope.basics.errors import InputError
+from blurryscope.artifacts.samples import Sample, read_stack, sample_of_file, stack_files
+from blurryscope.artifacts.whole import refuse_unwritable_file
+from blurryscope.basics.core_name import CoreName
+from blurryscope.basics.errors import InputError, MissingInputError
 from blurryscope.basics.progress import Progress, silent
 from blurryscope.classify.predict import Classifier
 from blurryscope.pipeline.corrections import refuse_uncarried_corrections, take_in_hand_edits
@@ -38,6 +40,9 @@ def score_inputs(
         return _score_folder(inputs[0], out, classifier, settings, progress)
     stacks = [file for path in inputs for file in _stacks_of(path)]
     samples = [sample_of_file(path) for path in stacks]
+    _refuse_twice(samples)
+    table = out or Path("scores.csv")
+    refuse_unwritable_file(table)
     for path in stacks:
         # One that cannot be read, or shows another order, is refused before others cost any time.
         read_stack(path, bgr=is_bgr)
@@ -45,7 +50,6 @@ def score_inputs(
     for number, sample in enumerate(samples, start=1):
         predictions.append(classifier.score(sample, read_stack(sample.path, bgr=bool(is_bgr))))
         progress("score the stacks", number / len(samples))
-    table = out or Path("scores.csv")
     write_predictions(table, predictions)
     return table
 
@@ -56,10 +60,26 @@ def is_slide_folder(path: Path) -> bool:
 
 
 def _stacks_of(path: Path) -> list[Path]:
+    if not path.exists():
+        raise MissingInputError(path, "no such file or folder", "Check the path of the stacks")
     files = stack_files(path)
     if not files or (path.is_dir() and scanned_folders(path)):
         raise InputError(path, "holds no stacks (.tif)", "Score a slide's folder by itself")
     return files
+
+
+def _refuse_twice(samples: Sequence[Sample]) -> None:
+    """Two stacks of one scan of one core could not be told apart in the table."""
+    seen: dict[tuple[str, int, CoreName], Path] = {}
+    for sample in samples:
+        scan = (sample.slide, sample.repeat, sample.core)
+        if scan in seen:
+            raise InputError(
+                sample.path,
+                f"is of the same slide, repeat and core as {seen[scan]}",
+                "Give each once, or rename one",
+            )
+        seen[scan] = sample.path
 
 
 def _score_folder(
@@ -70,6 +90,8 @@ def _score_folder(
     progress: Progress,
 ) -> Path:
     """Score a slide's folder again; its tables are replaced unless another one is named."""
+    if out is not None:
+        refuse_unwritable_file(out)
     folders = scanned_folders(slide_dir)
     if not folders:
         raise InputError(
