@@ -25,7 +25,7 @@ from blurryscope.classify.predict import Classifier, load_model
 from blurryscope.classify.shipped import SHIPPED
 from blurryscope.dataset.build import open_data_set
 from blurryscope.dataset.stacks import DataSetStacks
-from blurryscope.evaluate.repeats import fuse_core
+from blurryscope.evaluate.repeats import consistency, fuse_core
 
 Group = tuple[list[Prediction], Score]
 """Some scans of one core, and its label."""
@@ -46,6 +46,19 @@ def main() -> None:
         print(f"{count} scans of a core, {len(groups)} times:")
         for name, rule in (("for one scan", fitted.of(1)), ("of their own", fitted.of(count))):
             print(f"  limits {name}: {_told(rule)}; {_judged(groups, rule)}")
+    _print_consistency([predictions for predictions, _ in scans])
+
+
+def _print_consistency(cores: Sequence[list[Prediction]]) -> None:
+    """Of the scans of a core with each other, those without a score counted and left out."""
+    every = [
+        [most_probable(each.probabilities) for each in scans if each.probabilities is not None]
+        for scans in cores
+    ]
+    scored = [[each.score for each in scans if each.score is not None] for scans in cores]
+    for name, scores in (("whatever is most probable", every), ("scores that are given", scored)):
+        several = [some for some in scores if len(some) > 1]
+        print(f"consistency of {name}: {consistency(several):.1%} of {len(several)} cores")
 
 
 def _fit_scans(classifier: Classifier, stacks: DataSetStacks) -> list[Group]:

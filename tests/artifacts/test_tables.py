@@ -15,6 +15,7 @@ from blurryscope.artifacts.frame_places import (
     read_frame_places,
     write_frame_places,
 )
+from blurryscope.artifacts.predictions import read_predictions, read_results
 from blurryscope.artifacts.provenance import (
     Provenance,
     current_versions,
@@ -23,6 +24,11 @@ from blurryscope.artifacts.provenance import (
     write_provenance,
 )
 from blurryscope.artifacts.recording import Recording, read_recording, write_recording
+from blurryscope.artifacts.samples import read_samples
+from blurryscope.artifacts.scan_quality import read_regions
+from blurryscope.artifacts.split import read_split
+from blurryscope.artifacts.tissue_cores import read_tissue_cores
+from blurryscope.artifacts.view_places import read_view_places
 from blurryscope.basics.errors import InputError, MissingInputError
 
 words = st.text(st.characters(codec="utf-8", exclude_categories=["Cs"]), max_size=20)
@@ -89,6 +95,28 @@ def test_provenance_is_read_as_it_was_written(provenance: Provenance) -> None:
         path = Path(folder) / "provenance.json"
         write_provenance(path, provenance)
         assert read_provenance(path) == provenance
+
+
+_READERS: dict[str, Callable[[Path], object]] = {
+    "cores.csv": read_tissue_cores,
+    "frames.csv": read_frame_places,
+    "regions.csv": read_regions,
+    "results.csv": read_results,
+    "samples.csv": read_samples,
+    "scores.csv": read_predictions,
+    "split.csv": lambda path: read_split(path, []),
+    "views.csv": read_view_places,
+}
+
+
+@pytest.mark.parametrize("name", _READERS)
+def test_a_table_that_a_spreadsheet_saved_in_another_alphabet_is_told(
+    name: str, tmp_path: Path
+) -> None:
+    path = tmp_path / name
+    path.write_bytes("slide,core\nMüller,A1\n".encode("cp1252"))
+    with pytest.raises(InputError, match=rf"{name}.*codec can't decode"):
+        _READERS[name](path)
 
 
 def test_frames_csv_has_the_columns_that_the_design_promises(tmp_path: Path) -> None:

@@ -72,5 +72,5 @@ def test_the_grid_comes_back_as_it_was_written(tmp_path: Path) -> None:
 
 def test_a_grid_with_a_misspelt_entry_is_refused(tmp_path: Path) -> None:
     (tmp_path / "cores.json").write_text('{"rows": 3, "colums": 4}')
-    with pytest.raises(InputError, match="cannot be read"):
+    with pytest.raises(InputError, match="colums: is not known here; columns is missing"):
         read_core_grid(tmp_path / "cores.json")

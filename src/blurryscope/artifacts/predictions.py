@@ -8,9 +8,10 @@ from enum import StrEnum
 from pathlib import Path
 
 from blurryscope.artifacts.samples import Sample
+from blurryscope.artifacts.table_text import opened_table
 from blurryscope.artifacts.whole import whole_file
 from blurryscope.basics.core_name import CoreName
-from blurryscope.basics.errors import InputError, MissingInputError
+from blurryscope.basics.errors import InputError
 from blurryscope.basics.her2 import Score, score_of_label
 
 _SUM_TOLERANCE = 1e-4
@@ -203,9 +204,7 @@ def _cells(entry: Prediction | CoreResult) -> dict[str, object]:
 
 
 def _rows(path: Path, columns: tuple[str, ...]) -> Iterable[tuple[str, dict[str, str]]]:
-    if not path.is_file():
-        raise MissingInputError(path, "no such file", _REMEDY)
-    with path.open(encoding="utf-8", newline="") as file:
+    with opened_table(path, _REMEDY) as file:
         rows = csv.DictReader(file)
         if tuple(rows.fieldnames or ()) != columns:
             raise InputError(path, f"its columns are not {', '.join(columns)}", _REMEDY)

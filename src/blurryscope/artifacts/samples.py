@@ -12,6 +12,7 @@ import tifffile
 
 from blurryscope.artifacts.colour_order import is_blue_first
 from blurryscope.artifacts.provenance import sha256_of_file
+from blurryscope.artifacts.table_text import opened_table
 from blurryscope.artifacts.whole import whole_file
 from blurryscope.basics.core_name import CoreName
 from blurryscope.basics.errors import InputError, MissingInputError
@@ -162,9 +163,7 @@ def _number(cell: str) -> float | None:
 
 def read_samples(path: Path) -> list[Sample]:
     """Read `samples.csv`; an `InputError` names the line that cannot be used."""
-    if not path.is_file():
-        raise MissingInputError(path, "no such file", "Build the data set first")
-    with path.open(encoding="utf-8", newline="") as file:
+    with opened_table(path, "Build the data set again") as file:
         rows = csv.DictReader(file)
         if tuple(rows.fieldnames or ()) != _COLUMNS:
             raise InputError(

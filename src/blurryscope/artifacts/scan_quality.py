@@ -7,7 +7,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, TypeVar
 
-from blurryscope.artifacts.whole import present_file, whole_file
+from blurryscope.artifacts.table_text import opened_table
+from blurryscope.artifacts.whole import whole_file
 from blurryscope.basics.errors import InputError
 
 Row = TypeVar("Row", "Region", "Rescan")
@@ -115,7 +116,7 @@ def _stored(value: object) -> object:
 
 def _read(path: Path, kind: type[Row]) -> list[Row]:
     names = [column.name for column in fields(kind)]
-    with present_file(path, _REMEDY).open(encoding="utf-8", newline="") as file:
+    with opened_table(path, _REMEDY) as file:
         rows = csv.DictReader(file)
         if list(rows.fieldnames or ()) != names:
             raise InputError(path, f"its columns are not {', '.join(names)}", _REMEDY)

@@ -12,7 +12,8 @@ from enum import StrEnum
 from pathlib import Path
 
 from blurryscope.artifacts.samples import Sample
-from blurryscope.artifacts.whole import present_file, whole_file
+from blurryscope.artifacts.table_text import opened_table
+from blurryscope.artifacts.whole import whole_file
 from blurryscope.basics.core_name import CoreName
 from blurryscope.basics.errors import InputError
 
@@ -138,7 +139,7 @@ def read_split(path: Path, samples: Sequence[Sample], unit: Unit = Unit.CORE) ->
     `InputError` names the line that cannot be used, or what leaks.
     """
     parts: dict[CoreKey, Part] = {}
-    with present_file(path, _REMEDY).open(encoding="utf-8-sig", newline="") as file:
+    with opened_table(path, _REMEDY) as file:
         rows = csv.DictReader(file)
         absent = [column for column in _COLUMNS if column not in (rows.fieldnames or ())]
         if absent:

@@ -9,7 +9,9 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from blurryscope.artifacts.table_text import opened_table
 from blurryscope.artifacts.whole import whole_file, write_text_whole
+from blurryscope.artifacts.wrong_field import wrong_field
 from blurryscope.basics.core_name import CoreName
 from blurryscope.basics.errors import InputError, MissingInputError
 from blurryscope.basics.her2 import Score, score_of_label
@@ -135,9 +137,7 @@ def read_tissue_cores(path: Path, *, by_name_alone: bool = False) -> list[Tissue
     `by_name_alone` is for a table changed by hand: `row` and `column` follow from `core`.
     Spreadsheets may have put semicolons between cells, and commas into numbers.
     """
-    if not path.is_file():
-        raise MissingInputError(path, "no such file", "Find the cores first: blurryscope cores")
-    with path.open(encoding="utf-8-sig", newline="") as file:
+    with opened_table(path, "Find the cores first: blurryscope cores") as file:
         has_semicolons = ";" in file.readline()
         file.seek(0)
         rows = csv.DictReader(file, delimiter=";" if has_semicolons else ",")
@@ -292,6 +292,7 @@ def read_core_grid(path: Path) -> CoreGrid:
     if not path.is_file():
         raise MissingInputError(path, "no such file", "Find the cores first: blurryscope cores")
     try:
-        return CoreGrid.model_validate_json(path.read_text(encoding="utf-8"))
-    except (ValidationError, UnicodeDecodeError) as error:
-        raise InputError(path, f"cannot be read ({error})", "Find the cores again") from error
+        return CoreGrid.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        place, problem = wrong_field(error)
+        raise InputError(f"{path}, {place}", problem, "Find the cores again") from error

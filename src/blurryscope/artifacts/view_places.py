@@ -5,9 +5,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from blurryscope.artifacts.table_text import opened_table
 from blurryscope.artifacts.whole import whole_file
 from blurryscope.basics.core_name import CoreName
-from blurryscope.basics.errors import InputError, MissingInputError
+from blurryscope.basics.errors import InputError
 
 _COLUMNS = ("core", "view", "top_px", "left_px", "side_px", "weight")
 _REMEDY = "Score the slide again"
@@ -58,10 +59,8 @@ def write_view_places(path: Path, cores: Mapping[CoreName, Iterable[WeighedView]
 
 def read_view_places(path: Path) -> dict[CoreName, tuple[WeighedView, ...]]:
     """Read `views.csv`, views in their order; an `InputError` names what cannot be used."""
-    if not path.is_file():
-        raise MissingInputError(path, "no such file", _REMEDY)
     found: dict[CoreName, tuple[WeighedView, ...]] = {}
-    with path.open(encoding="utf-8", newline="") as file:
+    with opened_table(path, _REMEDY) as file:
         rows = csv.DictReader(file)
         if tuple(rows.fieldnames or ()) != _COLUMNS:
             raise InputError(path, f"its columns are not {', '.join(_COLUMNS)}", _REMEDY)

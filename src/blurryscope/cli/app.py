@@ -1,6 +1,7 @@
 """The command line itself: its name, its help, and how it says that something went wrong."""
 
 import logging
+import os
 import sys
 import warnings
 from typing import NoReturn
@@ -43,6 +44,7 @@ _STOPPED = "stopped. Run the same command again to go on."
 def _silence_libraries() -> None:
     """Keep warnings and log lines of libraries from the terminal: what matters we say ourselves."""
     warnings.simplefilter("ignore")
+    os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")
     logging.getLogger().addHandler(logging.NullHandler())
 
 
