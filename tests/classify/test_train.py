@@ -1,6 +1,7 @@
 """A run learns, is repeatable, goes on where it was killed, and is the same in two processes."""
 
 import csv
+import errno
 import json
 import multiprocessing
 import os
@@ -14,7 +15,7 @@ from torch import Tensor
 
 from blurryscope.artifacts.split import Part
 from blurryscope.artifacts.training_set import fixed_stacks, scores_of
-from blurryscope.basics.errors import InputError
+from blurryscope.basics.errors import InputError, OutputError
 from blurryscope.classify import train as train_module
 from blurryscope.classify.colour_baseline import ColourBaseline
 from blurryscope.classify.model_file import read_model, save_model
@@ -206,6 +207,21 @@ def test_a_config_that_is_refused_does_not_replace_the_one_of_the_run(tmp_path: 
     keep_config(other, run)
     keep_config(run / "run.toml", run)
     assert (run / "run.toml").read_text() == "# of the run"
+
+
+def test_a_config_that_finds_no_room_is_told_by_where_it_should_lie(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = tmp_path / "corenet.toml"
+    config.write_text("# of the run")
+
+    def full(_descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OutputError, match=r"run\.toml: no space left on the disk"):
+        keep_config(config, tmp_path / "run")
+    assert not (tmp_path / "run" / "run.toml").exists()
 
 
 def test_a_run_that_goes_astray_is_told_and_how_to_tame_it(tmp_path: Path) -> None:

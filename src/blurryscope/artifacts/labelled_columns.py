@@ -108,6 +108,12 @@ def read_named_rows(
             ours = _ours(path, headings, columns, is_label_file)
             rows, lines = [], []
             for row in reader:
+                if None in row.values() and not is_label_file:
+                    raise InputError(
+                        f"{path}, line {reader.line_num}",
+                        "is cut off: it has fewer cells than the table has columns",
+                        "Write the table again",
+                    )
                 rows.append({name: (row[heading] or "").strip() for name, heading in ours.items()})
                 lines.append(reader.line_num)
     except (UnicodeDecodeError, csv.Error) as error:

@@ -2,7 +2,6 @@
 
 import csv
 import json
-import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -30,9 +29,9 @@ class TrainingReport:
 
 def keep_config(config_file: Path, out: Path) -> None:
     """Store the config as it was written, beside its result; that of a run begun there stays."""
-    out.mkdir(parents=True, exist_ok=True)
     if not (out / LAST).exists() and config_file.resolve() != (out / "run.toml").resolve():
-        shutil.copyfile(config_file, out / "run.toml")
+        with whole_file(out / "run.toml") as partial:
+            partial.write_bytes(config_file.read_bytes())
 
 
 def write_run_note(out: Path, config: TrainingConfig, place: RunPlace) -> None:
