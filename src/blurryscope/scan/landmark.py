@@ -3,7 +3,7 @@
 The stage has no scale of its own: its controller counts steps, whether the carriage follows or not.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,7 +32,7 @@ _LEAST_CORRELATION = 0.7
 
 def take_landmark(
     scope: Microscope,
-    candidates: Sequence[StagePoint],
+    candidates: Iterable[StagePoint],
     folder: Path,
     flat: NDArray[np.float32],
     watch: Watch = unwatched,
@@ -43,8 +43,7 @@ def take_landmark(
     """
     for place in candidates:
         luma = picture_at(scope, place, watch=watch).luma()
-        reach = _reach_px(luma)
-        if _fine(luma, flat)[reach:-reach, reach:-reach].std() >= _TELLING:
+        if detail_amid(luma, flat) >= _TELLING:
             is_coded, coded = cv2.imencode(".png", luma)
             if not is_coded:
                 raise ValueError(f"a picture of shape {luma.shape} cannot be coded as PNG")
@@ -52,6 +51,13 @@ def take_landmark(
                 partial.write_bytes(coded.tobytes())
             return place
     return None
+
+
+def detail_amid(luma: NDArray[np.uint8], flat: NDArray[np.float32]) -> float:
+    """How much there is to know a picture by, grey levels, in the patch that is sought again."""
+    reach = _reach_px(luma)
+    amid = (slice(reach, -reach), slice(reach, -reach))
+    return float(_fine(luma[amid], flat[amid]).std())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

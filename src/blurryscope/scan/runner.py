@@ -4,6 +4,7 @@ import contextlib
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
@@ -17,11 +18,18 @@ from blurryscope.scan.film_parts import PARTS, drop_parts, join_parts, part_name
 from blurryscope.scan.filming import Filming, Taker
 from blurryscope.scan.job import JOURNAL, ScanJob, recording_of
 from blurryscope.scan.journal import Journal, read_journal
-from blurryscope.scan.landmark import REMEDY, Found, find_landmark, refuse_moved, take_landmark
+from blurryscope.scan.landmark import (
+    REMEDY,
+    Found,
+    detail_amid,
+    find_landmark,
+    refuse_moved,
+    take_landmark,
+)
+from blurryscope.scan.likely_places import likely_places
 from blurryscope.scan.overview import Overview
 from blurryscope.scan.past import Past, lane_starts_s, past_of, read_past, refuse_other_plan
 from blurryscope.scan.plan import Lane
-from blurryscope.scan.plan_file import focus_grid
 from blurryscope.scan.set_off import set_off_s
 from blurryscope.scan.states import (
     Controls,
@@ -245,12 +253,10 @@ class _Run:
 
     def _take_landmark(self) -> None:
         self._enter(ScanState.CHECKING)
-        plan = self._job.plan
-        grid = [plan.place(x_um, y_um) for x_um, y_um in focus_grid(plan.area, 9)]
-        candidates = [*self._job.landmark_hints, *grid]
-        place = self._landmark = take_landmark(
-            self._scope, candidates, self._job.folder, self._job.flat, self._look
-        )
+        scope, job = self._scope, self._job
+        detail_of = partial(detail_amid, flat=job.flat)
+        places = likely_places(scope, job.plan, job.landmark_hints, detail_of, self._look)
+        place = self._landmark = take_landmark(scope, places, job.folder, job.flat, self._look)
         if place is None:
             self._warn("no tissue to know the slide by: whether the stage keeps its way is unknown")
         else:

@@ -11,7 +11,7 @@ from blurryscope.basics.image import Rgb
 from blurryscope.devices.contracts import CameraFrame, StagePoint, StageStatus
 from blurryscope.scan.appearance_fit import FlatField, fit_flat_field, tissue_fraction
 from blurryscope.scan.drive import Microscope, Track, Watch, drive, unwatched
-from blurryscope.scan.filming import Filming
+from blurryscope.scan.filming import Filming, Taker
 from blurryscope.scan.plan import Area, Motion, ScanPlan
 
 _THUMB_PX = 64
@@ -66,16 +66,8 @@ def survey(
 ) -> Survey:
     """Film straight passes, each from its first place to its second, and look at every frame."""
     track, kept = Track(), _Thumbs()
-
-    def look(status: StageStatus) -> None:
-        watch(status)
-        track.watch(status)
-
-    for start, end in lanes:
-        drive(scope, start, watch=watch)
-        with Filming(scope.camera, [kept.take]) as film:
-            film.wait_for_first()
-            drive(scope, end, motion.speed_um_per_s, look)
+    for lane in lanes:
+        film_pass(scope, lane, motion, kept.take, watch, track)
     glass = kept.glass()
     places = [(track.position_at(time_s), luma) for time_s, luma in kept.frames]
     return Survey(
@@ -85,6 +77,27 @@ def survey(
             if place is not None
         )
     )
+
+
+def film_pass(
+    scope: Microscope,
+    lane: tuple[StagePoint, StagePoint],
+    motion: Motion,
+    take: Taker,
+    watch: Watch,
+    track: Track,
+) -> None:
+    """Film one pass from its first place to its second; `track` learns where the stage was."""
+
+    def look(status: StageStatus) -> None:
+        watch(status)
+        track.watch(status)
+
+    start, end = lane
+    drive(scope, start, watch=watch)
+    with Filming(scope.camera, [take]) as film:
+        film.wait_for_first()
+        drive(scope, end, motion.speed_um_per_s, look)
 
 
 def survey_lanes(
