@@ -164,6 +164,19 @@ def test_a_focus_is_expected_of_every_microscope_but_the_simulated(tmp_path: Pat
         assert load_rig(str(path)).focus.is_expected is is_expected
 
 
+def test_a_simulated_lens_with_a_focus_has_it_where_rig_toml_says(tmp_path: Path) -> None:
+    lens = "[simulated.focus]\nz_um = -3000\nslope_x = 0.002\ndrift_um_per_s = 0.1\n"
+    rig = load_rig(rig_file(tmp_path, SIMULATED + lens))
+    assert rig.focus.is_expected
+    with rig.opened_with_truth() as (_, behind):
+        surface = behind.settings.focus
+    assert surface is not None
+    assert surface.z_at_um(1000.0, 0.0) == pytest.approx(-2998.0)
+    assert surface.z_at_um(1000.0, 0.0, on_for_s=60.0) == pytest.approx(-2992.0)
+    with pytest.raises(InputError, match=r"simulated\.focus\.z_um: is missing"):
+        load_rig(rig_file(tmp_path, SIMULATED + "[simulated.focus]\nslope_x = 0.002\n"))
+
+
 def test_a_rig_without_devices_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="neither"):
         load_rig(rig_file(tmp_path, 'name = "empty"'))

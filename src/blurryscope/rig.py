@@ -24,7 +24,7 @@ from blurryscope.scan.drive import Microscope
 from blurryscope.scan.plan import FieldOfView
 from blurryscope.simulator.fast_clock import FastClock
 from blurryscope.simulator.presets import PRESETS, ScanSettings
-from blurryscope.simulator.rig import RigSettings, SimulatedRig
+from blurryscope.simulator.rig import FocusSurface, RigSettings, SimulatedRig
 from blurryscope.simulator.slide import SlideDesign
 
 SIMULATED = "simulated"
@@ -41,6 +41,8 @@ class SimulatedSlide:
 
     scan: ScanSettings
     design: SlideDesign
+    focus: FocusSurface | None = None
+    """None is a lens to which z makes no difference."""
     speed: float = _FAST
 
 
@@ -204,17 +206,19 @@ def _simulated(
         pixel_size_um=scan.camera.pixel_size_um * stored.shrink,
     )
     focus = rig.focus if rig is not None else _FocusOnDisk()
-    design = stored.model_dump(exclude={"preset", "shrink", "speed"})
+    design = stored.model_dump(exclude={"preset", "shrink", "speed", "focus"})
+    surface = None if stored.focus is None else FocusSurface(**stored.focus.model_dump())
     return Rig(
         name=name,
         devices=SimulatedSlide(
             scan=replace(scan, camera=mounted),
             design=SlideDesign(name="SIM", **design),
+            focus=surface,
             speed=stored.speed,
         ),
         camera=CameraSettings(exposure_s=mounted.exposure_s, gain=1.0, white_balance_k=4600.0),
-        # No height changes what its camera sees, which is no fault of it.
-        focus=FocusSearch(**focus.model_dump(), is_expected=False),
+        # Without [simulated.focus] no height changes what its camera sees, which is no fault of it.
+        focus=FocusSearch(**focus.model_dump(), is_expected=surface is not None),
         guess=FieldOfView(
             # As a lab would guess: 10x on the side of the box, the camera about upright.
             pixel_size_um=0.56 * stored.shrink,
@@ -230,7 +234,8 @@ def _open_simulated(
     name: str, devices: SimulatedSlide, stack: ExitStack
 ) -> tuple[Microscope, SimulatedRig]:
     clock = stack.enter_context(FastClock(devices.speed, bound_lasts_s=_SLOWEST_FRAME_S))
-    rig = SimulatedRig(devices.design, clock, RigSettings(scan=devices.scan, lamp_fraction=1.0))
+    settings = RigSettings(scan=devices.scan, lamp_fraction=1.0, focus=devices.focus)
+    rig = SimulatedRig(devices.design, clock, settings)
     stack.enter_context(rig)
     stage, camera = stack.enter_context(rig.stage()), stack.enter_context(rig.camera())
     return Microscope(name, stage, camera, clock), rig
@@ -343,6 +348,13 @@ class _FocusOnDisk(_Strict):
     step_um: float = pydantic.Field(default=10.0, gt=0)
 
 
+class _FocusSurfaceOnDisk(_Strict):
+    z_um: float
+    slope_x: float = 0.0
+    slope_y: float = 0.0
+    drift_um_per_s: float = 0.0
+
+
 class _SimulatedOnDisk(_Strict):
     preset: Literal["plain", "authentic"] = "authentic"
     shrink: int = pydantic.Field(default=1, ge=1, le=8)
@@ -354,6 +366,7 @@ class _SimulatedOnDisk(_Strict):
     pitch_um: float = pydantic.Field(default=1500.0, gt=0)
     margin_um: float = pydantic.Field(default=1250.0, gt=0)
     seed: int = 0
+    focus: _FocusSurfaceOnDisk | None = None
 
 
 class _MicroManagerOnDisk(_FieldOnDisk):

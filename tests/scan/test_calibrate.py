@@ -40,7 +40,7 @@ class Calibrated:
 @pytest.fixture(scope="module")
 def calibrated() -> Iterator[Calibrated]:
     settings = CalibrateSettings(focus=FocusSearch(start_um=-3000.0))  # which it has not
-    with rig_of() as rig, opened(rig) as scope:
+    with rig_of(scan=SCAN) as rig, opened(rig) as scope:
         yield Calibrated(scope, *calibrate(scope, PLAN, "simulated", settings))
 
 
@@ -67,7 +67,7 @@ def test_a_focus_that_no_height_changed_is_doubted(calibrated: Calibrated) -> No
 def test_the_focus_of_a_slide_that_lies_askew_is_found_wherever_it_is_scanned() -> None:
     surface = FocusSurface(z_um=-3035.0, slope_x=0.002, slope_y=-0.003)
     settings = CalibrateSettings(focus=FocusSearch(start_um=-3000.0))
-    with rig_of(focus=surface) as rig, opened(rig) as scope:
+    with rig_of(focus=surface, scan=SCAN) as rig, opened(rig) as scope:
         found, _ = calibrate(scope, PLAN, "simulated", settings)
     for x_um in (AREA.left_um, AREA.left_um + AREA.width_um):
         for y_um in (AREA.top_um, AREA.top_um + AREA.height_um):

@@ -20,17 +20,20 @@ from blurryscope.simulator.true_stage import Inertia, TrueStage
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FocusSurface:
-    """Where the slide is in focus: a plane in the stage's coordinates."""
+    """Where the slide is in focus: a plane in the stage's coordinates, which may creep."""
 
     z_um: float
-    """At x = y = 0."""
+    """At x = y = 0, as the microscope is switched on."""
     slope_x: float = 0.0
     slope_y: float = 0.0
     """By how much it rises per way; a slide that lies on a crumb may rise 2 µm in a millimetre."""
+    drift_um_per_s: float = 0.0
+    """By how much it rises with time: a stand that warms up, an objective that slips."""
 
-    def z_at_um(self, x_um: float, y_um: float) -> float:
-        """The z of the focus at a place."""
-        return self.z_um + self.slope_x * x_um + self.slope_y * y_um
+    def z_at_um(self, x_um: float, y_um: float, on_for_s: float = 0.0) -> float:
+        """The z of the focus at a place, so long after the microscope was switched on."""
+        level_um = self.z_um + self.drift_um_per_s * on_for_s
+        return level_um + self.slope_x * x_um + self.slope_y * y_um
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,11 +92,13 @@ class SimulatedRig:
             slide_corner_um=self.settings.slide_corner_um,
             inertia=self.settings.inertia,
         )
+        self._on_since_s = 0.0
         self.pictures_began_s: list[float] = []
         """When the exposure of each picture that its cameras took began."""
 
     def __enter__(self) -> Self:
-        self.controller.power_on(self.clock.monotonic_s())
+        self._on_since_s = self.clock.monotonic_s()
+        self.controller.power_on(self._on_since_s)
         self.port.__enter__()
         return self
 
@@ -147,7 +152,8 @@ class SimulatedRig:
         if self.settings.focus is None:
             return 0.0
         x_um, y_um, z_um = self.controller.machine.path.positions_um(np.array(time_s)).tolist()
-        return float(z_um - self.settings.focus.z_at_um(x_um, y_um))
+        focus_um = self.settings.focus.z_at_um(x_um, y_um, time_s - self._on_since_s)
+        return float(z_um - focus_um)
 
     def _light_at(self, time_s: float) -> float:
         machine = self.controller.machine
