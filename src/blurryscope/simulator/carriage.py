@@ -4,6 +4,7 @@ import math
 import threading
 from bisect import bisect_right
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,6 +53,30 @@ class Stretch:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class _Columns:
+    """The same facts of many stretches, to be looked up by number."""
+
+    starts_s: Floats
+    lasts_s: Floats
+    origins_um: Floats
+    """(stretch, xyz), as `directions`."""
+    directions: Floats
+    speeds_um_per_s: Floats
+    accelerations_um_per_s2: Floats
+
+    @classmethod
+    def of(cls, parts: tuple[Stretch, ...]) -> Self:
+        return cls(
+            np.array([part.start_s for part in parts]),
+            np.array([part.lasts_s for part in parts]),
+            np.array([part.origin_um for part in parts]),
+            np.array([part.direction for part in parts]),
+            np.array([part.speed_um_per_s for part in parts]),
+            np.array([part.acceleration_um_per_s2 for part in parts]),
+        )
+
+
 class CarriagePath:
     """Where the motors put the carriage, from switch-on to the end of what was ordered.
 
@@ -62,6 +87,10 @@ class CarriagePath:
     def __init__(self, start: Vector) -> None:
         self._start = np.asarray(start, np.float64)
         self._stretches: list[Stretch] = []
+        self._told: tuple[Stretch, ...] | None = ()
+        """What `stretches` gives; None when it changed since it was asked."""
+        self._columns: tuple[tuple[Stretch, ...], _Columns] | None = None
+        """Those of the stretches looked at last: cameras ask often, stages are ordered seldom."""
         self._lock = threading.Lock()
 
     @property
@@ -71,9 +100,14 @@ class CarriagePath:
             return self._stretches[-1].end_s if self._stretches else 0.0
 
     def stretches(self) -> tuple[Stretch, ...]:
-        """All of the way that was ordered, in order of time; between two of them it stands."""
+        """All of the way that was ordered, in order of time; between two of them it stands.
+
+        The same tuple until something else is ordered.
+        """
         with self._lock:
-            return tuple(self._stretches)
+            if self._told is None:
+                self._told = tuple(self._stretches)
+            return self._told
 
     def position_at(self, time_s: float) -> Vector:
         stretch = self._stretch_at(time_s)
@@ -91,18 +125,19 @@ class CarriagePath:
         times = np.asarray(time_s, np.float64)
         if not parts:
             return np.broadcast_to(self._start, (*times.shape, 3)).copy()
-        starts = np.array([part.start_s for part in parts])
-        number = np.searchsorted(starts, times, side="right") - 1
+        of = self._columns_of(parts)
+        number = np.searchsorted(of.starts_s, times, side="right") - 1
         known = np.maximum(number, 0)
-        gone_s = np.clip(times - starts[known], 0.0, _column(parts, "lasts_s")[known])
-        speed, acceleration = (
-            _column(parts, "speed_um_per_s")[known],
-            _column(parts, "acceleration_um_per_s2")[known],
-        )
+        gone_s = np.clip(times - of.starts_s[known], 0.0, of.lasts_s[known])
+        speed, acceleration = of.speeds_um_per_s[known], of.accelerations_um_per_s2[known]
         gone_um = (speed + acceleration * gone_s / 2) * gone_s
-        origins = np.array([part.origin_um for part in parts])
-        directions = np.array([part.direction for part in parts])
-        return np.asarray(origins[known] + directions[known] * gone_um[..., None])
+        return np.asarray(of.origins_um[known] + of.directions[known] * gone_um[..., None])
+
+    def _columns_of(self, parts: tuple[Stretch, ...]) -> _Columns:
+        kept = self._columns
+        if kept is None or kept[0] is not parts:
+            kept = self._columns = (parts, _Columns.of(parts))
+        return kept[1]
 
     def move(
         self, from_s: float, target: Vector, speed_um_per_s: float, acceleration_um_per_s2: float
@@ -161,6 +196,7 @@ class CarriagePath:
         speed: float,
         acceleration: float,
     ) -> None:
+        self._told = None
         self._stretches.append(
             Stretch(
                 start_s=start_s,
@@ -173,6 +209,7 @@ class CarriagePath:
         )
 
     def _cut(self, at_s: float) -> None:
+        self._told = None
         while self._stretches and self._stretches[-1].start_s >= at_s:
             self._stretches.pop()
         if self._stretches:
@@ -182,7 +219,3 @@ class CarriagePath:
         with self._lock:
             number = bisect_right(self._stretches, time_s, key=lambda part: part.start_s) - 1
             return self._stretches[number] if number >= 0 else None
-
-
-def _column(parts: tuple[Stretch, ...], name: str) -> Floats:
-    return np.array([getattr(part, name) for part in parts])

@@ -1,6 +1,7 @@
 """Where the slide really is: what screws, play and inertia make of the way of the carriage."""
 
 import math
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -106,6 +107,8 @@ class TrueStage:
         self._screw_phase = rng.uniform(0, 2 * math.pi)
         self._drift = tuple(Drift(settings.wander_um, duration_s, rng) for _ in range(2))
         self._shake_phase = rng.uniform(0, 2 * math.pi, 2)
+        self._lain: tuple[tuple[Stretch, ...], Floats, Floats] | None = None
+        """The way looked at last, and what `_lain_um` gives of it."""
         self.lost: list[LostWay] = []
         """What its mechanics do wrong; take it out again where the stage was mended and homed."""
 
@@ -143,7 +146,8 @@ class TrueStage:
         """How far inertia keeps it behind, (..., xy); only jumps that still ring are looked at."""
         earliest_s = float(times.min()) - self._inertia.memory_s
         latest_s = float(times.max())
-        recent = [p for p in parts if p.end_s >= earliest_s and p.start_s <= latest_s]
+        first = bisect_left(parts, earliest_s, key=lambda part: part.end_s)
+        recent = parts[first : bisect_right(parts, latest_s, key=lambda part: part.start_s)]
         if not recent:
             return np.zeros((*times.shape, 2))
         begins = np.array([part.start_s for part in recent])
@@ -161,10 +165,18 @@ class TrueStage:
         gap_um = self._settings.backlash_um
         if not gap_um or not parts:
             return x_um
-        lies_um = [float(parts[0].origin_um[0])]
-        for part in parts:
-            end_um = float(part.position_at(math.inf)[0])
-            lies_um.append(min(max(lies_um[-1], end_um), end_um + gap_um))
-        begins = np.array([part.start_s for part in parts])
-        number = np.maximum(np.searchsorted(begins, times, side="right") - 1, 0)
-        return np.asarray(np.clip(np.array(lies_um)[number], x_um, x_um + gap_um))
+        kept = self._lain
+        if kept is None or kept[0] is not parts:
+            kept = self._lain = (parts, *_lain_um(parts, gap_um))
+        _, begins_s, lies_um = kept
+        number = np.maximum(np.searchsorted(begins_s, times, side="right") - 1, 0)
+        return np.asarray(np.clip(lies_um[number], x_um, x_um + gap_um))
+
+
+def _lain_um(parts: tuple[Stretch, ...], gap_um: float) -> tuple[Floats, Floats]:
+    """When each stretch begins, and where the slide lies along x before it."""
+    lies_um = [float(parts[0].origin_um[0])]
+    for part in parts[:-1]:
+        end_um = float(part.position_at(math.inf)[0])
+        lies_um.append(min(max(lies_um[-1], end_um), end_um + gap_um))
+    return np.array([part.start_s for part in parts]), np.array(lies_um)
