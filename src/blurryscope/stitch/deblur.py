@@ -274,8 +274,9 @@ def _patches(mosaic: Mosaic, segment_px: int) -> Iterator[Rgb]:
     if columns < segment_px or rows < _PATCH_ROWS:
         return
     for top in np.linspace(0, rows - _PATCH_ROWS, _PATCHES_EACH_WAY).astype(int).tolist():
+        band = mosaic.read(top, 0, (_PATCH_ROWS, columns))
         for left in np.linspace(0, columns - segment_px, _PATCHES_EACH_WAY).astype(int).tolist():
-            patch = mosaic.read(top, left, (_PATCH_ROWS, segment_px))
+            patch = band[:, left : left + segment_px]
             if not is_unscanned(patch).any():
                 yield patch
 
