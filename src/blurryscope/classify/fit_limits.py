@@ -1,5 +1,6 @@
 """Fitting a model's limits: from cores it learnt from, and from cores set aside for calibration."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
@@ -141,7 +142,10 @@ def with_fused_rules(
         raise InputError(
             classifier.name, "has no limits to add to", "Fit them first: blurryscope fit-limits"
         )
-    scans = _answered(classifier, data, data.part(Part.CALIBRATE), progress)
+    kept = data.part(Part.CALIBRATE)
+    # Before anything is looked at, which takes minutes.
+    _refuse_scanned_once(data.name, (_core(data.samples[index]) for index in kept))
+    scans = _answered(classifier, data, kept, progress)
     scans = scans.rows(limits.familiarity.distance(scans.features) <= limits.farthest)
     single = limits.rules.of(1)
     fused_rules = [
@@ -149,11 +153,7 @@ def with_fused_rules(
         for answers in _fused_answers(scans)
     ]
     if not fused_rules:
-        raise InputError(
-            data.name,
-            f"holds fewer than {_FEWEST_CORES} calibration cores with several scans",
-            "Draw some: blurryscope dataset build --repeats 3 --one-microscope",
-        )
+        _refuse_scanned_once(data.name, scans.cores.tolist())
     told = limits.fitted_on | (fitted_on or {}) | {"fused_stacks": len(scans.scores)}
     return replace(limits, rules=DecisionRules((single, *fused_rules)), fitted_on=told)
 
@@ -196,7 +196,7 @@ def _answered(
         rows.append(answers.probabilities[0])
         features.append(answers.features[0])
         scores.append(int(sample.score))
-        cores.append(f"{sample.slide} {sample.core}")
+        cores.append(_core(sample))
         owners.append(_owner(sample))
     return AnsweredStacks(
         probabilities=np.array(rows),
@@ -209,7 +209,22 @@ def _answered(
 
 def _owner(sample: Sample) -> str:
     """The patient, or the core where that is not known."""
-    return sample.case or f"{sample.slide} {sample.core}"
+    return sample.case or _core(sample)
+
+
+def _core(sample: Sample) -> str:
+    return f"{sample.slide} {sample.core}"
+
+
+def _refuse_scanned_once(name: str, cores: Iterable[str]) -> None:
+    """`cores` has the core of every scan."""
+    several = sum(count > 1 for count in Counter(cores).values())
+    if several < _FEWEST_CORES:
+        raise InputError(
+            name,
+            f"holds fewer than {_FEWEST_CORES} calibration cores with several scans",
+            "Draw some: blurryscope dataset build --repeats 3 --one-microscope",
+        )
 
 
 def _refuse_too_few(name: str, owners: Iterable[str]) -> None:
