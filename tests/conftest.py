@@ -1,11 +1,13 @@
-"""Small scans that many tests share, and what they lead to; each is made once per test process."""
+"""Small scans that many tests share, and what they lead to; each is made once."""
 
 import hashlib
+import os
+import pickle
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import cv2
 import pytest
@@ -20,6 +22,8 @@ from blurryscope.simulator.slide import SlideDesign
 # How busy the machine is says nothing about the code.
 settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("unhurried")
+
+_Made = TypeVar("_Made")
 
 COARSE = replace(
     PLAIN, camera=replace(PLAIN.camera, rows=240, columns=320, pixel_size_um=2.24, dirt_count=0)
@@ -46,9 +50,12 @@ def _one_thread_each() -> None:
 
 @pytest.fixture(scope="session")
 def tiny_scans(tmp_path_factory: pytest.TempPathFactory) -> list[SimulatedScan]:
-    """Two scans of one slide; for the second it lay the other way round."""
-    out = tmp_path_factory.mktemp("tiny")
-    return simulate_repeats(out, design=TINY, settings=COARSE, seed=3, turned=(False, True))
+    """Two scans of one slide; for the second it lay the other way round. Not to be changed."""
+
+    def make(out: Path) -> list[SimulatedScan]:
+        return simulate_repeats(out, design=TINY, settings=COARSE, seed=3, turned=(False, True))
+
+    return _made_once(tmp_path_factory, "tiny", make)
 
 
 @pytest.fixture(scope="session")
@@ -56,9 +63,28 @@ def tiny_results(tiny_scans: list[SimulatedScan], tmp_path_factory: pytest.TempP
     """The folder of an undisturbed run of the first scan. Not to be changed."""
     from blurryscope.pipeline.run import run  # here, so that tests without it do not wait for torch
 
-    out = tmp_path_factory.mktemp("results") / "slide"
-    run([tiny_scans[0].video], out, map_path=tiny_scans[0].map)
-    return out
+    def make(out: Path) -> Path:
+        run([tiny_scans[0].video], out / "slide", map_path=tiny_scans[0].map)
+        return out / "slide"
+
+    return _made_once(tmp_path_factory, "results", make)
+
+
+def _made_once(folders: pytest.TempPathFactory, name: str, make: Callable[[Path], _Made]) -> _Made:
+    """What `make` gives for a new folder; of several test processes only the first has to make it.
+
+    None waits for another: two that want it at the same time both make their own.
+    """
+    own = folders.getbasetemp()
+    told = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / f"{name}.pickle"
+    if told.is_file():
+        made: _Made = pickle.loads(told.read_bytes())
+        return made
+    made = make(folders.mktemp(name))
+    ours = own / told.name  # whole before the others see it
+    ours.write_bytes(pickle.dumps(made))
+    ours.replace(told)
+    return made
 
 
 @pytest.fixture

@@ -52,6 +52,9 @@ _SMALL: _Sections = {
     "run": {"epochs": 2, "threads": 1, "seed": 7},
 }
 
+_SHORT = _SMALL | {"run": _SMALL["run"] | {"epochs": 1}}
+"""Where it does not matter what is learnt."""
+
 _KILLED = 9
 
 
@@ -84,9 +87,9 @@ def test_a_processor_without_bfloat16_learns_in_float32_and_says_so(
 ) -> None:
     monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX2")
     told: list[str] = []
-    half = _config(_SMALL, run={"precision": "bfloat16", "epochs": 1})
+    half = _config(_SHORT, run={"precision": "bfloat16"})
     report = train(StacksByScore(), half, tmp_path / "half", tell=told.append)
-    plain = train(StacksByScore(), _config(_SMALL, run={"epochs": 1}), tmp_path / "plain")
+    plain = train(StacksByScore(), _config(_SHORT), tmp_path / "plain")
     assert "float32" in told[0]
     ours, theirs = (load_file(each.model) for each in (report, plain))
     assert all(torch.equal(value, theirs[name]) for name, value in ours.items())
@@ -154,11 +157,11 @@ def test_gradients_added_up_are_those_of_one_large_batch(tmp_path: Path) -> None
 
 
 def test_a_folder_of_another_run_is_refused(tmp_path: Path) -> None:
-    train(StacksByScore(), _config(_SMALL), tmp_path)
+    train(StacksByScore(), _config(_SHORT), tmp_path)
     with pytest.raises(InputError, match="a run with another config"):
-        train(StacksByScore(), _config(_SMALL, optimiser={"batch": 4}), tmp_path)
+        train(StacksByScore(), _config(_SHORT, optimiser={"batch": 4}), tmp_path)
     with pytest.raises(InputError, match="a run with another data"):
-        train(StacksByScore(), _config(_SMALL), tmp_path, data_sha256="other")
+        train(StacksByScore(), _config(_SHORT), tmp_path, data_sha256="other")
 
 
 def test_a_run_can_be_made_longer(tmp_path: Path) -> None:
@@ -169,9 +172,9 @@ def test_a_run_can_be_made_longer(tmp_path: Path) -> None:
 
 
 def test_a_run_goes_on_from_a_model(tmp_path: Path) -> None:
-    first = train(StacksByScore(), _config(_SMALL), tmp_path / "first")
+    first = train(StacksByScore(), _config(_SHORT), tmp_path / "first")
     config = _config(
-        _SMALL, network={"start_from": str(first.model)}, optimiser={"learning_rate": 1e-12}
+        _SHORT, network={"start_from": str(first.model)}, optimiser={"learning_rate": 1e-12}
     )
     second = train(StacksByScore(), config, tmp_path / "second")
     before, after = (load_file(report.model) for report in (first, second))
@@ -181,16 +184,16 @@ def test_a_run_goes_on_from_a_model(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="another network"):
         train(
             StacksByScore(),
-            _config(_SMALL, network={"start_from": SHIPPED}),
+            _config(_SHORT, network={"start_from": SHIPPED}),
             tmp_path / "third",
         )
 
 
 def test_too_few_calibration_cores_leave_the_confidence_as_it_was(tmp_path: Path) -> None:
-    start = read_model(train(StacksByScore(), _config(_SMALL), tmp_path / "first").model)
+    start = read_model(train(StacksByScore(), _config(_SHORT), tmp_path / "first").model)
     settings = start.settings.model_copy(update={"temperature": 1.7, "threshold": 0.4})
     save_model(tmp_path / "start.safetensors", start.network, settings)
-    config = _config(_SMALL, network={"start_from": str(tmp_path / "start.safetensors")})
+    config = _config(_SHORT, network={"start_from": str(tmp_path / "start.safetensors")})
     few = train(StacksByScore(), config, tmp_path / "few")  # 4 of 40 are kept for it
     assert (few.calibration_cores, few.temperature, few.threshold) == (4, 1.7, 0.4)
     many = train(StacksByScore(200), config, tmp_path / "many")
@@ -203,7 +206,7 @@ def test_a_config_that_is_refused_does_not_replace_the_one_of_the_run(tmp_path: 
     first.write_text("# of the run")
     other.write_text("# of another")
     keep_config(first, run)
-    train(StacksByScore(), _config(_SMALL), run)
+    train(StacksByScore(), _config(_SHORT), run)
     keep_config(other, run)
     keep_config(run / "run.toml", run)
     assert (run / "run.toml").read_text() == "# of the run"

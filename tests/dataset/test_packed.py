@@ -1,5 +1,6 @@
 """A packed set keeps the views that its cores are scored by, and gives them back as they were."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,13 @@ import pytest
 from blurryscope.artifacts.split import Unit
 from blurryscope.artifacts.training_set import reduced_views
 from blurryscope.basics.errors import InputError
-from blurryscope.dataset.build import DataSet, add_splits, build_packed_set, check_data_set
+from blurryscope.dataset.build import (
+    DataSet,
+    add_splits,
+    build_packed_set,
+    check_data_set,
+    open_data_set,
+)
 from blurryscope.dataset.packed import VIEWS_FILE, Packing
 from blurryscope.dataset.simulated import (
     SimulatedCores,
@@ -24,15 +31,27 @@ _WANTED = SimulatedCores(core_count=8, scans_per_core=2, pixel_size_um=6.0, seed
 _PACKING = Packing(view_px=64, crop_count=6)
 
 
-@pytest.fixture
-def stacks(tmp_path: Path) -> DataSetStacks:
-    data = _built(tmp_path / "set")
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> DataSet:
+    """Not to be changed."""
+    return _built(tmp_path_factory.mktemp("packed") / "set")
+
+
+@pytest.fixture(scope="module")
+def stacks(data: DataSet) -> DataSetStacks:
     return DataSetStacks(data, data.split("holdout"))
 
 
-def test_the_same_seed_gives_the_same_bytes(tmp_path: Path, contents_of: ContentsOf) -> None:
-    first, again = _built(tmp_path / "set"), _built(tmp_path / "again")
-    assert contents_of(first.folder) == contents_of(again.folder)
+@pytest.fixture
+def copied(data: DataSet, tmp_path: Path) -> DataSet:
+    """A copy, to do with as one likes."""
+    return open_data_set(shutil.copytree(data.folder, tmp_path / "set"))
+
+
+def test_the_same_seed_gives_the_same_bytes(
+    data: DataSet, tmp_path: Path, contents_of: ContentsOf
+) -> None:
+    assert contents_of(data.folder) == contents_of(_built(tmp_path / "again").folder)
 
 
 def test_a_core_is_scored_by_the_views_that_its_picture_gives(stacks: DataSetStacks) -> None:
@@ -64,23 +83,21 @@ def test_smaller_views_are_means_and_larger_ones_are_refused(stacks: DataSetStac
         stacks.stack(2, 128)
 
 
-def test_a_set_that_was_cut_off_is_refused(tmp_path: Path) -> None:
-    data = _built(tmp_path / "set")
-    views = data.folder / VIEWS_FILE
+def test_a_set_that_was_cut_off_is_refused(copied: DataSet) -> None:
+    views = copied.folder / VIEWS_FILE
     views.write_bytes(views.read_bytes()[:-1])
     with pytest.raises(InputError, match="bytes, not the"):
-        DataSetStacks(data, data.split("holdout"))
+        DataSetStacks(copied, copied.split("holdout"))
 
 
-def test_a_view_that_was_changed_is_found(tmp_path: Path) -> None:
-    data = _built(tmp_path / "set")
-    check_data_set(data.folder)
-    views = data.folder / VIEWS_FILE
+def test_a_view_that_was_changed_is_found(copied: DataSet) -> None:
+    check_data_set(copied.folder)
+    views = copied.folder / VIEWS_FILE
     changed = bytearray(views.read_bytes())
     changed[len(changed) // 2] ^= 1
     views.write_bytes(changed)
     with pytest.raises(InputError, match="is not the picture that"):
-        check_data_set(data.folder)
+        check_data_set(copied.folder)
 
 
 def _built(folder: Path) -> DataSet:

@@ -1,5 +1,6 @@
 """A drawn data set is the same each time, opens as it was written, and shows what was changed."""
 
+import shutil
 from collections import Counter
 from pathlib import Path
 
@@ -32,9 +33,16 @@ _HALVES = Shares(train=0.5, validate=0, calibrate=0, test=0.5)
 _REAL = Path(__file__).parents[2].parent / "shared" / "data" / "blurryscope-stacks"
 
 
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> DataSet:
+    """Not to be changed."""
+    return _built(tmp_path_factory.mktemp("drawn") / "set")
+
+
 @pytest.fixture
-def data(tmp_path: Path) -> DataSet:
-    return _built(tmp_path / "set")
+def copied(data: DataSet, tmp_path: Path) -> DataSet:
+    """A copy, to do with as one likes."""
+    return open_data_set(shutil.copytree(data.folder, tmp_path / "set"))
 
 
 def test_the_same_seed_gives_the_same_bytes(
@@ -77,24 +85,24 @@ def test_a_set_that_cannot_be_split_is_not_left_behind(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_split_goes_with_its_set_and_a_changed_one_is_refused(data: DataSet) -> None:
-    stacks = DataSetStacks(data, data.split("holdout"))
+def test_a_split_goes_with_its_set_and_a_changed_one_is_refused(copied: DataSet) -> None:
+    stacks = DataSetStacks(copied, copied.split("holdout"))
     assert len(stacks.part(Part.TRAIN)) == len(stacks.part(Part.TEST)) == 16
-    table = data.folder / "splits" / "holdout.csv"
+    table = copied.folder / "splits" / "holdout.csv"
     table.write_text(
         table.read_text(encoding="utf-8").replace("test", "train"), encoding="utf-8", newline="\n"
     )
     with pytest.raises(InputError, match="was changed"):
-        open_data_set(data.folder).split("holdout")
+        open_data_set(copied.folder).split("holdout")
     with pytest.raises(InputError, match="has no split 'fold-1'"):
-        data.split("fold-1")
+        copied.split("fold-1")
 
 
-def test_a_picture_that_was_changed_is_found(data: DataSet) -> None:
-    check_data_set(data.folder)
-    data.samples[3].path.write_bytes(data.samples[4].path.read_bytes())
+def test_a_picture_that_was_changed_is_found(copied: DataSet) -> None:
+    check_data_set(copied.folder)
+    copied.samples[3].path.write_bytes(copied.samples[4].path.read_bytes())
     with pytest.raises(InputError, match="is not the picture that"):
-        check_data_set(data.folder)
+        check_data_set(copied.folder)
 
 
 def test_crops_are_drawn_afresh_and_the_overview_stays(data: DataSet) -> None:

@@ -27,7 +27,7 @@ RIG = """
 name = "toy"
 
 [simulated]
-shrink = 2
+shrink = 3
 speed = 8
 rows = 2
 columns = 3
@@ -98,9 +98,9 @@ def test_only_the_part_with_tissue_is_scanned(toy: Path) -> None:
 
 def test_the_calibration_of_that_command_is_right(scanned: Path) -> None:
     record = read_calibration(scanned / "rig-calibration" / "calibration.json")
-    assert record.pixels.pixel_size_um == pytest.approx(1.44, rel=0.005)
+    assert record.pixels.pixel_size_um == pytest.approx(2.16, rel=0.005)
     assert record.pixels.turn_deg == pytest.approx(94.4 - 0.25, abs=0.1)
-    assert record.strip.readout_ratio == pytest.approx(5000 * 0.017 / 240 / 1.44, abs=0.02)
+    assert record.strip.readout_ratio == pytest.approx(5000 * 0.017 / 160 / 2.16, abs=0.02)
     assert record.backlash.backlash_um == pytest.approx(14, abs=2)
 
 

@@ -63,7 +63,8 @@ def _tissue() -> Rgb:
     rows, columns = np.mgrid[: SIZE_PX[0], : SIZE_PX[1]]
     inside = (np.abs(rows - SIZE_PX[0] / 2) < 650) & (np.abs(columns - SIZE_PX[1] / 2) < 1900)
     level = np.where(inside, 150 + 25 * texture, WHITE) + rng.normal(0, 1.2, SIZE_PX)
-    return to_uint8(np.repeat(np.clip(level, 1, 245)[:, :, None], 3, axis=2))
+    grey = to_uint8(np.clip(level, 1, 245))
+    return np.repeat(grey[:, :, None], 3, axis=2)
 
 
 def _noise(rng: np.random.Generator) -> NDArray[np.float32]:

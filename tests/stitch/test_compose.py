@@ -268,4 +268,4 @@ def _peak_bytes(folder: Path, lanes: int) -> int:
 def test_memory_does_not_grow_with_the_number_of_lanes(tmp_path: Path) -> None:
     _peak_bytes(tmp_path, 3)  # first use loads what is loaded only once
     # How many rows wait for the disk is chance, one to three bands; the lanes are three times more.
-    assert _peak_bytes(tmp_path, 240) < 2 * _peak_bytes(tmp_path, 80)
+    assert _peak_bytes(tmp_path, 120) < 2 * _peak_bytes(tmp_path, 40)

@@ -13,7 +13,7 @@ from blurryscope.basics.errors import InputError
 from blurryscope.simulator.scan import SimulatedScan
 from blurryscope.stitch import stitcher as stitcher_module
 from blurryscope.stitch.film import stitch_film
-from blurryscope.stitch.stitcher import StitchSettings
+from blurryscope.stitch.stitcher import Stitched, StitchSettings
 from blurryscope.stitch.tracker import Tracker
 from blurryscope.testing import smooth_picture
 
@@ -79,23 +79,30 @@ def _settled_shading(path: Path) -> NDArray[np.float64]:
     return np.asarray(tracker.settle().mean(axis=2), np.float64)
 
 
+@pytest.fixture(scope="module")
+def whole(tiny_scans: list[SimulatedScan], tmp_path_factory: pytest.TempPathFactory) -> Stitched:
+    """What the stitcher makes of a film without faults."""
+    out = tmp_path_factory.mktemp("whole") / "slide"
+    return stitch_film(tiny_scans[0].video, out, recording=Recording())
+
+
 @pytest.mark.parametrize("factor", [0.75, pytest.param(1.3, marks=pytest.mark.slow)])
 def test_a_film_that_shows_another_speed_than_was_told_is_refused(
-    tiny_scans: list[SimulatedScan], tmp_path: Path, factor: float
+    tiny_scans: list[SimulatedScan], whole: Stitched, tmp_path: Path, factor: float
 ) -> None:
-    scan = tiny_scans[0]
-    speed_px_per_s = stitch_film(scan.video, tmp_path / "a", recording=Recording()).speed_px_per_s
-    told = StitchSettings(told_speed_px_per_s=factor * speed_px_per_s)
+    told = StitchSettings(told_speed_px_per_s=factor * whole.speed_px_per_s)
     with pytest.raises(InputError, match="frames that hardly overlap"):
-        stitch_film(scan.video, tmp_path / "b", recording=Recording(), settings=told)
-    assert not list((tmp_path / "b").glob("*"))
+        stitch_film(tiny_scans[0].video, tmp_path, recording=Recording(), settings=told)
+    assert not list(tmp_path.glob("*"))
 
 
 def test_frames_that_fill_the_memory_early_cost_no_lane(
-    tiny_scans: list[SimulatedScan], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tiny_scans: list[SimulatedScan],
+    whole: Stitched,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     scan = tiny_scans[0]
-    whole = stitch_film(scan.video, tmp_path / "whole", recording=Recording())
     rows, columns = whole.frame_shape
     monkeypatch.setattr(stitcher_module, "_MOST_HELD_BYTES", 1.5 * rows * columns * 80)
     filled = stitch_film(scan.video, tmp_path / "filled", recording=Recording())
