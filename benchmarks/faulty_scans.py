@@ -13,7 +13,7 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.firmware_rig import FirmwareRig
+from benchmarks.firmware_rig import FirmwareOnDesk, FirmwareRig, MicroPythonBoard
 from blurryscope.basics.clock import Clock
 from blurryscope.basics.errors import BlurryScopeError, InputError
 from blurryscope.devices.contracts import CameraFrame, CameraSettings
@@ -37,8 +37,10 @@ from blurryscope.simulator.rig import RigSettings, SimulatedRig
 from blurryscope.simulator.slide import SlideDesign
 from blurryscope.simulator.striker import Striker
 
-ControllerKind = Literal["protocol", "grbl", "firmware"]
-"""Our protocol and plain GRBL, simulated; or the firmware's own code."""
+ControllerKind = Literal["protocol", "grbl", "firmware", "micropython"]
+"""Our protocol and plain GRBL, simulated; or the firmware's own code, in this process or in
+MicroPython."""
+OWN_CODE: tuple[ControllerKind, ...] = ("firmware", "micropython")
 AT_A_STATE_SHARE = 0.25
 """Of the faults strike as the scan enters a state, some of which last next to no time."""
 CAMERA = replace(AUTHENTIC.camera, rows=160, columns=212, pixel_size_um=2.16)
@@ -66,13 +68,17 @@ BELOW_SWITCH_UM = 500.0
 """Where the focus is, from where homing leaves z."""
 SPEED = 80.0
 """Of the clock, at most."""
-LASTS_S: dict[ControllerKind, float] = {"protocol": 11.0, "grbl": 11.0, "firmware": 15.0}
+LASTS_S: dict[ControllerKind, float] = {
+    "protocol": 11.0, "grbl": 11.0, "firmware": 15.0, "micropython": 15.0
+}  # fmt: skip
 """A scan from opening to its end; faults strike within. The firmware homes for longer."""
 PATIENCE_S = 60.0
 """From the fault to the end of the attempt: homing, twice a link that is asked again and again."""
 TRIES = 3
 """With all mended, until the scan is done."""
-OFF_UM: dict[ControllerKind, float] = {"protocol": 5.0, "grbl": 5.0, "firmware": 45.0}
+OFF_UM: dict[ControllerKind, float] = {
+    "protocol": 5.0, "grbl": 5.0, "firmware": 45.0, "micropython": 45.0
+}  # fmt: skip
 """How far a lane may lie from its plan: two steps, and what plain GRBL's zero is off. The firmware
 waits for its switches to settle while it homes, here four times as fast as usual."""
 LEAST_FRAMES = 0.8
@@ -123,6 +129,7 @@ class FaultyScan(ABC):
         fault: Fault,
         rng: np.random.Generator,
         clock: Clock,
+        board: MicroPythonBoard | None = None,
     ) -> None:
         is_plain = controller == "grbl"
         self.problems: list[str] = []
@@ -134,8 +141,9 @@ class FaultyScan(ABC):
         )
         self._rig: SimulatedRig | FirmwareRig
         self._watch: MisdeedsWatch | FirmwareRig
-        if controller == "firmware":
-            self._rig = self._watch = FirmwareRig(SLIDE, clock, SCAN, CORNER_UM)
+        if controller in OWN_CODE:
+            firmware = FirmwareOnDesk(board)
+            self._rig = self._watch = FirmwareRig(SLIDE, clock, SCAN, CORNER_UM, firmware)
         else:
             simulated = self._rig = SimulatedRig(SLIDE, clock, self._rig_settings())
             self._watch = MisdeedsWatch(simulated.controller.machine)
@@ -155,7 +163,7 @@ class FaultyScan(ABC):
 
     @property
     def _job(self) -> ScanJob:
-        return _job_in(self._folder / "repeat-1", self._machine_settings)
+        return job_in(self._folder / "repeat-1", self._machine_settings)
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
@@ -306,12 +314,16 @@ class ScanHere(FaultyScan):
         controller: ControllerKind,
         fault: Fault,
         rng: np.random.Generator,
+        board: MicroPythonBoard | None = None,
     ) -> None:
         self._fast = FastClock(SPEED, bound_lasts_s=60.0)
-        super().__init__(folder, controller, fault, rng, self._fast)
+        self._board = board
+        super().__init__(folder, controller, fault, rng, self._fast, board)
         self._striker = Striker(self._rig, self._fast, fault, rng, self._job.folder)
 
     def _switch_on(self, stack: ExitStack) -> None:
+        if self._board is not None:
+            stack.enter_context(self._board)
         stack.enter_context(self._fast)
         stack.enter_context(self._rig)
 
@@ -380,7 +392,7 @@ def _flat_field() -> NDArray[np.float32]:
     return np.asarray(flat / flat.mean(), np.float32)
 
 
-def _job_in(folder: Path, machine: MachineSettings) -> ScanJob:
+def job_in(folder: Path, machine: MachineSettings) -> ScanJob:
     """The scan of the slide by a controller that counts as this one does."""
     x_um, y_um, z_um = machine.homed_um.tolist()
     area = replace(PLAN.area, left_um=PLAN.area.left_um + x_um, top_um=PLAN.area.top_um + y_um)

@@ -20,7 +20,9 @@ from blurryscope.simulator.stage import Floats
 from blurryscope.simulator.true_stage import TrueStage
 
 sys.path.append(str(Path(__file__).parents[1] / "firmware"))  # flat, as it lies on the board
-from desk.behind_port import FirmwareOnDesk
+from desk.behind_port import FirmwareOnDesk, MicroPythonBoard
+
+__all__ = ["FirmwareOnDesk", "FirmwareRig", "MicroPythonBoard"]
 
 PULL_OFF_UM = np.array([1_000.0, 1_000.0, -1_000.0])
 """From its switches to where it counts from."""
@@ -35,9 +37,10 @@ class FirmwareRig:
         clock: Clock,
         scan: ScanSettings,
         slide_corner_um: tuple[float, float],
+        firmware: FirmwareOnDesk | None = None,
     ) -> None:
         self.clock = clock
-        self.firmware = FirmwareOnDesk()
+        self.firmware = firmware or FirmwareOnDesk()
         self.port = SimulatedPort(self.firmware, clock)
         self._mounting = scan.camera
         self._slide = Slide(design, scan.camera.pixel_size_um)
@@ -77,19 +80,18 @@ class FirmwareRig:
 
     def fail_stage(self, fault: Fault, rng: np.random.Generator, now_s: float) -> bool:
         """Let the board restart, a switch's wire break, or its carriage not follow the pulses."""
-        board = self.firmware.board
+        firmware = self.firmware
         if fault is Fault.RESET:
-            self.firmware.reboot(now_s)
+            firmware.reboot(now_s)
         elif fault is Fault.LIMIT:
-            board.broken_wires = 1 << int(rng.integers(3))
+            firmware.fail(broken_wires=1 << int(rng.integers(3)))
         elif self.is_moving(now_s):
-            board.is_stuck = True
-        return fault is not Fault.STALLED or board.is_stuck
+            firmware.fail(is_stuck=True)
+        return fault is not Fault.STALLED or firmware.is_stuck
 
     def mend_stage(self) -> None:
         """Join the wire, free the carriage."""
-        self.firmware.board.broken_wires = 0
-        self.firmware.board.is_stuck = False
+        self.firmware.fail()
 
     def is_moving(self, now_s: float) -> bool:
         """Whether it moved in the last hundredths of a second."""

@@ -1,13 +1,14 @@
 """A thousand whole scans on the simulated microscope, one random fault each, and their ends.
 
     python -m benchmarks.thousand_faults OUT [--count N] [--seed S] [--minutes M]
-        [--firmware] [--apart]
+        [--firmware] [--micropython FOLDER] [--apart]
 
 Each scan homes, finds its landmark, films three lanes while frames are kept, looks at the landmark
 again and joins its film, on a clock that runs as fast as the computer can. At a random moment one
 thing goes wrong: in the cable, the controller, the stage, the camera, the disk, or the computer is
 gone. Then the fault is mended and the same call is given again, until the scan is done. Three in
-four have our protocol, one plain GRBL; with --firmware all have the firmware's own code.
+four have our protocol, one plain GRBL; with --firmware all have the firmware's own code, with
+--micropython that code in MicroPython under Node.js, from the folder of its npm package.
 
 With --apart the host is a process of its own, which is really killed, or whose disk is really full,
 by turns, in real time; a third of them with our protocol, plain GRBL and the firmware each. Linux
@@ -30,7 +31,8 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.faulty_scans import ControllerKind, FaultyScan, ScanHere
+from benchmarks.faulty_scans import OWN_CODE, ControllerKind, FaultyScan, ScanHere
+from benchmarks.firmware_rig import MicroPythonBoard
 from benchmarks.hosts_apart import ScanApart
 from blurryscope.simulator.faults import Fault
 
@@ -61,7 +63,7 @@ class Trial:
     @property
     def kind(self) -> str:
         """What went wrong with what, as the table tells it."""
-        stage = ", firmware" if self.controller == "firmware" else ""
+        stage = f", {self.controller}" if self.controller in OWN_CODE else ""
         real = {Fault.KILLED: ", SIGKILL", Fault.FULL: ", no room at all"}
         return f"{self.fault}{real[self.fault] if self.is_apart else ''}{stage}"
 
@@ -74,6 +76,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0, help="of the first scan; others follow")
     parser.add_argument("--minutes", type=float, default=math.inf, help="begin no scan after that")
     parser.add_argument("--firmware", action="store_true", help="behind every port")
+    parser.add_argument("--micropython", type=Path, help="the same, in that interpreter")
     parser.add_argument("--apart", action="store_true", help="hosts in processes of their own")
     given = parser.parse_args()
     given.out.mkdir(parents=True)
@@ -85,6 +88,8 @@ def main() -> int:
         folder = given.out / f"scan-{seed}"
         if given.apart:
             trials.append(trial_apart(folder, seed))
+        elif given.micropython:
+            trials.append(trial_in_micropython(folder, seed, given.micropython))
         else:
             trials.append(trial_in(folder, seed, controller="firmware" if given.firmware else None))
         _tell_broken(trials[-1])
@@ -110,6 +115,14 @@ def trial_in(
     is_plain = rng.random() < PLAIN_GRBL_SHARE
     controller = controller or ("grbl" if is_plain else "protocol")
     return _tried(ScanHere(folder, controller, fault, rng), folder, seed)
+
+
+def trial_in_micropython(folder: Path, seed: int, package: Path) -> Trial:
+    """As `trial_in`, with the firmware in MicroPython, of whose npm package it wants the folder."""
+    fault = list(Fault)[seed % len(Fault)]
+    board = MicroPythonBoard(shutil.which("node") or "node", package)
+    scan = ScanHere(folder, "micropython", fault, np.random.default_rng(seed), board)
+    return _tried(scan, folder, seed)
 
 
 def trial_apart(folder: Path, seed: int) -> Trial:

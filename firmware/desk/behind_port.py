@@ -1,121 +1,148 @@
 """The firmware itself behind a simulated port: its own code, on a board in memory.
 
-For CPython and the simulator of the host, whose ports ask with their own time.
+For CPython and the simulator of the host, whose ports ask with their own time. The code runs in
+this process, or in MicroPython under Node.js.
 """
 
+import json
+import subprocess
 import threading
 from bisect import bisect_right
+from pathlib import Path
+from typing import Protocol, Self
 
-from controller.controller import HOMING, Controller
-from desk.simulated_board import STEPS_PER_MM, TRAVEL_MM, SimulatedBoard
+from desk.in_time import START, BoardInTime
+from desk.simulated_board import STEPS_PER_MM
 
-_POLL_US = 2_000
-_RAMP_S = 0.15
-"""From 5 mm/s to rest takes 0.05 s; the watchdog may be 0.05 s late, and slices take time."""
-_HOME_STEPS = 64
-"""0.04 mm: how far zero may lie off after a touch as fast as here, debounced for 5 ms."""
-_RAIL_STEPS = STEPS_PER_MM // 2
-"""Behind each switch."""
+_SERVER = Path(__file__).with_name("answer.mjs")
+Told = tuple[bytes, int, list[float], list[list[int]], list[str]]
+
+
+class Inside(Protocol):
+    """A board and its firmware, wherever the code runs."""
+
+    def carry_out(
+        self, verb: str, now_s: float, received: bytes, is_stuck: bool, broken_wires: int
+    ) -> Told:
+        """As `BoardInTime.carry_out`."""
+        ...
 
 
 class FirmwareOnDesk:
     """A `Controller` of the simulator's port that runs `firmware/`, in the port's own time."""
 
-    def __init__(self, watchdog_ms: int = 5_000) -> None:
+    def __init__(self, inside: Inside | None = None) -> None:
         self.misdeeds: list[str] = []
         """What its pulses did and must never do."""
+        self.lamp = 0
+        """As it was when the board was asked last."""
+        self._inside = inside or BoardInTime()
+        self._is_stuck, self._broken_wires = False, 0
+        self._sent = b""
         self._lock = threading.RLock()
-        self._watchdog_ms = watchdog_ms
-        self._now_s = self._heard_s = 0.0
-        self.board = SimulatedBoard()
-        # A millimetre or two from the switches: homing need not cross the whole stage.
-        self.board.place = [2 * STEPS_PER_MM, 2 * STEPS_PER_MM, -STEPS_PER_MM]
         self._times_s = [0.0]
-        self._places = [list(self.board.place)]
-        """Where it was, by the end of each slice of time in which it moved."""
-        self._start()
+        self._places = [list(START)]
+        """Where it was, in steps, by the end of each slice of time in which it moved."""
+
+    @property
+    def is_stuck(self) -> bool:
+        """Whether the carriage follows no pulse."""
+        return self._is_stuck
+
+    def fail(self, *, is_stuck: bool = False, broken_wires: int = 0) -> None:
+        """Let the carriage follow no pulse, or these switches read as closed; mends the rest.
+
+        It counts from the next look at the board on.
+        """
+        with self._lock:
+            self._is_stuck, self._broken_wires = is_stuck, broken_wires
 
     def power_on(self, now_s: float) -> None:
         """Begin now: what was before did not exist for the board."""
         with self._lock:
-            self._now_s = self._heard_s = self._times_s[0] = now_s
+            self._times_s[0] = now_s
+            self._ask("power on", now_s)
 
     def feed(self, received: bytes, now_s: float) -> None:
         with self._lock:
-            self._run_until(now_s)
-            self._heard_s = now_s
-            self.board.received += received
-            self.brain.poll()
+            self._ask("feed", now_s, received)
 
     def advance(self, now_s: float) -> bytes:
         with self._lock:
-            self._run_until(now_s)
-            sent, self.board.sent = self.board.sent, b""
+            self._ask("run", now_s)
+            sent, self._sent = self._sent, b""
             return sent
 
     def reboot(self, now_s: float) -> None:
         """The power fails for a moment."""
         with self._lock:
-            self._run_until(now_s)
-            fresh = SimulatedBoard(self.board.boot_id + 1, self.board.stored())
-            fresh.place = self.board.place
-            self.board = fresh
-            self._start()
+            self._ask("reboot", now_s)
 
     def place_um(self, now_s: float) -> list[float]:
         """Where the stage really is, from its switches; negative for one at the high end."""
         with self._lock:
-            self._run_until(now_s)
-            return [steps * 1000 / STEPS_PER_MM for steps in self.board.place]
+            self._ask("run", now_s)
+            return _um(self._places[-1])
 
     def way_um(self, from_s: float, until_s: float) -> tuple[list[float], list[list[float]]]:
         """When it was where between two times, from its switches; straight lines between."""
         with self._lock:
             first = max(bisect_right(self._times_s, from_s) - 1, 0)
             last = bisect_right(self._times_s, until_s) + 1
-            places = [
-                [steps * 1000 / STEPS_PER_MM for steps in place]
-                for place in self._places[first:last]
-            ]
-            return self._times_s[first:last], places
+            return self._times_s[first:last], [_um(place) for place in self._places[first:last]]
 
     def moved_s(self) -> float:
         """When it moved last."""
         return self._times_s[-1]
 
-    def _start(self) -> None:
-        self.brain = Controller(self.board)
-        self.brain.settings.value[24], self.brain.settings.value[25] = 120_000, 600_000
-        self.brain.settings.value[200] = self._watchdog_ms
-        self.brain.start()
+    def _ask(self, verb: str, now_s: float, received: bytes = b"") -> None:
+        sent, self.lamp, times_s, places, misdeeds = self._inside.carry_out(
+            verb, now_s, received, self._is_stuck, self._broken_wires
+        )
+        self._sent += sent
+        self.misdeeds += misdeeds
+        for time_s, place in zip(times_s, places):  # noqa: B905 - as long as each other
+            if time_s > self._times_s[-1]:
+                self._times_s.append(time_s)
+                self._places.append(place)
 
-    def _run_until(self, now_s: float) -> None:
-        while now_s - self._now_s >= _POLL_US / 1e6:
-            before = list(self.board.place)
-            is_homing = self.brain.state == HOMING
-            may_move = self.brain.is_homed or is_homing
-            self.board.advance_us(_POLL_US)
-            self._now_s += _POLL_US / 1e6
-            if before != self.board.place:
-                if self._times_s[-1] < self._now_s - 1.5 * _POLL_US / 1e6:
-                    self._note(self._now_s - _POLL_US / 1e6, before)  # it stood until then
-                self._note(self._now_s, self.board.place)
-                self._judge(may_move=may_move, is_homing=is_homing)
-            self.brain.poll()
 
-    def _note(self, time_s: float, place: list[int]) -> None:
-        self._times_s.append(time_s)
-        self._places.append(list(place))
+class MicroPythonBoard:
+    """A `BoardInTime` in MicroPython, compiled to WebAssembly, under Node.js; while in `with`.
 
-    def _judge(self, *, may_move: bool, is_homing: bool) -> None:
-        if not may_move:
-            self.misdeeds.append("it moved without being homed")
-        if self._now_s > self._heard_s + self._watchdog_ms / 1000 + _RAMP_S:
-            self.misdeeds.append(
-                f"it moved {self._now_s - self._heard_s:.2f} s after the last byte"
-            )
-        for axis, sign in enumerate((1, 1, -1)):
-            from_switch = sign * self.board.place[axis]
-            lowest = -_RAIL_STEPS if is_homing else STEPS_PER_MM - _HOME_STEPS
-            if not lowest <= from_switch <= (TRAVEL_MM[axis] - 1) * STEPS_PER_MM + _HOME_STEPS:
-                self.misdeeds.append(f"axis {axis} left its limits: {from_switch} steps")
+    `micropython` is the folder of the npm package.
+    """
+
+    def __init__(self, node: str, micropython: Path) -> None:
+        self._command = [node, str(_SERVER), str(micropython / "micropython.mjs")]
+
+    def __enter__(self) -> Self:
+        self._process = subprocess.Popen(
+            self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
+        )
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with self._process:
+            assert self._process.stdin is not None
+            self._process.stdin.close()
+
+    def carry_out(
+        self, verb: str, now_s: float, received: bytes, is_stuck: bool, broken_wires: int
+    ) -> Told:
+        """As `BoardInTime.carry_out`."""
+        process = self._process
+        assert process.stdin is not None
+        assert process.stdout is not None
+        asked = json.dumps([verb, now_s, received.hex(), is_stuck, broken_wires])
+        process.stdin.write(f"{asked}\n")
+        process.stdin.flush()
+        told = process.stdout.readline()
+        if not told:
+            raise RuntimeError(f"MicroPython ended at {asked}; what it said is above")
+        sent, lamp, times_s, places, misdeeds = json.loads(told)
+        return bytes.fromhex(sent), lamp, times_s, places, misdeeds
+
+
+def _um(place: list[int]) -> list[float]:
+    return [steps * 1000 / STEPS_PER_MM for steps in place]

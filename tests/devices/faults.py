@@ -17,6 +17,7 @@ from blurryscope.simulator.machine_parts import MachineSettings
 from blurryscope.simulator.misdeeds import MisdeedsWatch
 from blurryscope.simulator.port import SimulatedPort, clean
 from desk.behind_port import FirmwareOnDesk
+from desk.in_time import BoardInTime
 
 WATCHDOG_S = 1.5
 MACHINE = MachineSettings(
@@ -105,7 +106,7 @@ class FirmwarePatient:
     zero_um = 45.0  # its switches are debounced, and homing here is four times as fast as usual
 
     def __init__(self) -> None:
-        self.controller = FirmwareOnDesk(watchdog_ms=int(WATCHDOG_S * 1000))
+        self.controller = FirmwareOnDesk(BoardInTime(watchdog_ms=int(WATCHDOG_S * 1000)))
 
     def power_on(self, now_s: float) -> None:
         self.controller.place_um(now_s)
@@ -114,10 +115,10 @@ class FirmwarePatient:
         if fault is Fault.RESET:
             self.controller.reboot(now_s)
         else:
-            self.controller.board.broken_wires = 1
+            self.controller.fail(broken_wires=1)
 
     def mend(self) -> None:
-        self.controller.board.broken_wires = 0
+        self.controller.fail()
 
     def true_position(self, now_s: float) -> StagePoint:
         x, y, z = self.controller.place_um(now_s)

@@ -23,7 +23,7 @@ def lit(request: pytest.FixtureRequest, clock: FastClock) -> Iterator[tuple[Grbl
         firmware = FirmwareOnDesk()
         with SimulatedPort(firmware, clock) as port:
             stage = GrblStage(port.url, clock=clock, lamp_fraction=LAMP)
-            yield stage, lambda: firmware.board.lamp
+            yield stage, lambda: firmware.lamp
         return
     is_ours = request.param == "protocol"
     machine = replace(SMALL, counts_below_zero=not is_ours, watchdog_s=5.0 if is_ours else None)
