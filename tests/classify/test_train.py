@@ -6,7 +6,9 @@ import json
 import multiprocessing
 import os
 import socket
+from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 import torch
@@ -109,21 +111,41 @@ def test_a_run_tells_how_it_came_about(tmp_path: Path) -> None:
     assert load_model(report.model).view_px == 32
 
 
-def test_a_run_killed_within_an_epoch_ends_with_the_weights_of_an_undisturbed_one(
-    tmp_path: Path,
+def test_a_run_that_dies_within_an_epoch_ends_with_the_weights_of_an_undisturbed_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def die(config: TrainingConfig, out: Path, steps: int) -> None:
+        with monkeypatch.context() as patch:
+            patch.setattr(train_module._Run, "_step", _dying_after(steps, _raise_died))
+            with pytest.raises(_Died):
+                train(StacksByScore(), config, out)
+
+    _assert_ends_as_undisturbed(die, tmp_path)
+
+
+@pytest.mark.slow
+def test_so_does_a_run_whose_process_is_killed(tmp_path: Path) -> None:
+    def die(config: TrainingConfig, out: Path, steps: int) -> None:
+        killed = multiprocessing.get_context("spawn").Process(
+            target=_train_and_die, args=(config, out, steps)
+        )
+        killed.start()
+        killed.join()
+        assert killed.exitcode == _KILLED
+
+    _assert_ends_as_undisturbed(die, tmp_path)
+
+
+def _assert_ends_as_undisturbed(
+    train_and_die: Callable[[TrainingConfig, Path, int], None], folder: Path
 ) -> None:
     config = _config(_SMALL, run={"checkpoint_every_steps": 2})
-    undisturbed = train(StacksByScore(), config, tmp_path / "undisturbed")
-    killed = multiprocessing.get_context("spawn").Process(
-        target=_train_and_die, args=(config, tmp_path / "killed", 5)
-    )
-    killed.start()
-    killed.join()
-    assert killed.exitcode == _KILLED
-    assert not (tmp_path / "killed" / "model.safetensors").exists()
-    resumed = train(StacksByScore(), config, tmp_path / "killed")
+    undisturbed = train(StacksByScore(), config, folder / "undisturbed")
+    train_and_die(config, folder / "killed", 5)
+    assert not (folder / "killed" / "model.safetensors").exists()
+    resumed = train(StacksByScore(), config, folder / "killed")
     assert resumed.model.read_bytes() == undisturbed.model.read_bytes()
-    ours, theirs = _states(tmp_path / "killed", tmp_path / "undisturbed")
+    ours, theirs = _states(folder / "killed", folder / "undisturbed")
     assert all(torch.equal(value, theirs[name]) for name, value in ours.items())
 
 
@@ -256,19 +278,36 @@ def _config(base: _Sections, **changed: dict[str, object]) -> TrainingConfig:
     )
 
 
-def _train_and_die(config: TrainingConfig, out: Path, steps: int) -> None:
-    """Die as by `kill -9`, without a word, after so many steps."""
+class _Died(BaseException):
+    """Nobody catches it on the way."""
+
+
+def _raise_died() -> NoReturn:
+    raise _Died
+
+
+def _dying_after(steps: int, die: Callable[[], NoReturn]) -> Callable[..., None]:
+    """A step of training that does not happen any more after so many."""
     done = 0
     step = train_module._Run._step
 
     def counted(*arguments: object) -> None:
         nonlocal done
         if done == steps:
-            os._exit(_KILLED)
+            die()
         done += 1
         step(*arguments)  # type: ignore[arg-type]
 
-    train_module._Run._step = counted  # type: ignore[method-assign,assignment]
+    return counted
+
+
+def _exit() -> NoReturn:
+    os._exit(_KILLED)
+
+
+def _train_and_die(config: TrainingConfig, out: Path, steps: int) -> None:
+    """Die as by `kill -9`, without a word, after so many steps."""
+    train_module._Run._step = _dying_after(steps, _exit)  # type: ignore[method-assign]
     train(StacksByScore(), config, out)
 
 
