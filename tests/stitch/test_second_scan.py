@@ -61,5 +61,11 @@ def test_lanes_that_overlap_and_stages_that_stand_still_are_no_second_scan(slide
     assert _told([*[frames[3]] * 200, *frames[4:]]) is None
 
 
+def test_one_look_alike_of_where_the_stage_turned_is_no_second_scan(slide: Grey) -> None:
+    turned = [slide[10 + down : 10 + down + ROWS, :COLUMNS] for down in range(0, 96, 8)]
+    elsewhere = [frame for number in range(2, 6) for frame in _lane(slide, number)]
+    assert _told([*turned, *elsewhere, *[turned[3]] * REST]) is None
+
+
 def test_blank_glass_is_no_second_scan() -> None:
     assert _told([np.zeros((ROWS, COLUMNS), np.float32)] * 200) is None

@@ -77,9 +77,11 @@ class SecondScanWatch:
 
     def _remember(self, frame: int, pushed: Pushed, moved: PairShift | None) -> None:
         is_moving = moved is not None and moved.correlation > 0.5 and moved.stillness < 0.5
-        if is_moving and (
-            not self._landmarks or frame - self._landmarks[-1].frame >= _APART_FRAMES
-        ):
+        last = self._landmarks[-1] if self._landmarks else None
+        if not is_moving or (last is not None and frame - last.frame < _APART_FRAMES):
+            return
+        # Where the stage goes slowly, as at its turns, one look-alike would pass for all of them.
+        if last is None or not self._is_same(last.pushed, pushed):
             self._landmarks.append(_Landmark(frame, pushed))
 
     def _is_same(self, landmark: Pushed, pushed: Pushed) -> bool:
