@@ -49,6 +49,20 @@ def test_long_before_the_first_lane_seen_and_after_the_last_the_stage_stood() ->
     assert len(later) <= 2 + 4
 
 
+def test_tissue_seen_while_the_stage_was_moved_by_hand_is_in_no_lane() -> None:
+    rng = np.random.default_rng(6)
+    by_hand = [
+        PairShift(row_px=slant * along_px, col_px=along_px, correlation=0.9, stillness=0.1)
+        for slant, way_px in ((0.1, -25.0), (-0.3, 30.0), (0.2, -15.0))
+        for along_px in (way_px * rng.uniform(0.3, 1.0, 20)).tolist()
+    ]
+    lanes = _film([True] * 5)
+    _, found = _found([*by_hand, *lanes])
+    seen = [lane for lane in found if lane.is_seen]
+    assert len(seen) == 5
+    assert seen[0].first >= len(by_hand)
+
+
 def test_lanes_found_one_by_one_are_those_found_at_once() -> None:
     shifts = _film([True, True, True, False, True, False, False, True, False])
     _, at_once = _found(shifts)

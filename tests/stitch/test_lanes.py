@@ -261,19 +261,20 @@ def test_pairs_are_sorted_by_what_they_show() -> None:
     axis: NDArray[np.float64] = np.array([0.0, 1.0])
     evidence = evidence_of(
         [
-            _shift((1, -30), 0.9),  # the content goes left: the stage goes right
-            _shift((-1, 30), 0.8),
+            _shift((0.5, -30), 0.9),  # the content goes left: the stage goes right
+            _shift((-0.5, 30), 0.8),
             _shift((25, 2), 0.7),  # across the lanes
             _shift((0, 0.2), 0.99, stillness=0.99),
             _shift((10, -40), 0.2),  # a guess
             _shift((20, 22), 0.9),  # neither along nor across
+            _shift((3, -30), 0.9),  # nearly along, as no stage goes
         ],
         axis,
         least_step_px=3,
     )
-    assert evidence.forward.tolist() == [0.9, 0, 0, 0, 0, 0]
-    assert evidence.backward.tolist() == [0, 0.8, 0, 0, 0, 0]
-    assert evidence.still.tolist() == [0, 0, 0.7, 0.99, 0, 0]
+    assert evidence.forward.tolist() == [0.9, 0, 0, 0, 0, 0, 0]
+    assert evidence.backward.tolist() == [0, 0.8, 0, 0, 0, 0, 0]
+    assert evidence.still.tolist() == [0, 0, 0.7, 0.99, 0, 0, 0]
 
 
 @pytest.mark.parametrize("last_direction", [None, 1, -1])

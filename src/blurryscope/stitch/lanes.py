@@ -25,6 +25,9 @@ _PAUSE_COST = 6.0
 """Of a rest of any length: somebody paused the stage. What a rest a second too long costs."""
 _LENGTH_PREFERENCE = 0.1
 """Evidence that the usual rest is worth, per frame of difference; a tie-break."""
+_STRAIGHT, _STRAIGHT_STEPS = 0.03, 0.2
+"""Part of its way, and of the least step, by which a pair on a lane may move across it: stages keep
+to their axis to a hundredth, hands do not."""
 _LANE_BONUS = 0.05
 """What a lane is worth without any evidence: enough to go on with the rhythm over blank glass."""
 _RUNNING_EVIDENCE = 2.0
@@ -96,8 +99,10 @@ def scan_axis(shifts: Sequence[PairShift], least_step_px: float) -> NDArray[np.f
     doubled = (moves[:, 1] + 1j * moves[:, 0]) ** 2
     doubled /= np.abs(doubled)
     spread = [np.abs(np.angle(doubled / candidate)).mean() for candidate in doubled]
-    near = np.abs(np.angle(doubled / doubled[int(np.argmin(spread))])) < np.deg2rad(20)
-    angle = np.angle(doubled[near].mean()) / 2
+    first = doubled[int(np.argmin(spread))]
+    off = np.angle(doubled / first)
+    # The median again: a stage that was moved by hand before may have gone about that way too.
+    angle = (np.angle(first) + np.median(off[np.abs(off) < np.deg2rad(20)])) / 2
     return np.array([np.sin(angle), np.cos(angle)])
 
 
@@ -111,7 +116,8 @@ def evidence_of(
     along = moved @ axis
     across = moved @ np.array([-axis[1], axis[0]])
     is_sure = trust > 0.45
-    is_along = is_sure & (np.abs(along) > least_step_px) & (np.abs(across) < 0.4 * np.abs(along))
+    straight_px = np.maximum(_STRAIGHT * np.abs(along), _STRAIGHT_STEPS * least_step_px)
+    is_along = is_sure & (np.abs(along) > least_step_px) & (np.abs(across) < straight_px)
     is_across = is_sure & (np.abs(across) > least_step_px) & (np.abs(along) < 0.4 * np.abs(across))
     is_still = (stillness > 0.8) & (np.hypot(along, across) < 0.5 * least_step_px)
     # The stage moves against the content.
