@@ -5,7 +5,7 @@ import pytest
 
 from blurryscope.stitch.lanes import Lane
 from blurryscope.stitch.motion import PairShift
-from blurryscope.stitch.steps import Motion, UsualSteps, seen_steps
+from blurryscope.stitch.steps import Motion, UsualSteps, seen_steps, usual_steps
 
 STEP_PX, INTERVAL_S = 100.0, 1 / 30
 USUAL = UsualSteps(
@@ -39,3 +39,28 @@ def test_a_frame_held_twice_over_faint_tissue_is_known_by_not_having_moved_at_al
 
 def test_a_step_of_the_usual_length_counts_though_little_tissue_shows_it() -> None:
     assert _is_seen(STEP_PX, correlation=0.45)
+
+
+def test_a_stage_that_gains_its_speed_slowly_is_not_taken_for_slower() -> None:
+    rng = np.random.default_rng(5)
+    ramp = np.arange(1, 16) / 16
+    lane_px = STEP_PX * np.concatenate([ramp, np.ones(6), ramp[::-1]])
+    lane_px = np.concatenate([lane_px, -lane_px] * 3)
+    lane_px *= 1 + 0.02 * rng.standard_normal(len(lane_px))  # frame times jitter
+    count = len(lane_px) // 6
+    motion = Motion(
+        times_s=np.asarray(np.arange(len(lane_px) + 1) * INTERVAL_S, np.float64),
+        shifts=[
+            PairShift(row_px=0.0, col_px=-px, correlation=0.9, stillness=0.1)
+            for px in lane_px.tolist()
+        ],
+        lanes=[
+            Lane(first=n * count, last=(n + 1) * count, direction=1 - 2 * (n % 2), evidence=9.0)
+            for n in range(6)
+        ],
+        frame_shape=(120, 160),
+    )
+    usual = usual_steps(motion)
+    assert usual is not None
+    assert usual.forward_px[1] == pytest.approx(STEP_PX, rel=0.03)
+    assert usual.backward_px[1] == pytest.approx(-STEP_PX, rel=0.03)
