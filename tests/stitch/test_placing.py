@@ -17,6 +17,7 @@ from blurryscope.stitch.lanes import Lane
 from blurryscope.stitch.motion import PairShift
 from blurryscope.stitch.placing import Placer, PlacingSettings
 from blurryscope.stitch.trajectory import Trajectory
+from blurryscope.stitch.turns import Timetable
 
 REDUCTION = 2
 ROWS, COLUMNS = 60, 80
@@ -127,7 +128,7 @@ def test_a_lane_that_nothing_links_yet_is_sought_around_where_the_stage_says_tha
         PlacingSettings(rest_s=REST_FRAMES * INTERVAL_S, ramp_s=0.001, search_px=(7, 14))
     )
     lanes = _lanes(late_frames=5)
-    assert placer.start(film, lanes[:ROW_LANES], least_links=2)
+    assert placer.start(film, lanes[:ROW_LANES], least_links=2, longest_rest_s=np.inf)
     placer.fixed_count = ROW_LANES - 1
     for lane in _lanes(late_frames=0):
         placer.set_off(float(film.times_s[lane.first]))
@@ -140,3 +141,48 @@ def test_a_lane_that_nothing_links_yet_is_sought_around_where_the_stage_says_tha
         assert abs(apart_px) < 1.5 * STEP_PX
     off_px = placer.trajectory.positions - film.truth_px[placer.trajectory.frames]
     assert np.ptp(off_px[:, 1]) < STEP_PX
+
+
+def test_rests_that_are_told_too_long_for_what_was_seen_move_no_lane() -> None:
+    film, lanes = _Film(), _lanes(late_frames=0)
+    rest_s = REST_FRAMES * INTERVAL_S
+    placer = Placer(PlacingSettings(rest_s=3 * rest_s, ramp_s=0.001, search_px=(7, 14)))
+    assert placer.start(film, lanes[:ROW_LANES], least_links=2, longest_rest_s=rest_s)
+    placer.add(film, lanes[ROW_LANES:])
+    assert len(placer.lanes) == LANES
+    for placed, lane in zip(placer.lanes, lanes, strict=True):
+        assert abs(placed.first - lane.first) <= 3
+        assert abs(placed.last - lane.last) <= 3
+
+
+def test_rests_that_are_told_too_long_take_no_frames_from_lanes_that_were_seen() -> None:
+    film, lanes = _Film(), _lanes(late_frames=0)
+    rest_s = REST_FRAMES * INTERVAL_S
+    placer = Placer(PlacingSettings(rest_s=3 * rest_s, ramp_s=0.001, search_px=(7, 14)))
+    assert placer.start(film, lanes[:ROW_LANES], least_links=2, longest_rest_s=np.inf)
+    for lane in lanes[ROW_LANES:]:
+        placer.add(film, [lane])
+    for placed, lane in zip(placer.lanes, lanes, strict=True):
+        if lane.is_seen:
+            assert placed.first <= lane.first + TISSUE_STEPS[0] + 2
+            assert placed.last >= lane.first + TISSUE_STEPS[1] - 2
+
+
+def test_the_stage_is_as_fast_as_lanes_were_seen_to_be_not_as_is_thought_over_glass() -> None:
+    speed_px_per_s: NDArray[np.float64] = np.array([990.0, 1000.0, 1001.0, 990.0, 990.0])
+    nothing = np.full(5, np.nan)
+    placer = Placer(PlacingSettings(rest_s=1.0, ramp_s=0.1, search_px=(7, 14)))
+    placer.table = Timetable(
+        start_s=nothing,
+        end_s=nothing,
+        ramp_s=0.1,
+        speed_px_per_s=speed_px_per_s,
+        width_px=1000.0,
+        left_px=0.0,
+        lean=0.0,
+        turn_sigma_px=20.0,
+        keeps_speed=False,
+        is_seen=np.array([False, True, True, False, False]),
+        told_s=nothing,
+    )
+    assert placer.speed_px_per_s == pytest.approx(1000.5)

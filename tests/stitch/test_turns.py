@@ -1,4 +1,5 @@
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -222,6 +223,15 @@ def test_a_lane_that_was_not_seen_gets_the_frames_of_a_ramp_more() -> None:
         assert abs(other.first - lane.first - margin) <= (margin > 0)
         assert abs(lane.last - other.last - margin) <= (margin > 0)
     assert timed[3] != usual[3]
+
+
+def test_lanes_that_would_begin_after_the_film_has_ended_share_its_last_frames() -> None:
+    zigzag = MadeUpZigzag(slice(8, 25))
+    late = _table(zigzag.start_s + 2 * REST_S, zigzag.end_s + 2 * REST_S)
+    times_s = zigzag.times_s[: zigzag.lanes[-1].first]
+    timed = timed_lanes(zigzag.lanes, late, times_s)
+    assert all(before.last < after.first for before, after in pairwise(timed))
+    assert all(lane.first < lane.last < len(times_s) for lane in timed)
 
 
 def test_what_is_expected_is_the_way_of_the_stage_with_its_ramps() -> None:

@@ -37,6 +37,11 @@ class LaneFinder:
         self._last: Lane | None = None
         self._next_look = 0
 
+    @property
+    def rest_frames(self) -> float:
+        """How long the stage does not move along the lanes between two: no longer than was seen."""
+        return self._rhythm.resting
+
     def first(
         self, shifts: Sequence[PairShift], least_step_px: float, rest_frames: float
     ) -> list[Lane]:

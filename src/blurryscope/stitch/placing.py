@@ -22,6 +22,7 @@ from blurryscope.stitch.matching import MatchedPairs, PatchSettings
 from blurryscope.stitch.miscounts import lost_way_px, miscounts
 from blurryscope.stitch.pauses import blank_runs, is_next, pauses_among
 from blurryscope.stitch.refine import measure_links, with_coarse
+from blurryscope.stitch.retimed import retimed
 from blurryscope.stitch.solve import Solution, judged, solve
 from blurryscope.stitch.steps import Motion, UsualSteps, lanes_apart, seen_steps, step_links
 from blurryscope.stitch.ties import held_frames, tied_lanes
@@ -90,9 +91,15 @@ class Placer:
         self._is_open = False
         """Whether the last two lanes disagree on that, which the next one may settle."""
 
-    def start(self, film: FilmSoFar, lanes: Sequence[Lane], least_links: int) -> bool:
-        """Lay the first lanes out; False if fewer pairs of them are seen to overlap than wanted."""
+    def start(
+        self, film: FilmSoFar, lanes: Sequence[Lane], least_links: int, longest_rest_s: float
+    ) -> bool:
+        """Lay the first lanes out; False if fewer pairs of them are seen to overlap than wanted.
+
+        `longest_rest_s` is what the lanes leave for a rest between them, as far as they were seen.
+        """
         given = lanes
+        self._rest_s = min(self._settings.rest_s, longest_rest_s)
         # What an earlier try told of the sense and the read-out need not be found again.
         lanes = [replace(lane, direction=lane.direction * self._sense) for lane in lanes]
         layout = lay_out(
@@ -102,7 +109,7 @@ class Placer:
             return False
         if pauses := pauses_among(film, layout):
             real = [lane for number, lane in enumerate(given) if number not in pauses]
-            return self.start(film, real, least_links)
+            return self.start(film, real, least_links, longest_rest_s)
         self._usual: UsualSteps = layout.usual
         self._sense *= layout.motion.lanes[0].direction * lanes[0].direction
         self.pitch_px = layout.pitch_px
@@ -226,7 +233,9 @@ class Placer:
 
     @property
     def speed_px_per_s(self) -> float:
-        return float(np.median(self.table.speed_px_per_s))
+        # Lanes over glass are given the usual speed, which the first lanes told roughly.
+        seen = self.table.speed_px_per_s[self.table.is_seen]
+        return float(np.median(seen if len(seen) else self.table.speed_px_per_s))
 
     def fixable(self) -> range:
         """Lanes that nothing to come will move noticeably."""
@@ -305,25 +314,8 @@ class Placer:
         self.trajectory = trajectory
 
     def _retimed(self, film: FilmSoFar, number: int) -> Trajectory:
-        """The lane with just the frames that it has now; new ones go on as the stage does."""
-        known = self.lane(number)
         lane = self.lanes[number]
-        frames = np.arange(lane.first, lane.last + 1)
-        nearest = np.clip(frames, known.frames[0], known.frames[-1]) - known.frames[0]
-        times_s = film.times_s[frames]
-        way = self.table.travelled_px(number, times_s) - self.table.travelled_px(
-            number, known.times_s[nearest]
-        )
-        positions = known.positions[nearest].copy()
-        positions[:, 1] += lane.direction * way
-        return replace(
-            known,
-            frames=frames,
-            lanes=np.full(len(frames), number),
-            times_s=times_s,
-            positions=positions,
-            halves=None,
-        )
+        return retimed(self.lane(number), number, lane, self.table, film.times_s)
 
     def _solved_coarsely(self, film: FilmSoFar, anchor: int) -> Trajectory:
         """Find coarse links of the last lane and put it to within a few pixels.
@@ -415,7 +407,7 @@ class Placer:
         )
         stage = StageHabits(
             speed_px_per_s=self._usual.camera()[1],
-            rest_s=self._settings.rest_s,
+            rest_s=self._rest_s,
             ramp_s=self._settings.ramp_s,
             lane_s=self._lane_s,
             starts_s=self._lane_starts_s,

@@ -267,8 +267,7 @@ class Stitcher:
             lanes = self._first_lanes()
         if not self._has_enough(lanes):
             return []
-        self._tell_starts()
-        if not self._placer.start(tracker.until_now(), lanes[:-1], least_links=_EARLY_LINKS):
+        if not self._is_laid_out(lanes[:-1], _EARLY_LINKS):
             return []
         doubt = self._placer.rim_sigma_px(tracker.frame_shape) / _RIM_SIGMA_PX
         is_full = tracker.held_bytes >= _MOST_HELD_BYTES
@@ -348,8 +347,7 @@ class Stitcher:
         return lanes
 
     def _start(self, lanes: list[Lane]) -> None:
-        self._tell_starts()
-        if not self._placer.start(self._tracker.until_now(), lanes, least_links=1):
+        if not self._is_laid_out(lanes, least_links=1):
             self._refuse_long_steps()
             raise InputError(
                 self._where,
@@ -357,6 +355,11 @@ class Stitcher:
                 "Scan with a smaller lane pitch, or check that the slide carries tissue",
             )
         self._is_started = True
+
+    def _is_laid_out(self, lanes: list[Lane], least_links: int) -> bool:
+        self._tell_starts()
+        longest_rest_s = self._finder.rest_frames * self._tracker.interval_s
+        return self._placer.start(self._tracker.until_now(), lanes, least_links, longest_rest_s)
 
     def _refuse_long_steps(self) -> None:
         """Raise where, by what the rig told, frames of a lane hardly overlap each other."""

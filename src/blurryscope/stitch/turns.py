@@ -151,7 +151,7 @@ def timetable(
     is_timed = np.isfinite(start_s)
     is_told = ~is_timed & np.isfinite(told_s)
     start_s[is_told], end_s[is_told] = told_s[is_told], told_s[is_told] + lasts_s
-    _fill_unseen(start_s, end_s, lasts_s, stage.rest_s, trajectory, follows_pause)
+    _fill_unseen(start_s, end_s, lasts_s, stage, trajectory, seen)
     return Timetable(
         start_s=start_s,
         end_s=end_s,
@@ -210,7 +210,8 @@ def _pauses(trajectory: Trajectory, stage: StageHabits) -> NDArray[np.bool_]:
     """Which lanes lie behind a rest that is far too long, (lanes,)."""
     times_s = [trajectory.times_s[rows] for rows in lane_rows(trajectory)]
     rested_s = [0.0, *(after[0] - before[-1] for before, after in pairwise(times_s))]
-    return np.array(rested_s) > LONGEST_REST * stage.rest_s
+    # Lanes are found with half of each ramp left out, which counts as rest for them.
+    return np.array(rested_s) > LONGEST_REST * (stage.rest_s + stage.ramp_s)
 
 
 _LEAST_SEEN = 5
@@ -236,15 +237,17 @@ def _fill_unseen(
     start_s: NDArray[np.float64],
     end_s: NDArray[np.float64],
     lasts_s: float,
-    rest_s: float,
+    stage: StageHabits,
     trajectory: Trajectory,
-    follows_pause: NDArray[np.bool_],
+    seen: Sequence[Seen | None],
 ) -> None:
-    """Give lanes over blank glass their share of the time between their neighbours, in place.
+    """Give lanes that show no turn their share of the time between their neighbours, in place.
 
-    Beside a pause, which lasts as long as it likes, they keep the time that they have.
+    Beside a pause, which lasts as long as it likes, they keep the time that they have, and so they
+    do where one of them was seen to move at another time: then rests are not what they are told.
     """
     own_s = np.array([trajectory.times_s[rows][[0, -1]] for rows in lane_rows(trajectory)])
+    follows_pause = _pauses(trajectory, stage)
     unseen = np.flatnonzero(np.isnan(start_s))
     if len(unseen) == len(start_s):
         start_s[:], end_s[:] = own_s.T
@@ -252,11 +255,13 @@ def _fill_unseen(
     for run in np.split(unseen, np.flatnonzero(np.diff(unseen) > 1) + 1):
         if not len(run):
             continue
-        if follows_pause[run[0] : run[-1] + 2].any():
+        is_pause = bool(follows_pause[run[0] : run[-1] + 2].any())
+        if not is_pause:
+            _share_time(start_s, end_s, run, lasts_s, stage.rest_s)
+        parts = [(part, n) for n in run.tolist() if (part := seen[n]) is not None]
+        if is_pause or any(p.first_s < start_s[n] or p.last_s > end_s[n] for p, n in parts):
             middle_s = own_s[run].mean(axis=1)
             start_s[run], end_s[run] = middle_s - lasts_s / 2, middle_s + lasts_s / 2
-        else:
-            _share_time(start_s, end_s, run, lasts_s, rest_s)
 
 
 def _share_time(
@@ -298,11 +303,17 @@ def timed_lanes(
         latest_s = times_s[-1] if is_last else table.start_s[number + 1] - interval_s
         first = int(np.searchsorted(times_s, table.start_s[number] - spare_s))
         last = int(np.searchsorted(times_s, min(table.end_s[number] + spare_s, latest_s)))
-        first = max(first, earliest)
-        last = min(max(last, first + 1), len(times_s) - 1)
+        # Where rests are shorter than is thought, the last ones would begin after the film's end.
+        room = len(times_s) - _LEAST_FRAMES * (len(lanes) - number)
+        first = min(max(first, earliest), room)
+        last = min(max(last, first + 1), room + _LEAST_FRAMES - 1)
         timed.append(replace(lane, first=first, last=last))
         earliest = last + 1
     return timed
+
+
+_LEAST_FRAMES = 2
+"""Of a lane."""
 
 
 def never_backwards(
