@@ -21,6 +21,7 @@ of the field again, while two grains on the glass that lie about a step apart ma
 _HELD = 0.5
 """Of its correlation that a frame held twice has at no shift at all; two grains have a fifth."""
 _JITTER = 0.06
+"""Of a step, by which those of an even stage differ: frame times jitter, and frames are matched."""
 _SLOW = 0.15
 """Of the usual way: shorter steps are those of a stage that sticks, longer ones may be of ramps."""
 
