@@ -8,11 +8,11 @@ socket. All run in real time, or a little faster.
 import contextlib
 import json
 import math
-import os
 import pickle
 import shutil
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Generator, Iterator
@@ -96,7 +96,9 @@ class ScanApart(FaultyScan):
             kept, self._folder = self._folder / "kept", self._disk.folder
             stack.callback(self._keep, kept)
         stack.enter_context(self._rig)
-        self._socket = str(self._folder.parent / f"{os.getpid()}.camera")
+        # Names of sockets are short (108 bytes): a scan's folder may lie too deep for one.
+        own = stack.enter_context(tempfile.TemporaryDirectory(prefix="camera-"))
+        self._socket = str(Path(own) / "socket")
         stack.enter_context(_served_camera(self._rig.camera(), self._socket))
 
     def _keep(self, target: Path) -> None:

@@ -22,11 +22,10 @@ from blurryscope.devices.jpeg import JpegPicture, to_jpeg
 from blurryscope.scan.job import JOURNAL, is_done
 from blurryscope.scan.journal import Entry, read_journal
 from blurryscope.scan.past import read_past
-from blurryscope.scan.plan import Area
 from blurryscope.scan.runner import run_scan
 from blurryscope.scan.states import Controls, ScanAbortedError, ScanStatus
 from blurryscope.scan.way import StageLostError
-from blurryscope.simulator.rig import FocusSurface, SimulatedRig
+from blurryscope.simulator.rig import SimulatedRig
 from blurryscope.simulator.rig_camera import CameraFaults, SimulatedCamera
 from blurryscope.simulator.true_stage import LostWay
 from tests.scan.desk import SLIDE, THREE_LANES, Watcher, job_in, opened, rig_of
@@ -476,24 +475,6 @@ def test_a_slide_that_was_moved_in_a_pause_is_noticed(tmp_path: Path) -> None:
         with pytest.raises(InputError, match="slide was moved"):
             run_scan(scope, job_in(tmp_path), replace(watcher.supervision(), on_status=pause))
     assert watcher.states[-3:] == ["paused", "checking", "interrupted"]
-
-
-@pytest.mark.slow
-def test_a_slide_that_lies_askew_is_told_where_it_leaves_the_focus(tmp_path: Path) -> None:
-    cores = replace(SLIDE, rows=1, core_diameter_um=1000.0, pitch_um=1300.0, margin_um=800.0)
-    area = Area(left_um=8100, top_um=4300, width_um=3900, height_um=1000)
-    plan = replace(THREE_LANES, area=area, overlap_fraction=0.85)
-    askew = FocusSurface(z_um=-0.04 * 4530.0, slope_y=0.04)  # in focus on the first lane
-    with rig_of(cores, focus=askew) as rig, opened(rig) as scope:
-        scope.stage.home()
-        seen = cv2.GaussianBlur(scope.camera.grab().luma().astype(np.float32), (0, 0), 3.0)
-        glass = float(seen.mean())
-        job = replace(job_in(tmp_path, plan), flat=np.asarray(seen / glass), glass=glass)
-        watcher = Watcher()
-        run_scan(scope, job, watcher.supervision())
-    warned = {status.lane for status in watcher.told if "out of focus" in status.note}
-    assert warned
-    assert min(warned) > 3
 
 
 def push(rig: SimulatedRig) -> None:

@@ -59,15 +59,15 @@ def with_uneven_speeds(solution: Solution, links: Links, expected: Expectations)
 
     Returns
     -------
-    The solution with the `halves` of its trajectory; as it was where the stage went evenly, or no
-    link would tell.
+    The solution with the `halves` of its trajectory; as it was where the stage went evenly, and
+    where no link would tell: frames exposed at once, or read out across the scan.
     """
     start = solution.trajectory
     # Nothing is learnt of frames over glass: they stay, and with them the cores on either side.
     is_pinned = _are_to_stay(start, links, expected)
     expected = replace(expected, is_pinned=is_pinned)
     is_asked = _asked(start, is_pinned)
-    if not is_asked.any() or _reads_at_once(start, links):
+    if not is_asked.any() or not _tell_speeds(start, links):
         return solution
     system = _System(start, links, expected, is_asked)
     doubts_px = np.geomspace(_FIRST_DOUBT_PX, _LAST_DOUBT_PX, _ROUNDS)
@@ -78,10 +78,20 @@ def with_uneven_speeds(solution: Solution, links: Links, expected: Expectations)
     return replace(found, camera_sigma=solution.camera_sigma)
 
 
-def _reads_at_once(start: Trajectory, links: Links) -> bool:
-    """Whether frames are read out so fast that the speed makes nothing of it."""
+def _tell_speeds(start: Trajectory, links: Links) -> bool:
+    """Whether frames are read out slowly enough, and line after line along the scan.
+
+    Across it neighbours of a lane show each spot at the same time of their read-outs, which says
+    nothing of the speed; lanes above and below do so at the rims alone, and leave the middle loose.
+    """
+    camera = start.camera
+    angle = camera.scan_angle_rad
+    along = camera.readout_s_per_row * np.sin(angle) + camera.readout_s_per_column * np.cos(angle)
+    whole = np.hypot(camera.readout_s_per_row, camera.readout_s_per_column)
+    if abs(along) < np.sqrt(0.5) * whole:
+        return False
     full_px_per_s = float(np.abs(steps_of(start).usual[:, 1]).max())
-    return _reach_s(start, links) * full_px_per_s < _SEEN_PX
+    return _reach_s(start, links) * full_px_per_s >= _SEEN_PX
 
 
 def _reach_s(start: Trajectory, links: Links) -> float:
