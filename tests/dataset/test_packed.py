@@ -1,6 +1,5 @@
 """A packed set keeps the views that its cores are scored by, and gives them back as they were."""
 
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +13,6 @@ from blurryscope.dataset.build import (
     add_splits,
     build_packed_set,
     check_data_set,
-    open_data_set,
 )
 from blurryscope.dataset.packed import VIEWS_FILE, Packing
 from blurryscope.dataset.simulated import (
@@ -40,12 +38,6 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> DataSet:
 @pytest.fixture(scope="module")
 def stacks(data: DataSet) -> DataSetStacks:
     return DataSetStacks(data, data.split("holdout"))
-
-
-@pytest.fixture
-def copied(data: DataSet, tmp_path: Path) -> DataSet:
-    """A copy, to do with as one likes."""
-    return open_data_set(shutil.copytree(data.folder, tmp_path / "set"))
 
 
 def test_the_same_seed_gives_the_same_bytes(

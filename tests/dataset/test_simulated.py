@@ -1,6 +1,5 @@
 """A drawn data set is the same each time, opens as it was written, and shows what was changed."""
 
-import shutil
 from collections import Counter
 from pathlib import Path
 
@@ -37,12 +36,6 @@ _REAL = Path(__file__).parents[2].parent / "shared" / "data" / "blurryscope-stac
 def data(tmp_path_factory: pytest.TempPathFactory) -> DataSet:
     """Not to be changed."""
     return _built(tmp_path_factory.mktemp("drawn") / "set")
-
-
-@pytest.fixture
-def copied(data: DataSet, tmp_path: Path) -> DataSet:
-    """A copy, to do with as one likes."""
-    return open_data_set(shutil.copytree(data.folder, tmp_path / "set"))
 
 
 def test_the_same_seed_gives_the_same_bytes(

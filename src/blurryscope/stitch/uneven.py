@@ -127,7 +127,7 @@ def _place(frames: NDArray[np.int64]) -> NDArray[np.int64]:
     return 3 * frames
 
 
-def _speed(frames: NDArray[np.int64], half: "int | NDArray[np.int64]") -> NDArray[np.int64]:
+def _speed(frames: NDArray[np.int64], half: int | NDArray[np.int64]) -> NDArray[np.int64]:
     """Columns of the frames' speeds in the first (0) or second half (1) of their read-out."""
     return 3 * frames + 1 + half
 
@@ -179,8 +179,7 @@ class _System:
         self._usual_weights = (_USUAL_SIGMA * full[twice]) ** -2
         self._priors = PriorSystem(start, expected, axis=1)
         self._priors.reweigh(start.positions[:, 1])
-        first, second = np.zeros_like(asked), np.ones_like(asked)
-        halves = np.concatenate([first, second])
+        halves = np.repeat([0, 1], len(asked))
         kinds = [
             _of_links(start, links),
             _alike(
