@@ -5,9 +5,10 @@
 Without a film a small one is simulated. Each piece of work runs in a process of its own: decoding
 the film alone, from its file to colour; stitching it, from its file to the finished pyramid; the
 same with the film N times over (its lanes one below the other, copied, not encoded again), for
-growth; and stitching it live, its frames handed over at the rate at which they were filmed. Then
-the CPU time of each stage, and ratios with their limits. On a machine that is busy with something
-else frames a second say little; ratios of CPU times still do.
+growth; the same in one process, by threads alone, for the CPU time of each stage; and stitching it
+live, its frames handed over at the rate at which they were filmed. Then ratios with their limits.
+CPU and memory are those of a process and of those it starts, the peak of both added up. On a
+machine that is busy with something else frames a second say little; ratios of CPU times still do.
 """
 
 import argparse
@@ -16,7 +17,7 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -28,10 +29,11 @@ import av
 from blurryscope.artifacts.mosaic import Mosaic
 from blurryscope.artifacts.recording import Recording
 from blurryscope.artifacts.video import Video
+from blurryscope.basics.ahead import ahead
 from blurryscope.simulator.presets import PLAIN
 from blurryscope.simulator.scan import simulate_scan
 from blurryscope.simulator.slide import SlideDesign
-from blurryscope.stitch import film as film_module
+from blurryscope.stitch import laying as laying_module
 from blurryscope.stitch.compose import Composer
 from blurryscope.stitch.film import SlideStitcher, stitch_film
 from blurryscope.stitch.placing import Placer
@@ -46,6 +48,10 @@ _MOST_GROWTH = 1.15
 _MOST_WAIT_S = 3.0
 _MOST_OF_CORE = 0.6
 
+_AHEAD = 64
+"""Frames decoded beforehand where stages are timed."""
+_WHOLE = StitchSettings(ends_at_second_scan=False)
+"""The film several times over would end after the first time."""
 _SLIDE = SlideDesign(rows=2, columns=3, core_diameter_um=700, pitch_um=1000, margin_um=800, seed=1)
 # Each by the time of the thread that does it. Read-outs are tried by threads of their own, which
 # count among the rest.
@@ -55,7 +61,7 @@ _STAGES: list[tuple[str, Any, str]] = [
     ("shading in colour", Tracker, "_colour_shading"),
     ("lay the first lanes out", Placer, "start"),
     ("place later lanes", Placer, "add"),
-    ("even brightness", film_module, "lane_brightness"),
+    ("even brightness", laying_module, "lane_brightness"),
     ("rectify frames", Composer, "_rectified"),
     ("lay frames", Composer, "lay"),
     ("halve and hand on rows", Composer, "write_above"),
@@ -91,6 +97,7 @@ def main() -> int:
         decoding = _alone(_decode, film)
         stitching = _alone(partial(_stitch, folder / "slide"), film)
         growing = _alone(partial(_stitch, folder / "longer"), longer)
+        by_threads = _alone(partial(_stitch_by_threads, folder / "threads"), film)
         live = None if given.no_live else _alone(partial(_live, folder / "live"), film)
         rows, columns = Mosaic(folder / "slide" / "mosaic.ome.zarr").size_px
     print(
@@ -98,8 +105,16 @@ def main() -> int:
         end="",
     )
     print(f"{os.cpu_count()} cores, load {_load():.1f}")
-    _print_costs(decoding, stitching, growing, live, count, given.times)
-    _print_stages(decoding, stitching, count)
+    _print_costs(
+        [
+            ("decoding alone", decoding, count),
+            ("stitching", stitching, count),
+            (f"stitching {given.times} times the film", growing, given.times * count),
+            ("stitching by threads alone", by_threads, count),
+            *([] if live is None else [("stitching live", live, count)]),
+        ]
+    )
+    _print_stages(decoding, by_threads, count)
     held = [
         _told("frames/s", count / stitching.wall_s, least=_LEAST_FRAMES_PER_S),
         _told("time, stitch / decode", stitching.wall_s / decoding.wall_s, most=_MOST_OF_DECODING),
@@ -145,9 +160,15 @@ def _decode(film: Path) -> float:
 
 
 def _stitch(out: Path, film: Path) -> float:
-    # The film several times over would end after the first time.
-    settings = StitchSettings(ends_at_second_scan=False)
-    stitch_film(film, out, recording=Recording(), settings=settings)
+    stitch_film(film, out, recording=Recording(), settings=_WHOLE)
+    return 0.0
+
+
+def _stitch_by_threads(out: Path, film: Path) -> float:
+    with Video(film) as frames, SlideStitcher(film, out, Recording(), _WHOLE) as slide:
+        for frame in ahead(frames, _AHEAD):
+            slide.push(frame)
+        slide.finish()
     return 0.0
 
 
@@ -173,9 +194,9 @@ def _cost(work: Callable[[Path], float], film: Path) -> Cost:
     stages_s = dict.fromkeys((title for title, _, _ in _STAGES), 0.0)
     for title, owner, name in _STAGES:
         setattr(owner, name, _timed(getattr(owner, name), title, stages_s))
-    began_s, began_cpu_s = time.perf_counter(), time.process_time()
+    began_s, began_cpu_s = time.perf_counter(), _cpu_s()
     waited_s = work(film)
-    wall_s, cpu_s = time.perf_counter() - began_s, time.process_time() - began_cpu_s
+    wall_s, cpu_s = time.perf_counter() - began_s, _cpu_s() - began_cpu_s
     return Cost(
         wall_s=wall_s, cpu_s=cpu_s, peak_gib=_peak_gib(), waited_s=waited_s, stages_s=stages_s
     )
@@ -192,12 +213,19 @@ def _timed(work: Callable[..., Any], title: str, stages_s: dict[str, float]) -> 
     return timed
 
 
+def _cpu_s() -> float:
+    """Of this process and of those that it has started and waited for."""
+    taken = os.times()
+    return taken.user + taken.system + taken.children_user + taken.children_system
+
+
 def _peak_gib() -> float:
     if sys.platform == "win32":
         return float("nan")
     import resource
 
-    kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    peaks = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    kib = sum(peak.ru_maxrss for peak in peaks)
     return kib / 2**20 if sys.platform != "darwin" else kib / 2**30
 
 
@@ -205,21 +233,11 @@ def _load() -> float:
     return os.getloadavg()[0] if hasattr(os, "getloadavg") else float("nan")
 
 
-def _print_costs(
-    decoding: Cost, stitching: Cost, growing: Cost, live: Cost | None, count: int, times: int
-) -> None:
+def _print_costs(costs: Sequence[tuple[str, Cost, int]]) -> None:
     print(f"\n{'':26}{'wall s':>8}{'CPU s':>8}{'ms a frame':>12}{'peak GiB':>10}")
-    for title, cost, frames in (
-        ("decoding alone", decoding, count),
-        ("stitching", stitching, count),
-        (f"stitching {times} times the film", growing, times * count),
-        ("stitching live", live, count),
-    ):
-        if cost is not None:
-            each_ms = 1e3 * cost.cpu_s / frames
-            print(
-                f"{title:26}{cost.wall_s:8.1f}{cost.cpu_s:8.1f}{each_ms:12.2f}{cost.peak_gib:10.2f}"
-            )
+    for title, cost, frames in costs:
+        each_ms = 1e3 * cost.cpu_s / frames
+        print(f"{title:26}{cost.wall_s:8.1f}{cost.cpu_s:8.1f}{each_ms:12.2f}{cost.peak_gib:10.2f}")
 
 
 def _print_stages(decoding: Cost, stitching: Cost, count: int) -> None:

@@ -6,7 +6,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +19,7 @@ from blurryscope.artifacts.video import Video, VideoWriter
 from blurryscope.basics.image import Rgb
 from blurryscope.cli.options import say_colour_order
 from blurryscope.simulator.scan import SimulatedScan
-from blurryscope.testing import smooth_picture, through_video
+from blurryscope.testing import largest_file, smooth_picture, through_video
 
 COMMANDS = ("demo", "run", "stitch", "cores", "score", "report", "simulate")
 
@@ -245,7 +244,6 @@ def test_results_are_not_written_into_a_file(
     assert (tmp_path / "out").read_text(encoding="utf-8") == "mine"
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="the limit of a file's size is set as on Linux")
 def test_a_full_disk_is_told_and_earlier_results_stay(
     refused: Refused, scan: SimulatedScan, slide_dir: Path, contents_of: Contents
 ) -> None:
@@ -255,19 +253,6 @@ def test_a_full_disk_is_told_and_earlier_results_stay(
         told = refused("run", scan.video, "--map", scan.map, "--out", slide_dir, *other_size)
     assert "no space left" in told
     assert contents_of(slide_dir, with_stamps=False) == before
-
-
-@contextmanager
-def largest_file(size_bytes: int) -> Iterator[None]:
-    """Files cannot grow beyond this, as on a full disk."""
-    import resource  # not there on Windows
-
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size_bytes, limits[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
 def test_another_film_is_never_written_over_earlier_results(

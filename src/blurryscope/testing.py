@@ -4,7 +4,8 @@ A new stage or camera is tested by a class of its own that inherits from `StageC
 `CameraContract` and says in a fixture how to get one.
 """
 
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from itertools import islice, pairwise
@@ -29,6 +30,18 @@ from blurryscope.devices.errors import (
     SettingsRefusedError,
     StageHeldError,
 )
+
+
+@contextmanager
+def largest_file(size_bytes: int) -> Iterator[None]:
+    """Files cannot grow beyond this, as on a full disk; skips the test where that cannot be set."""
+    resource = pytest.importorskip("resource", reason="file size limits exist on Unix only")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size_bytes, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
 @dataclass(slots=True)

@@ -15,7 +15,7 @@ from numcodecs import Blosc
 from blurryscope.artifacts.mosaic import Mosaic, MosaicWriter
 from blurryscope.basics.errors import InputError, MissingInputError, OutputError
 from blurryscope.basics.image import Rgb
-from blurryscope.testing import smooth_picture
+from blurryscope.testing import largest_file, smooth_picture
 
 OME = "{http://www.openmicroscopy.org/Schemas/OME/2016-06}"
 
@@ -206,20 +206,11 @@ def test_a_folder_without_zarr_in_its_name_is_refused(tmp_path: Path, name: str)
 def test_a_disk_that_fills_up_while_chunks_are_written_leaves_the_old_mosaic(
     tmp_path: Path, picture: Rgb
 ) -> None:
-    resource = pytest.importorskip("resource", reason="file size limits exist on Unix only")
-    signal = pytest.importorskip("signal")
     folder = tmp_path / "mosaic.ome.zarr"
     _write(folder, picture)
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     noise = np.random.default_rng(0).integers(1, 255, picture.shape, np.uint8)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, before[1]))
-    try:
-        with pytest.raises(OutputError, match="no space left"):
-            _write(folder, noise)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
-        signal.signal(signal.SIGXFSZ, ignored)
+    with largest_file(100_000), pytest.raises(OutputError, match="no space left"):
+        _write(folder, noise)
     np.testing.assert_array_equal(Mosaic(folder).read_level(0), picture)
     assert os.listdir(tmp_path) == [folder.name]  # noqa: PTH208 — names, hidden ones too
 

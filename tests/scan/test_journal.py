@@ -1,40 +1,24 @@
 """The journal of a scan outlives crashes and full disks."""
 
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from blurryscope.basics.errors import OutputError
 from blurryscope.scan.journal import Journal, read_journal
-from blurryscope.testing import FakeClock
-
-
-@contextmanager
-def files_no_longer_than(size: int) -> Iterator[None]:
-    import resource
-
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+from blurryscope.testing import FakeClock, largest_file
 
 
 def events(path: Path) -> list[str]:
     return [entry.event for entry in read_journal(path)]
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="the size of files cannot be limited here")
 def test_a_line_that_a_full_disk_did_not_take_leaves_the_others_whole(tmp_path: Path) -> None:
     path = tmp_path / "journal.jsonl"
     with Journal(path, FakeClock()) as journal:
         journal.note("begin")
         with (
-            files_no_longer_than(path.stat().st_size + 10),
+            largest_file(path.stat().st_size + 10),
             pytest.raises(OutputError, match=r"journal\.jsonl: cannot be written .* Free some"),
         ):
             journal.note("lane ends", lane=0)

@@ -28,6 +28,7 @@ from blurryscope.stitch.compose import Canvas, Composer, PlacedLane
 from blurryscope.stitch.film import PAPER_SPEED_UM_PER_S, SlideStitcher, scale_of
 from blurryscope.stitch.film_so_far import FilmSoFar
 from blurryscope.stitch.lanes import Lane
+from blurryscope.stitch.laying import LayingProcess
 from blurryscope.stitch.placing import Placer
 from blurryscope.stitch.seams import TornSeam
 from blurryscope.stitch.stitcher import StitchSettings, frame_places
@@ -215,3 +216,25 @@ def test_the_slide_is_the_same_however_slowly_its_frames_come(
     for name in ("frames.csv", "stitch.json"):
         told = (tmp_path / "slow" / name).read_bytes()
         assert told == (tmp_path / "fast" / name).read_bytes()
+
+
+def test_a_process_that_lays_lanes_makes_the_same_slide_as_a_thread(
+    tmp_path: Path, stitched_scan: Get
+) -> None:
+    done = stitched_scan("plain")
+    film = done.scan.video
+    recording = Recording(pixel_size_um=done.settings.camera.pixel_size_um)
+    settings = StitchSettings(rest_s=2 * REST_S + 0.1)
+    with (
+        Video(film) as frames,
+        SlideStitcher(film, tmp_path, recording, settings, LayingProcess(film)) as slide,
+    ):
+        for frame in frames:
+            slide.push(frame)
+        slide.finish()
+    for name in ("frames.csv", "stitch.json", "recording.json"):
+        assert (tmp_path / name).read_bytes() == (done.folder / name).read_bytes()
+    by_process, by_thread = (
+        Mosaic(folder / "mosaic.ome.zarr").read_level(0) for folder in (tmp_path, done.folder)
+    )
+    np.testing.assert_array_equal(by_process, by_thread)

@@ -156,7 +156,7 @@ class Video:
 
     def __init__(self, path: Path, *, is_mirrored: bool = False) -> None:
         self.path = path
-        self._is_mirrored = is_mirrored
+        self.is_mirrored = is_mirrored
         self.damage: str | None = None
 
     def __enter__(self) -> Self:
@@ -216,7 +216,7 @@ class Video:
             stored_s = self._stored_time_s(picture)
             time_s = stored_s if stored_s > time_s else time_s + nominal_s
             first_s = time_s if index == 0 else first_s
-            yield DecodedFrame(index, time_s, picture, self._is_mirrored)
+            yield DecodedFrame(index, time_s, picture, self.is_mirrored)
         if self.damage is None:
             self._note_missing_end(time_s - first_s + nominal_s)
 

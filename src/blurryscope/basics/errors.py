@@ -6,13 +6,15 @@ BlurryScopeError
 └── OutputError (OSError)           a result could not be written
 """
 
+from typing import Self
+
 
 class BlurryScopeError(Exception):
     """Everything a caller may handle. The command line shows it as one line and exits with 2."""
 
 
-class InputError(BlurryScopeError, ValueError):
-    """An input that cannot be used.
+class _PlacedError(BlurryScopeError):
+    """An error that has a place and a remedy.
 
     Parameters
     ----------
@@ -30,6 +32,13 @@ class InputError(BlurryScopeError, ValueError):
         self.problem = problem
         self.remedy = remedy
 
+    def __reduce__(self) -> tuple[type[Self], tuple[str, str, str]]:
+        return type(self), (self.where, self.problem, self.remedy)  # it may come from a process
+
+
+class InputError(_PlacedError, ValueError):
+    """An input that cannot be used."""
+
 
 class MissingInputError(InputError, FileNotFoundError):
     """A file or folder that should be there and is not."""
@@ -38,8 +47,5 @@ class MissingInputError(InputError, FileNotFoundError):
         return f"{self.where}: {self.problem}. {self.remedy}."
 
 
-class OutputError(BlurryScopeError, OSError):
+class OutputError(_PlacedError, OSError):
     """A result that could not be written; what was there before is untouched."""
-
-    def __init__(self, where: object, problem: str, remedy: str) -> None:
-        super().__init__(f"{where}: {problem}. {remedy}.")

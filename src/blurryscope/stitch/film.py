@@ -1,9 +1,8 @@
 """A film in, a slide's folder out: the mosaic, where each frame lay, and what was measured."""
 
 import json
-from collections import deque
+import multiprocessing
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -13,18 +12,15 @@ from typing import Self
 import numpy as np
 
 from blurryscope.artifacts.frame_places import write_frame_places
-from blurryscope.artifacts.mosaic import MosaicWriter
 from blurryscope.artifacts.recording import Recording, write_recording
 from blurryscope.artifacts.video import DecodedFrame, Frame, Video
 from blurryscope.artifacts.whole import write_text_whole
 from blurryscope.basics.ahead import ahead
 from blurryscope.basics.errors import InputError
 from blurryscope.basics.progress import Progress, silent
-from blurryscope.stitch.brightness import lane_brightness, shrunk_gain
-from blurryscope.stitch.compose import Canvas, Composer, PlacedLane, canvas_of
+from blurryscope.stitch.compose import Canvas, PlacedLane, canvas_of
+from blurryscope.stitch.laying import Ground, Laying, LayingProcess, LayingThread
 from blurryscope.stitch.quality import ScaleSource, measured
-from blurryscope.stitch.seams import TornSeam
-from blurryscope.stitch.shading_drift import ShadingDrift
 from blurryscope.stitch.stitcher import Stitched, Stitcher, StitchSettings, frame_places
 
 PAPER_SPEED_UM_PER_S = 5000.0
@@ -61,8 +57,11 @@ def stitch_film(
     takes_damaged
         Whether to stitch what is there of a film that breaks off.
     """
-    with SlideStitcher(video, out, recording, settings) as slide:
-        for frame, fraction in _watched(video, takes_damaged, bool(recording.is_mirrored)):
+    with (
+        Video(video, is_mirrored=bool(recording.is_mirrored)) as film,
+        SlideStitcher(video, out, recording, settings, _laying_of(film, takes_damaged)) as slide,
+    ):
+        for frame, fraction in _watched(film, takes_damaged):
             slide.push(frame)
             progress("stitch", fraction)
         return slide.finish()
@@ -71,14 +70,16 @@ def stitch_film(
 class SlideStitcher:
     """Stitches a scan into a slide's folder while it is still filmed.
 
-    Opens in `with`: push all frames in order, then `finish`. Lanes are laid and written by a second
-    thread as soon as they are placed, so that after the last frame little is left to do. Nothing
-    appears in the folder unless `finish` ends well.
+    Opens in `with`: push all frames in order, then `finish`. Lanes are laid and written beside it
+    as soon as they are placed, so that after the last frame little is left to do. Nothing appears
+    in the folder unless `finish` ends well.
 
     Parameters
     ----------
     where
         Name of the film, for messages.
+    laying
+        Who lays them; a second thread if nobody is named.
     """
 
     def __init__(
@@ -87,20 +88,18 @@ class SlideStitcher:
         out: Path,
         recording: Recording,
         settings: StitchSettings | None = None,
+        laying: Laying | None = None,
     ) -> None:
         self._out = out
         self._recording = recording
-        self._unopened = Stitcher(where, settings)
+        self._unopened = Stitcher(where, settings), laying or LayingThread()
         self._canvas: Canvas | None = None
-        self._is_finished = False
 
     def __enter__(self) -> Self:
         self._stack = ExitStack().__enter__()
-        self._stitcher = self._stack.enter_context(self._unopened)
-        # One lane is laid while others are placed; more waiting than a few would cost memory.
-        self._helper = self._stack.enter_context(ThreadPoolExecutor(1, "compose"))
-        self._under_way: deque[Future[None]] = deque()
-        self._torn: list[TornSeam] = []
+        stitcher, laying = self._unopened
+        self._stitcher = self._stack.enter_context(stitcher)
+        self._laying = self._stack.enter_context(laying)
         return self
 
     def __exit__(
@@ -109,11 +108,6 @@ class SlideStitcher:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if kind is None and not self._is_finished:
-            # The mosaic that is under way must not be taken for a whole one.
-            kind, error = _UnfinishedError, _UnfinishedError()
-        if kind is not None:
-            self._helper.shutdown(cancel_futures=True)
         self._stack.__exit__(kind, error, trace)
 
     def push(self, frame: Frame) -> None:
@@ -137,17 +131,12 @@ class SlideStitcher:
         scale = scale_of(stitched.speed_px_per_s, self._recording)
         places = frame_places(stitched, self._canvas)
         facts = measured(stitched, scale.pixel_size_um, scale.source)
-        while self._under_way:
-            self._under_way.popleft().result()
-        self._composer.finish()
-        self._writer.rescale(scale.pixel_size_um)
-        self._stack.close()  # the mosaic appears under its name
+        torn = self._laying.finish(scale.pixel_size_um)
         write_frame_places(self._out / "frames.csv", places)
         known = replace(self._recording, pixel_size_um=round(scale.pixel_size_um, 5))
         write_recording(self._out / "recording.json", known)
-        facts["torn_seams"] = [asdict(seam) for seam in self._torn]
+        facts["torn_seams"] = [asdict(seam) for seam in torn]
         write_text_whole(self._out / "stitch.json", json.dumps(facts, indent=2) + "\n")
-        self._is_finished = True
         return stitched
 
     def _lay(self, lanes: Sequence[PlacedLane]) -> None:
@@ -156,9 +145,7 @@ class SlideStitcher:
         if self._canvas is None:
             self._open(lanes)
         for lane in lanes:
-            while len(self._under_way) >= _LANES_UNDER_WAY:
-                self._under_way.popleft().result()
-            self._under_way.append(self._helper.submit(self._compose, lane))
+            self._laying.lay(lane)
 
     def _open(self, lanes: Sequence[PlacedLane]) -> None:
         stitcher = self._stitcher
@@ -166,31 +153,18 @@ class SlideStitcher:
         margin_steps = 0.0 if stitcher.is_over else _MARGIN_STEPS
         self._canvas = canvas_of(lanes, margin_px=margin_steps * step_px)
         scale = scale_of(stitcher.speed_px_per_s, self._recording)
-        self._writer = self._stack.enter_context(
-            MosaicWriter(
-                self._out / "mosaic.ome.zarr", (None, self._canvas.columns), scale.pixel_size_um
+        overlap_px = 2 * float(np.median(lanes[0].reach[:, 0])) - stitcher.pitch_px
+        self._laying.begin(
+            Ground(
+                folder=self._out / "mosaic.ome.zarr",
+                canvas=self._canvas,
+                pixel_size_um=scale.pixel_size_um,
+                gain=stitcher.gain,
+                glass=stitcher.glass,
+                pitch_px=stitcher.pitch_px,
+                overlap_px=overlap_px,
             )
         )
-        overlap_px = 2 * float(np.median(lanes[0].reach[:, 0])) - stitcher.pitch_px
-        self._gain = stitcher.gain
-        self._composer = Composer(self._writer, self._canvas, self._gain, overlap_px)
-        self._small_gain = shrunk_gain(self._gain, _BRIGHTNESS_REDUCTION)
-        self._drift = ShadingDrift(self._small_gain)
-
-    def _compose(self, lane: PlacedLane) -> None:
-        rows, columns, _ = self._small_gain.shape
-        smalls = [frame.small_rgb((rows, columns)) for frame in lane.frames]
-        self._drift.follow(smalls)
-        small_gain = self._drift.applied_to(self._small_gain)
-        brightness = lane_brightness(lane, smalls, small_gain, self._stitcher.glass)
-        self._torn += self._composer.lay(lane, brightness, self._drift.applied_to(self._gain))
-        # The next lane begins a pitch below, give or take what stages wander.
-        top = float(lane.corners[0][0])
-        self._composer.write_above(top + _SURE_PITCH_FRACTION * self._stitcher.pitch_px)
-
-
-class _UnfinishedError(Exception):
-    """Tells what writes the mosaic that its block did not end well; nobody sees it."""
 
 
 _BYTES_AHEAD, _LEAST_AHEAD = 100e6, 16
@@ -198,9 +172,8 @@ _BYTES_AHEAD, _LEAST_AHEAD = 100e6, 16
 laid out. Large frames are fewer."""
 _MARGIN_STEPS = 1.0
 """Room on both sides of the first lanes, in steps of the stage, for later ones that reach out."""
-_LANES_UNDER_WAY = 4
-_BRIGHTNESS_REDUCTION = 8
-_SURE_PITCH_FRACTION = 0.8
+_LONG_FILM_FRAMES = 1000
+"""From here on a process that lays lanes saves more than its start takes."""
 
 
 def scale_of(speed_px_per_s: float, recording: Recording) -> Scale:
@@ -213,16 +186,24 @@ def scale_of(speed_px_per_s: float, recording: Recording) -> Scale:
     return Scale(pixel_size_um=speed / speed_px_per_s, source=source)
 
 
-def _watched(
-    video: Path, takes_damaged: bool, is_mirrored: bool
-) -> Iterator[tuple[DecodedFrame, float]]:
-    with Video(video, is_mirrored=is_mirrored) as film:
-        count = max(film.info.frame_count, 1)
-        for frame in ahead(film, max(int(_BYTES_AHEAD / film.info.picture_bytes), _LEAST_AHEAD)):
-            yield frame, min((frame.index + 1) / count, 1.0)
-        if film.damage is not None and not takes_damaged:
-            raise InputError(
-                video,
-                f"the film is damaged or cut off ({film.damage})",
-                "Repeat the scan, or stitch what is there with --damaged",
-            )
+def _laying_of(film: Video, takes_damaged: bool) -> Laying:
+    """Choose who lays the lanes of a film.
+
+    Damaged places may be decoded otherwise a second time; a daemon may start no process.
+    """
+    is_short = film.info.frame_count < _LONG_FILM_FRAMES
+    if takes_damaged or is_short or multiprocessing.current_process().daemon:
+        return LayingThread()
+    return LayingProcess(film.path, is_mirrored=film.is_mirrored)
+
+
+def _watched(film: Video, takes_damaged: bool) -> Iterator[tuple[DecodedFrame, float]]:
+    count = max(film.info.frame_count, 1)
+    for frame in ahead(film, max(int(_BYTES_AHEAD / film.info.picture_bytes), _LEAST_AHEAD)):
+        yield frame, min((frame.index + 1) / count, 1.0)
+    if film.damage is not None and not takes_damaged:
+        raise InputError(
+            film.path,
+            f"the film is damaged or cut off ({film.damage})",
+            "Repeat the scan, or stitch what is there with --damaged",
+        )
