@@ -9,7 +9,8 @@ from blurryscope.simulator.presets import AUTHENTIC, PLAIN, ScanSettings
 from blurryscope.simulator.scan import SimulatedScan, simulate_scan
 from blurryscope.simulator.slide import SlideDesign
 from blurryscope.stitch.film import stitch_film
-from blurryscope.stitch.stitcher import Stitched, StitchSettings
+from blurryscope.stitch.stitched import Stitched
+from blurryscope.stitch.stitcher import StitchSettings
 
 REST_S = 0.2
 """Shorter than the paper's, so that the films are."""

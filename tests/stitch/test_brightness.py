@@ -3,7 +3,7 @@ import pytest
 
 from blurryscope.basics.image import to_uint8
 from blurryscope.stitch.brightness import lane_brightness, shrunk_gain
-from blurryscope.stitch.compose import PlacedLane
+from blurryscope.stitch.placed_lane import PlacedLane
 from blurryscope.testing import smooth_picture
 
 ROWS, COLUMNS, STEP_PX, FRAMES = 60, 80, 20, 30

@@ -16,7 +16,9 @@ from blurryscope.artifacts.video import ArrayFrame
 from blurryscope.basics.errors import InputError
 from blurryscope.basics.image import Rgb, to_uint8
 from blurryscope.stitch.camera import CameraModel
-from blurryscope.stitch.compose import Composer, PlacedLane, Weights, canvas_of, laid_over
+from blurryscope.stitch.compose import Composer
+from blurryscope.stitch.placed_lane import PlacedLane, canvas_of
+from blurryscope.stitch.shares import Weights, laid_over
 from blurryscope.stitch.trajectory import Trajectory
 from blurryscope.testing import smooth_picture
 

@@ -10,8 +10,8 @@ from blurryscope.artifacts.mosaic import Mosaic
 from blurryscope.artifacts.video import ArrayFrame, Video, VideoWriter
 from blurryscope.basics.errors import InputError, MissingInputError, OutputError
 from blurryscope.basics.image import Rgb
-from blurryscope.stitch.compose import PlacedLane, canvas_of
 from blurryscope.stitch.laying import Ground, LaneLayer, Laying, LayingProcess, LayingThread
+from blurryscope.stitch.placed_lane import PlacedLane, canvas_of
 from blurryscope.stitch.seams import TornSeam
 from blurryscope.testing import largest_file, smooth_picture
 

@@ -24,14 +24,16 @@ from blurryscope.evaluate.placement import (
     slide_fit,
 )
 from blurryscope.simulator.scan import simulate_scan
-from blurryscope.stitch.compose import Canvas, Composer, PlacedLane
+from blurryscope.stitch.compose import Composer
 from blurryscope.stitch.film import PAPER_SPEED_UM_PER_S, SlideStitcher, scale_of
 from blurryscope.stitch.film_so_far import FilmSoFar
 from blurryscope.stitch.lanes import Lane
 from blurryscope.stitch.laying import LayingProcess
+from blurryscope.stitch.placed_lane import Canvas, PlacedLane
 from blurryscope.stitch.placing import Placer
 from blurryscope.stitch.seams import TornSeam
-from blurryscope.stitch.stitcher import StitchSettings, frame_places
+from blurryscope.stitch.stitched import frame_places
+from blurryscope.stitch.stitcher import StitchSettings
 from tests.stitch.conftest import DESIGN, REST_S, SCANS
 
 Get = Callable[[str], Any]

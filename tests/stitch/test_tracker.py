@@ -13,7 +13,8 @@ from blurryscope.basics.errors import InputError
 from blurryscope.simulator.scan import SimulatedScan
 from blurryscope.stitch import stitcher as stitcher_module
 from blurryscope.stitch.film import stitch_film
-from blurryscope.stitch.stitcher import Stitched, StitchSettings
+from blurryscope.stitch.stitched import Stitched
+from blurryscope.stitch.stitcher import StitchSettings
 from blurryscope.stitch.tracker import Tracker
 from blurryscope.testing import smooth_picture
 

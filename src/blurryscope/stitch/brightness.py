@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from blurryscope.basics.image import Rgb
 from blurryscope.basics.quantiles import quantiles
-from blurryscope.stitch.compose import PlacedLane
+from blurryscope.stitch.placed_lane import PlacedLane
 
 _RATIO_SIGMA = 0.004
 """Natural log; how well the overlap of two frames tells their ratio."""

@@ -18,10 +18,11 @@ from blurryscope.artifacts.whole import write_text_whole
 from blurryscope.basics.ahead import ahead
 from blurryscope.basics.errors import InputError
 from blurryscope.basics.progress import Progress, silent
-from blurryscope.stitch.compose import Canvas, PlacedLane, canvas_of
 from blurryscope.stitch.laying import Ground, Laying, LayingProcess, LayingThread
+from blurryscope.stitch.placed_lane import Canvas, PlacedLane, canvas_of
 from blurryscope.stitch.quality import ScaleSource, measured
-from blurryscope.stitch.stitcher import Stitched, Stitcher, StitchSettings, frame_places
+from blurryscope.stitch.stitched import Stitched, frame_places
+from blurryscope.stitch.stitcher import Stitcher, StitchSettings
 
 PAPER_SPEED_UM_PER_S = 5000.0
 """Speed of the stage in the paper; assumed where nothing else is known, and said so."""

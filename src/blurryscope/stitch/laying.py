@@ -27,7 +27,8 @@ from blurryscope.artifacts.video import Frame, Video
 from blurryscope.basics.ahead import ahead
 from blurryscope.basics.errors import BlurryScopeError, InputError
 from blurryscope.stitch.brightness import lane_brightness, shrunk_gain
-from blurryscope.stitch.compose import Canvas, Composer, PlacedLane
+from blurryscope.stitch.compose import Composer
+from blurryscope.stitch.placed_lane import Canvas, PlacedLane
 from blurryscope.stitch.seams import TornSeam
 from blurryscope.stitch.shading_drift import ShadingDrift
 

@@ -6,7 +6,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from blurryscope.stitch.stitcher import Stitched
+from blurryscope.stitch.stitched import Stitched
 from blurryscope.stitch.trajectory import lane_rows
 
 _SPEED_BIAS = 0.004

@@ -1,31 +1,27 @@
 """The stitcher: takes a film frame by frame, and hands out lane after lane, placed for good."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from blurryscope.artifacts.frame_places import FramePlace, StageState
 from blurryscope.artifacts.video import Frame
 from blurryscope.basics.errors import InputError
-from blurryscope.stitch.compose import Canvas, PlacedLane
-from blurryscope.stitch.confidence import place_confidence
 from blurryscope.stitch.lane_finder import (
     LaneFinder,
     until_the_last_seen,
     with_those_told,
 )
 from blurryscope.stitch.lanes import Lane
-from blurryscope.stitch.links import Links
+from blurryscope.stitch.placed_lane import PlacedLane
 from blurryscope.stitch.placing import Placer, PlacingSettings
 from blurryscope.stitch.shading import gain_of
-from blurryscope.stitch.solve import Solution
+from blurryscope.stitch.stitched import Stitched
 from blurryscope.stitch.tracker import FilmUntilNow, Tracker
-from blurryscope.stitch.turns import Timetable
 
 _LEAST_FRAMES = 10
 _FIRST_TRY = 150
@@ -74,26 +70,6 @@ class StitchSettings:
     """(y, x) search for exact links, in fine pixels: what the first layout may be off by."""
     ends_at_second_scan: bool = True
     """Whether to stop where the film begins to show the same slide again."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stitched:
-    """Where every frame lay, and what was measured on the way."""
-
-    frame_shape: tuple[int, int]
-    times_s: NDArray[np.float64]
-    repeated: tuple[int, ...]
-    lanes: tuple[Lane, ...]
-    table: Timetable
-    solution: Solution
-    links: Links
-    pitch_px: float
-    speed_px_per_s: float
-    is_lane_linked: NDArray[np.bool_]
-    gain: NDArray[np.float32] = field(repr=False)
-    """(row, col, rgb) flat-field factor."""
-    second_scan_from_s: float | None = None
-    """When the film began to show the same slide again; nothing from there on is in a lane."""
 
 
 class Stitcher:
@@ -418,15 +394,17 @@ class Stitcher:
         self._handed_on = len(self._starts_s)
 
     def _handed_out(self, numbers: range) -> list[PlacedLane]:
-        placed = [self._placed(number) for number in numbers]
+        if not numbers:
+            return []
+        repeated = self._tracker.repeated
+        placed = [self._placed(number, repeated) for number in numbers]
         self._placer.fixed_count = numbers.stop
-        if numbers:
-            self._tracker.forget(self._placer.lanes[numbers[-1]].last + 1)
+        self._tracker.forget(self._placer.lanes[numbers[-1]].last + 1)
         return placed
 
-    def _placed(self, number: int) -> PlacedLane:
+    def _placed(self, number: int, repeated: Sequence[int]) -> PlacedLane:
         part = self._placer.lane(number)
-        is_new = ~np.isin(part.frames, self._tracker.repeated)
+        is_new = ~np.isin(part.frames, repeated)
         return PlacedLane(
             number=number,
             frames=[self._tracker.frame(int(frame)) for frame in part.frames[is_new]],
@@ -435,44 +413,3 @@ class Stitcher:
             frame_shape=self._tracker.frame_shape,
             is_sure=np.isin(part.frames[is_new], self._placer.linked_frames(number)),
         )
-
-
-def frame_places(stitched: Stitched, canvas: Canvas) -> list[FramePlace]:
-    """Say for every frame of the film what the stage did and where the frame lay."""
-    trajectory = stitched.solution.trajectory
-    places = trajectory.positions - canvas.origin
-    confidence = place_confidence(stitched.solution, stitched.links)
-    row_of = {int(frame): row for row, frame in enumerate(trajectory.frames)}
-    for frame in sorted(stitched.repeated):
-        # It shows what the one before shows, and lies where that lies.
-        if frame in row_of and frame - 1 in row_of:
-            row_of[frame] = row_of[frame - 1]
-    result = []
-    for frame, time_s in enumerate(stitched.times_s):
-        row = row_of.get(frame)
-        result.append(
-            FramePlace(
-                frame=frame,
-                time_s=float(time_s),
-                state=_state(float(time_s), stitched, row),
-                lane=-1 if row is None else int(trajectory.lanes[row]),
-                x_px=None if row is None else float(places[row, 1]),
-                y_px=None if row is None else float(places[row, 0]),
-                confidence=0.0 if row is None else float(confidence[row]),
-            )
-        )
-    return result
-
-
-def _state(time_s: float, stitched: Stitched, row: int | None) -> StageState:
-    if row is not None:
-        return StageState.MOVING
-    table = stitched.table
-    between = np.flatnonzero((table.end_s[:-1] < time_s) & (time_s < table.start_s[1:]))
-    if not len(between):
-        return StageState.RESTING
-    # The step lies in the middle between the two rests, and lasts as its length takes.
-    lane = int(between[0])
-    middle_s = (table.end_s[lane] + table.start_s[lane + 1]) / 2
-    lasts_s = stitched.pitch_px / stitched.speed_px_per_s + table.ramp_s
-    return StageState.STEPPING if abs(time_s - middle_s) < lasts_s / 2 else StageState.RESTING
