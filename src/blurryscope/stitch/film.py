@@ -168,7 +168,7 @@ class SlideStitcher:
         )
 
 
-_BYTES_AHEAD, _LEAST_AHEAD = 100e6, 16
+_BYTES_AHEAD, _LEAST_AHEAD = 60e6, 16
 """Of frames decoded beforehand: the second core has nothing else to do while the first lanes are
 laid out. Large frames are fewer."""
 _MARGIN_STEPS = 1.0

@@ -6,7 +6,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from blurryscope.basics.image import Grey, Rgb, to_uint8
+from blurryscope.artifacts.video import Frame
+from blurryscope.basics.image import Grey, to_uint8
 
 
 def lasting_shading(samples: NDArray[np.uint8] | NDArray[np.float32]) -> Grey:
@@ -32,7 +33,7 @@ _GLASS_QUANTILE = 0.7
 
 
 def glass_shading(
-    samples: Sequence[tuple[Rgb, NDArray[np.uint8], np.float32]], small_shading: Grey
+    samples: Sequence[tuple[Frame, NDArray[np.uint8], np.float32]], small_shading: Grey
 ) -> NDArray[np.float32]:
     """Estimate the shading in colour: the mean of all pixels that show empty glass.
 
@@ -42,8 +43,8 @@ def glass_shading(
     Parameters
     ----------
     samples
-        Frames, (row, col, rgb) uint8, each with its small luma picture and the factor that brings
-        it to one exposure.
+        Frames, each with its small luma picture and the factor that brings it to one exposure.
+        One after the other is turned to colour: all at once would be the peak of memory.
     small_shading
         Shading of the small pictures, which tells glass from tissue.
 
@@ -51,25 +52,28 @@ def glass_shading(
     -------
     (row, col, rgb) float32 in grey levels, at least 1.
     """
-    shape = samples[0][0].shape
+    shape = samples[0][0].rgb().shape
     total = np.zeros(shape, np.float32)
     count = np.zeros(shape[:2], np.float32)
     log_shading = np.log(small_shading + 1.0)
-    for rgb, small, light in samples:
+    for frame, small, light in samples:
         absorbance = log_shading - np.log(light * small + 1.0)
         is_glass = (np.abs(absorbance) < _GLASS_ABSORBANCE).astype(np.uint8)
         # Tissue's blurred rim looks like glass.
         is_glass = np.asarray(cv2.erode(is_glass, np.ones((5, 5), np.uint8)), np.uint8)
         mask = cv2.resize(is_glass, shape[1::-1], interpolation=cv2.INTER_NEAREST)
-        cv2.accumulate(light * rgb, total, mask=mask)
+        cv2.accumulate(light * frame.rgb(), total, mask=mask)
         cv2.accumulate(mask, count)
     shading = np.asarray(total / np.maximum(count, 1)[..., None], np.float32)
     is_rare = count < _LEAST_GLASS
     if is_rare.any():
-        few = samples[:: max(len(samples) // _FEW_SAMPLES, 1)]
+        few = [
+            (frame.rgb(), light)
+            for frame, _, light in samples[:: max(len(samples) // _FEW_SAMPLES, 1)]
+        ]
         lasting = np.stack(
             [
-                lasting_shading(np.stack([light * rgb[..., c] for rgb, _, light in few]))
+                lasting_shading(np.stack([light * rgb[..., c] for rgb, light in few]))
                 for c in range(3)
             ],
             axis=-1,

@@ -293,7 +293,7 @@ class Tracker:
             raise ValueError("the shading in colour needs that of the small pictures first")
         samples = self._samples(sorted(self._frames), _COLOUR_SAMPLES)
         return glass_shading(
-            [(self._frames[i].rgb(), self._small[i], light) for i, light in samples], self._shading
+            [(self._frames[i], self._small[i], light) for i, light in samples], self._shading
         )
 
 
