@@ -1,9 +1,12 @@
 """A clock that runs fast, and waits for those who cannot keep up."""
 
+import ctypes
+import os
 import signal
 import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -78,3 +81,39 @@ def test_time_goes_on_after_a_sleeper_was_woken_by_ctrl_c() -> None:
         passes.start()
         passes.join(30.0)
         assert not passes.is_alive()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux says what keeps a thread")
+def test_time_waits_for_who_is_stuck_in_the_system(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    is_stuck = threading.Event()
+    with FastClock(1000) as clock:
+        stuck_s = []
+
+        def act() -> None:
+            clock.sleep(1.0)
+            began_s = clock.monotonic_s()
+            is_stuck.set()
+            _stand_in_the_kernel(pipe)
+            stuck_s.append(clock.monotonic_s() - began_s)
+
+        thread = threading.Thread(target=act)
+        thread.start()
+        is_stuck.wait()
+        threading.Event().wait(0.5)  # of real time: 500 s would pass
+        with pipe.open("w"):
+            thread.join()
+    assert max(stuck_s) < 1.0
+
+
+def _stand_in_the_kernel(pipe: Path) -> None:
+    """Start a program whose input is a pipe: until somebody writes, the system keeps us."""
+    libc = ctypes.CDLL(None)
+    actions = ctypes.create_string_buffer(512)  # more than any system's posix_spawn takes
+    child = ctypes.c_int()
+    arguments = (ctypes.c_char_p * 2)(b"/bin/true", None)
+    libc.posix_spawn_file_actions_init(actions)
+    libc.posix_spawn_file_actions_addopen(actions, 0, bytes(pipe), os.O_RDONLY, 0)
+    libc.posix_spawn(ctypes.byref(child), b"/bin/true", actions, None, arguments, None)
+    os.waitpid(child.value, 0)

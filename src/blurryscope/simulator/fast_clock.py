@@ -10,12 +10,13 @@ from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import Self
 
+from blurryscope.simulator.awake import Awake
+
 _BEAT_S = 0.0002
 """Of real time between two steps: what a pseudo-terminal takes to hand a line over."""
 _LONGEST_BEAT_S = 0.002
 _REACTS_IN_S = 0.05
-_REACTION_LASTS_S = 0.2
-"""Who wakes up has this much real time to act before the clock passes `_REACTS_IN_S`."""
+"""No more passes before one who woke up has had its chance to act (`Awake`)."""
 _BOUND_LASTS_S = 5.0
 _FOLLOWED_S = 0.02
 """Time goes on by no more than this between two calls of those who follow it."""
@@ -54,8 +55,8 @@ class FastClock:
         self._wakes_s: list[float] = []
         self._bounds: dict[object, _Bound] = {}
         self._sleepers: set[int] = set()
-        self._woken: dict[int, tuple[float, float]] = {}
-        """When each thread last woke up, here and in real time."""
+        self._woken: dict[int, Awake] = {}
+        """Each thread that slept here, since it last woke up."""
         self._followers: dict[object, Callable[[float], None]] = {}
         self._acting = threading.RLock()
         self._is_over = False
@@ -94,7 +95,7 @@ class FastClock:
                 self._changed.wait_for(lambda: self._now_s >= wake_s or self._is_over)
             finally:  # time never passes who sleeps, so one whom Ctrl-C woke must not stay listed
                 self._sleepers.discard(thread)
-                self._woken[thread] = (self._now_s, time.monotonic())
+                self._woken[thread] = Awake(self._now_s)
                 self._wakes_s.remove(wake_s)
 
     @contextmanager
@@ -162,9 +163,9 @@ class FastClock:
             if bound.thread not in self._sleepers and bound.said_s > real_s - self._bound_lasts_s
         ]
         reactions_s = [
-            woke_s + _REACTS_IN_S
-            for thread, (woke_s, woke_real_s) in self._woken.items()
-            if thread not in self._sleepers and woke_real_s > real_s - _REACTION_LASTS_S
+            awake.woke_s + _REACTS_IN_S
+            for thread, awake in self._woken.items()
+            if thread not in self._sleepers and awake.is_awaited()
         ]
         goal_s = min((self._now_s + step_s, *self._wakes_s, *bounds_s, *reactions_s))
         has_advanced = goal_s > self._now_s
