@@ -77,7 +77,7 @@ PICO = Block(
 SUPPLY = Block(title="12 V 3 A supply", at=(30, 40), width=130, right=("+12 V",))
 FUSE = Block(title="fuse 3 A", at=(240, 40), width=100, left=("in",), right=("out",))
 STOP = Block(
-    title="emergency stop, contact 1", at=(420, 40), width=190, left=("in",), right=("out",)
+    title="emergency stop, contact 1", at=(420, 40), width=220, left=("in",), right=("out",)
 )
 DRIVERS = {
     axis: Block(
@@ -105,13 +105,14 @@ LAMP = Block(title="LED 3 W", at=(950, 610), width=130, left=("", "+ and -"))
 SWITCHES = {
     axis: Block(
         title=f"limit switch {axis}",
-        at=(30, 220 + 100 * index),
-        width=140,
+        at=(10, 220 + 100 * index),
+        width=170,
+        left=("", "GND by stop, contact 2" if axis == "X" else "GND"),
         right=("normally closed",),
     )
     for index, axis in enumerate("XYZ")
 }
-BRIDGE = Block(title="set-up bridge", at=(30, 530), width=140, right=("open",))
+BRIDGE = Block(title="set-up bridge", at=(15, 530), width=170, left=("", "GND"), right=("open",))
 BLOCKS = (
     PICO,
     SUPPLY,

@@ -30,7 +30,7 @@ class LineBuffer:
         self.lines: list[bytes | None] = []
         """Lines without their end; None stands for one that was too long or lost characters."""
         self.waiting = 0
-        """Characters that wait."""
+        """Characters that wait, ends of lines too."""
         self._partial = bytearray()
         self._is_broken = False
 
@@ -45,16 +45,23 @@ class LineBuffer:
                 self._partial.append(byte)
                 self.waiting += 1
             return
-        self.lines.append(None if self._is_broken else bytes(self._partial))
-        if self._is_broken:
-            self.waiting -= len(self._partial)
+        self._end_line()
+
+    def _end_line(self) -> None:
+        """Put a line behind the others; lines for which there is no room at all count as one."""
+        self.waiting -= len(self._partial) if self._is_broken else 0
+        is_full = self.waiting >= BUFFER_LIMIT
+        is_lost = self._is_broken or (is_full and not self._partial)
+        if not (is_full and is_lost and self.lines[-1] is None):
+            self.lines.append(None if is_lost else bytes(self._partial))
+            self.waiting += 1
         self._partial = bytearray()
         self._is_broken = False
 
     def take(self) -> bytes | None:
         """Remove the oldest line."""
         line = self.lines.pop(0)
-        self.waiting -= len(line) if line else 0
+        self.waiting -= 1 + (len(line) if line else 0)
         return line
 
 

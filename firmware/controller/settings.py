@@ -40,8 +40,8 @@ _TABLE = (
     (132, MILLI, 10_000, 1_000, 300_000),
     (200, MILLI, 5_000, 500, 60_000),  # watchdog, s
 )
-UNHOMES = (3, 23, 27, 100, 101, 102, 130, 131, 132)
-"""Settings that move the place of zero or the meaning of a step."""
+UNHOMES = (3, 4, 23, 27, 100, 101, 102, 130, 131, 132)
+"""Settings that move the place of zero or the meaning of a step, or free the motors."""
 
 
 class Settings:

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controller.lines import LineBuffer, LineGuard, checksum
+from controller.lines import BUFFER_LIMIT, LineBuffer, LineGuard, checksum
 
 COMMAND = b"N1 G1 X12.345 F300"
 LINE = COMMAND + b"*" + str(checksum(COMMAND)).encode()
@@ -44,6 +44,17 @@ def test_what_waits_is_counted(pieces: list[bytes]) -> None:
         for byte in piece:
             buffer.put(byte)
     buffer.put(ord("\n"))
+    while buffer.lines:
+        buffer.take()
+    assert buffer.waiting == 0
+
+
+def test_ends_of_lines_without_end_do_not_fill_the_memory() -> None:
+    buffer = LineBuffer()
+    for _ in range(5 * BUFFER_LIMIT):
+        buffer.put(ord("\n"))
+    assert len(buffer.lines) <= BUFFER_LIMIT + 1
+    assert buffer.lines[-1] is None  # error:11 tells that some were lost
     while buffer.lines:
         buffer.take()
     assert buffer.waiting == 0

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from controller.refusal import SETTING_OUTSIDE, Refused
 from controller.settings import Settings, crc32
+from desk.transcript import Desk
 
 
 @given(st.integers(1_000, 1_000_000), st.integers(10_000, 25_600_000))
@@ -40,3 +41,18 @@ def test_what_would_not_be_safe_is_refused(line: tuple[int, str]) -> None:
     with pytest.raises(Refused) as refused:
         Settings().set(*line)
     assert refused.value.code == SETTING_OUTSIDE
+
+
+@pytest.mark.parametrize("line", ["$4=1", "$3=1", "$27=0.5", "$100=800", "$130=50"])
+def test_what_frees_the_motors_or_moves_zero_makes_it_home_again(line: str) -> None:
+    desk = Desk()
+    desk.send(b"$H\n")
+    desk.wait_ms(20_000)
+    desk.send(b"?")
+    desk.wait_ms(5)
+    assert any("|H:1|" in said for said in desk.heard())
+    desk.send(line.encode() + b"\n")
+    desk.wait_ms(50)
+    desk.send(b"?")
+    desk.wait_ms(5)
+    assert any(said.startswith("<Alarm|") and "|H:0|" in said for said in desk.heard())

@@ -112,6 +112,11 @@ def test_the_record_comes_back_from_disk(calibrated: Calibrated, tmp_path: Path)
     assert field.readout_ratio == pytest.approx((calibrated.record.strip.readout_ratio or 0) / 2)
 
 
+def test_a_speed_that_overtakes_the_camera_is_refused(calibrated: Calibrated) -> None:
+    with pytest.raises(InputError, match=r"at 40000 µm/s .* calibrated at 5000 µm/s"):
+        calibrated.record.field_of_view(40_000.0)
+
+
 def test_another_geometry_is_refused(calibrated: Calibrated) -> None:
     record, now = calibrated.record, geometry_of(calibrated.scope)
     record.refuse_other("calibration.json", now)

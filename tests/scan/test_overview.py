@@ -92,8 +92,11 @@ def test_what_was_not_filmed_stays_grey_and_an_earlier_part_is_kept(tmp_path: Pa
         assert near.mean() < 0.2
 
 
-def test_cores_look_in_it_as_they_lie_on_the_slide(tmp_path: Path, bench: Bench) -> None:
-    camera, slide, speed = bench.camera, bench.slide, 5_000.0
+@pytest.mark.parametrize("way_um_per_s", [5_000.0, -5_000.0])
+def test_cores_look_in_it_as_they_lie_on_the_slide(
+    tmp_path: Path, bench: Bench, way_um_per_s: float
+) -> None:
+    camera, slide, speed = bench.camera, bench.slide, abs(way_um_per_s)
     height_um, width_um = (side * slide.pixel_size_um for side in slide.size_px)
     ratio = speed * camera.readout_s / (camera.rows * camera.pixel_size_um)
     plan = ScanPlan(
@@ -107,20 +110,21 @@ def test_cores_look_in_it_as_they_lie_on_the_slide(tmp_path: Path, bench: Bench)
         ),
     )
     overview = Overview(tmp_path / "overview.jpg", plan, np.ones((240, 320), np.float32))
-    way = straight((200.0, height_um / 2), speed)
+    begin_um = 200.0 if way_um_per_s > 0 else width_um - 200.0
+    way = straight((begin_um, height_um / 2), way_um_per_s)
     times_s = [number / 30 for number in range(round((width_um - 400) / speed * 30))]
-    overview.watch(status(-0.1, 200.0 - 0.1 * speed, height_um / 2))
+    overview.watch(status(-0.1, begin_um - 0.1 * way_um_per_s, height_um / 2))
     for time_s, rgb in zip(times_s, bench.pictures(way, times_s), strict=True):
         overview.take(CameraFrame(index=0, time_s=time_s, picture=ArrayFrame(0, time_s, rgb)))
     end_s = times_s[-1] + 0.1
-    overview.watch(status(end_s, 200.0 + end_s * speed, height_um / 2))
+    overview.watch(status(end_s, begin_um + end_s * way_um_per_s, height_um / 2))
     overview.finish()
     shown = cv2.imread(str(tmp_path / "overview.jpg"), cv2.IMREAD_GRAYSCALE)
     top = round((height_um / 2 - 230) / slide.pixel_size_um)
     truth = slide.read(top, 0, round(460 / slide.pixel_size_um), slide.size_px[1]).mean(axis=2)
     assert shown is not None
     # Coarse as it is: shading, 4.4 degrees and the steps between frames stay in it. A camera taken
-    # the wrong way round gives less than 0.4.
+    # the wrong way round gives less than 0.4, frames with their stretch 0.79 to 0.81.
     small = cv2.resize(truth, shown.shape[::-1], interpolation=cv2.INTER_AREA)
     soft = [cv2.GaussianBlur(np.asarray(each, np.float32), (0, 0), 6) for each in (shown, small)]
-    assert np.corrcoef([each[:, 100:-100].ravel() for each in soft])[0, 1] > 0.7
+    assert np.corrcoef([each[:, 100:-100].ravel() for each in soft])[0, 1] > 0.815

@@ -80,7 +80,7 @@ def test_a_plan_that_is_not_there_is_told(tmp_path: Path) -> None:
         read_plan(tmp_path / "plan.toml")
 
 
-def test_the_picture_shows_every_lane_and_the_limits(tmp_path: Path) -> None:
+def test_the_picture_shows_every_lane_and_where_on_the_stage_it_is(tmp_path: Path) -> None:
     order = order_of(tmp_path, GOOD)
     assert order.field is not None
     plan = order.plan_of(order.slides[0], order.field, acceleration_um_per_s2=100_000)
@@ -96,7 +96,7 @@ def test_the_picture_shows_every_lane_and_the_limits(tmp_path: Path) -> None:
     assert marks.count("cruise") == plan.lane_count + legend
     assert marks.count("step") == plan.lane_count - 1
     assert marks.count("focus") == 3 + legend
-    assert marks.count("limits") == 1 + legend
+    assert marks.count("limits") == marks.count("here") == 1
     spoken = [element.text or "" for element in drawn if element.tag.endswith(("title", "desc"))]
     assert spoken[0] == "<one>"
     assert spoken[1].startswith(f"{plan.lane_count} lanes")

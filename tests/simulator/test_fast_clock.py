@@ -104,7 +104,7 @@ def test_time_waits_for_who_is_stuck_in_the_system(tmp_path: Path) -> None:
         threading.Event().wait(0.5)  # of real time: 500 s would pass
         with pipe.open("w"):
             thread.join()
-    assert max(stuck_s) < 1.0
+    assert max(stuck_s) < 50.0  # of which each ms before and after it is stuck makes one
 
 
 def _stand_in_the_kernel(pipe: Path) -> None:

@@ -4,7 +4,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,7 +19,9 @@ from blurryscope.cli.options import Model, Out, Quiet, run_settings
 from blurryscope.cli.progress import Screen, shown_progress
 
 if TYPE_CHECKING:
+    from blurryscope.pipeline.live import LiveResult
     from blurryscope.pipeline.microscopy import Calibrated, SlideEnd
+    from blurryscope.pipeline.settings import RunSettings
     from blurryscope.rig import Rig
     from blurryscope.scan.calibration import Calibration
     from blurryscope.scan.drive import Microscope
@@ -115,8 +117,10 @@ def calibrate(
     rig, order = load_rig(rig_name), read_plan(plan_path)
     folder = out or rig.folder or Path("calibration")
     refuse_unwritable(folder)
-    with shown_progress(quiet) as progress, rig.opened() as scope:
-        known = _calibrate(scope, rig, order, folder, progress)
+    with shown_progress(quiet) as screen, ExitStack() as stack:
+        with _shown_while(screen, "open the microscope"):
+            scope = stack.enter_context(rig.opened())
+        known = _calibrate(scope, rig, order, folder, screen)
     _show_calibration(known.record)
     print(f"calibration: {known.path}")
 
@@ -138,45 +142,19 @@ def scan(
 
     Example: blurryscope scan --rig rig.toml --plan plan.toml --out slide-1
     """
+    from blurryscope.artifacts.alone import alone_in
     from blurryscope.artifacts.whole import refuse_unwritable
-    from blurryscope.pipeline.microscopy import (
-        Session,
-        load_calibrated,
-        refuse_unreadable,
-        refuse_without_room,
-        report_slides,
-        scan_slides,
-    )
     from blurryscope.rig import load_rig
-    from blurryscope.scan.calibration import FILE
     from blurryscope.scan.plan_file import read_plan
-    from blurryscope.scan.states import Controls
 
-    rig, order, settings = load_rig(rig_name), read_plan(plan_path), run_settings(model)
-    folder = calibration or rig.folder or out / "calibration"
-    for results in (out, folder):
+    rig, order = load_rig(rig_name), read_plan(plan_path)
+    for results in (out, _record_folder(rig, calibration, out)):
         refuse_unwritable(results)
-    refuse_unreadable(order, settings)
-    with shown_progress(quiet) as screen:
-        with rig.opened() as scope:
-            if calibration is not None or (folder / FILE).is_file():
-                known = load_calibrated(scope, folder)
-            else:
-                refuse_without_room(scope, order, rig.guess, out)
-                known = _calibrate(scope, rig, order, folder, screen)
-                _show_calibration(known.record)
-            controls = Controls(scope.stage.hold)
-            session = Session(
-                scope=scope,
-                known=known,
-                controls=controls,
-                on_status=_reporter(screen),
-                settings=settings,
-            )
-            with _steered(controls, screen):
-                filmed = scan_slides(session, order, out)
-        ends = report_slides(filmed, screen)
-    for result in session.live_results:
+    with shown_progress(quiet) as screen, alone_in(out):
+        with _shown_while(screen, "read network and maps"):
+            settings = _readable(order, model)
+        live_results, ends = _scan_and_report(rig, order, settings, out, calibration, screen)
+    for result in live_results:
         words = f"{result.waited_s:.1f} s after the last frame"
         if not result.is_whole:
             words = f"made from the film after the scan, for {result.reason}"
@@ -186,6 +164,68 @@ def scan(
             print(f"report: {end.report}")
     print(RESEARCH_USE_ONLY)
     _refuse_unfinished(ends)
+
+
+def _readable(order: "ScanOrder", model: str) -> "RunSettings":
+    """What takes seconds to load: the network, and all maps; what cannot be read is refused."""
+    from blurryscope.pipeline.microscopy import refuse_unreadable
+
+    settings = run_settings(model)
+    refuse_unreadable(order, settings)
+    return settings
+
+
+def _record_folder(rig: "Rig", calibration: Path | None, out: Path) -> Path:
+    return calibration or rig.folder or out / "calibration"
+
+
+def _scan_and_report(
+    rig: "Rig",
+    order: "ScanOrder",
+    settings: "RunSettings",
+    out: Path,
+    calibration: Path | None,
+    screen: Screen,
+) -> "tuple[list[LiveResult], list[SlideEnd]]":
+    """Calibrate if need be, scan all slides, let the microscope go, and write the reports."""
+    from blurryscope.pipeline.microscopy import (
+        Session,
+        load_calibrated,
+        refuse_without_room,
+        report_slides,
+        scan_slides,
+    )
+    from blurryscope.scan.states import Controls
+
+    folder = _record_folder(rig, calibration, out)
+    with ExitStack() as stack:
+        with _shown_while(screen, "open the microscope"):
+            scope = stack.enter_context(rig.opened())
+        if calibration is not None or _has_record(folder):
+            known = load_calibrated(scope, folder)
+        else:
+            refuse_without_room(scope, order, rig.guess, out)
+            known = _calibrate(scope, rig, order, folder, screen)
+            _show_calibration(known.record)
+        controls = Controls(scope.stage.hold)
+        session = Session(
+            scope=scope,
+            known=known,
+            controls=controls,
+            on_status=_reporter(screen),
+            settings=settings,
+        )
+        with _steered(controls, screen):
+            filmed = scan_slides(session, order, out)
+    return session.live_results, report_slides(filmed, screen)
+
+
+@contextmanager
+def _shown_while(screen: Screen, words: str) -> Iterator[None]:
+    """Name what takes some seconds before anything else can be told."""
+    screen(words, 0.0)
+    yield
+    screen(words, 1.0)
 
 
 def _refuse_unfinished(ends: "Sequence[SlideEnd]") -> None:
@@ -292,8 +332,8 @@ def _reporter(screen: Screen) -> "Callable[[ScanStatus], None]":
     return report
 
 
-_NEXT = {"paused": "; r and Enter go on"}
-"""What a person can do in a state."""
+_NEXT = {"paused": "; r and Enter go on", "done": "; its mosaic is finished next"}
+"""What a person can do in a state, or has to wait for."""
 _KEYS = "p pauses at the end of the lane, r goes on, a stops at once; each with Enter"
 
 
@@ -330,6 +370,10 @@ def _read_keys(controls: "Controls", say: Callable[[str], None]) -> None:
             wish()
 
 
+def _counted(count: int, word: str) -> str:
+    return f"{count} {word}" if count == 1 else f"{count} {word}s"
+
+
 def _show(name: str, plan: "ScanPlan", repeats: int) -> None:
     from blurryscope.scan.estimate import PAPER_MM2_PER_S, in_bytes, throughput
 
@@ -344,7 +388,7 @@ def _show(name: str, plan: "ScanPlan", repeats: int) -> None:
     )
     print(f"  blur      {told.blur_um:.0f} µm = {told.blur_px[0]:.0f} to {told.blur_px[1]:.0f} px")
     print(
-        f"  time      {told.duration_s / 60:.1f} min a scan, {repeats} scans, "
+        f"  time      {told.duration_s / 60:.1f} min a scan, {_counted(repeats, 'scan')}, "
         f"{told.mm2_per_s:.2f} mm²/s"
     )
     # One stitcher at a time: two of them would take the processor from the frames that come.

@@ -1,7 +1,7 @@
 """A small picture of the slide that grows while it is scanned, for whoever stands beside it.
 
-Each frame is laid where the stage said that it was: coarse, early, and independent of the stitcher.
-What stays grey was not filmed.
+Each frame is laid where the stage said that it was, without the stretch of the rolling shutter:
+coarse, early, and independent of the stitcher. What stays grey was not filmed.
 """
 
 import threading
@@ -22,6 +22,8 @@ from blurryscope.scan.plan import ScanPlan
 _LONG_SIDE_PX = 1200
 _NOT_FILMED = 160
 _HERE = (200, 30, 30)
+_LOOK_S = 0.01
+"""Before a frame, to see how fast the stage went."""
 _WAITING_FRAMES = 300
 """Frames whose place is not told yet; ten seconds of them, should the stage be silent."""
 
@@ -52,7 +54,8 @@ class Overview:
         shrink = field.pixel_size_um / self._um_per_px
         self._thumb_px = (max(round(field.columns * shrink), 1), max(round(field.rows * shrink), 1))
         self._quarter_turns = round(field.turn_deg / 90.0)
-        readout_s = abs(field.readout_ratio) * field.along_um / plan.motion.speed_um_per_s
+        self._stretch_s_per_um = field.readout_ratio / plan.motion.speed_um_per_s
+        readout_s = abs(self._stretch_s_per_um) * field.along_um
         self._middle_s = (field.exposure_s + readout_s) / 2
         self._light = cv2.resize(flat, self._thumb_px, interpolation=cv2.INTER_AREA)[..., None]
         self._track = Track()
@@ -74,8 +77,10 @@ class Overview:
         self._track.watch(status)
         for time_s, thumb in self._taken_before(status.time_s):
             place = self._track.position_at(time_s)
+            before = self._track.position_at(time_s - _LOOK_S)
             if place is not None:
-                self._lay(thumb, self._place_px(place))
+                speed = 0.0 if before is None else (place[0] - before[0]) / _LOOK_S
+                self._lay(self._unstretched(thumb, speed), self._place_px(place))
         if status.time_s >= self._due_s:
             self._due_s = status.time_s + self._interval_s
             shown = self._canvas.copy()
@@ -103,6 +108,12 @@ class Overview:
             for at, corner in zip(place_um, self._corner_um, strict=True)
         )
         return x, y
+
+    def _unstretched(self, thumb: Rgb, speed_um_per_s: float) -> Rgb:
+        """A frame as long as what it shows: the rolling shutter stretches and compresses lanes."""
+        rows, columns = thumb.shape[:2]
+        shown = max(round(columns * (1 - self._stretch_s_per_um * speed_um_per_s)), 1)
+        return np.asarray(cv2.resize(thumb, (shown, rows), interpolation=cv2.INTER_AREA), np.uint8)
 
     def _turned_px(self) -> tuple[int, int]:
         """Rows and columns of a frame as it lies on the slide."""

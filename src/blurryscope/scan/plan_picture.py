@@ -5,15 +5,18 @@ from html import escape
 from itertools import pairwise
 
 from blurryscope.devices.contracts import StageLimits
-from blurryscope.scan.estimate import estimate
+from blurryscope.scan.estimate import estimate, in_bytes
 from blurryscope.scan.plan import Area, Lane, ScanPlan
 
 _WIDTH_PX = 900
 _MARGIN_PX = 56
 _HEAD_PX = 96
+_STAGE_PX = (200, 66)
+"""Most of the small map of the stage, in the head."""
 _STYLE = """
 text { font: 13px system-ui, sans-serif; fill: #222 } .small { font-size: 11px; fill: #666 }
 .limits { fill: none; stroke: #777; stroke-dasharray: 6 4 } .glass { fill: #fff }
+.here { fill: #1f5fa8 }
 .field { fill: #4a7ab5; fill-opacity: .14 } .area { fill: none; stroke: #222 }
 .cruise { stroke: #1f5fa8; stroke-width: 1.6 }
 .runup { stroke: #b3561a; stroke-width: 1.6; stroke-dasharray: 2 2 }
@@ -28,16 +31,20 @@ def plan_picture(
     focus_um: Sequence[tuple[float, float, float]] = (),
 ) -> str:
     """Draw a plan; x grows to the right and y downwards, as on the mosaic."""
-    sheet = _Sheet(_shown(plan, limits))
+    shown = _shown(plan)
+    sheet = _Sheet(shown)
     lanes = list(plan.lanes())
+    points_um = [point for point in focus_um if _holds(shown, point)]
     parts = [
-        *_ground(sheet, plan, limits),
+        *_ground(sheet, plan),
         *(_strip(sheet, plan, lane) for lane in lanes),
         *(line for lane in lanes for line in _lane(sheet, lane)),
         *_steps(sheet, lanes),
-        *(_focus(sheet, point) for point in focus_um),
+        *(_focus(sheet, point) for point in points_um),
         *_frame(sheet, plan, lanes[0]),
         *_words(sheet, plan, title),
+        *_legend(sheet, has_focus=bool(points_um)),
+        *(() if limits is None else _stage(plan.area, limits)),
     ]
     head = (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{_WIDTH_PX}" '
@@ -59,17 +66,21 @@ _ARROW = (
 )
 
 
-def _shown(plan: ScanPlan, limits: StageLimits | None) -> Area:
-    """The whole stage where its limits are known, else what the lanes need."""
+def _shown(plan: ScanPlan) -> Area:
+    """What the lanes need."""
     covered, beyond_um = plan.covered, plan.over_travel_um
-    left_um, right_um = covered.left_um - beyond_um, covered.right_um + beyond_um
-    top_um, bottom_um = covered.top_um, covered.bottom_um
-    if limits is not None:
-        left_um, right_um = min(left_um, limits.lowest.x_um), max(right_um, limits.highest.x_um)
-        top_um, bottom_um = min(top_um, limits.lowest.y_um), max(bottom_um, limits.highest.y_um)
     return Area(
-        left_um=left_um, top_um=top_um, width_um=right_um - left_um, height_um=bottom_um - top_um
+        left_um=covered.left_um - beyond_um,
+        top_um=covered.top_um,
+        width_um=covered.width_um + 2 * beyond_um,
+        height_um=covered.height_um,
     )
+
+
+def _holds(area: Area, point_um: tuple[float, float, float]) -> bool:
+    x_um, y_um, _ = point_um
+    is_beside = area.left_um <= x_um <= area.right_um
+    return is_beside and area.top_um <= y_um <= area.bottom_um
 
 
 class _Sheet:
@@ -100,13 +111,30 @@ class _Sheet:
         )
 
 
-def _ground(sheet: _Sheet, plan: ScanPlan, limits: StageLimits | None) -> Iterator[str]:
+def _ground(sheet: _Sheet, plan: ScanPlan) -> Iterator[str]:
     area = plan.area
-    yield sheet.box("glass", area.left_um, area.top_um, area.right_um, area.bottom_um)
-    if limits is not None:
-        low, high = limits.lowest, limits.highest
-        yield sheet.box("limits", low.x_um, low.y_um, high.x_um, high.y_um)
-    yield sheet.box("area", area.left_um, area.top_um, area.right_um, area.bottom_um)
+    for kind in ("glass", "area"):
+        yield sheet.box(kind, area.left_um, area.top_um, area.right_um, area.bottom_um)
+
+
+def _stage(area: Area, limits: StageLimits) -> Iterator[str]:
+    """Where on the stage that is, as a small map at the right of the head."""
+    low, high = limits.lowest, limits.highest
+    wide_um, tall_um = high.x_um - low.x_um, high.y_um - low.y_um
+    scale = min(_STAGE_PX[0] / wide_um, _STAGE_PX[1] / tall_um)
+    left_px = _WIDTH_PX - _MARGIN_PX - wide_um * scale
+
+    def box(kind: str, x_um: float, y_um: float, width_um: float, height_um: float) -> str:
+        return (
+            f'<rect class="{kind}" x="{left_px + (x_um - low.x_um) * scale:.2f}" '
+            f'y="{14 + (y_um - low.y_um) * scale:.2f}" width="{width_um * scale:.2f}" '
+            f'height="{height_um * scale:.2f}"/>'
+        )
+
+    yield box("limits", low.x_um, low.y_um, wide_um, tall_um)
+    yield box("here", area.left_um, area.top_um, area.width_um, area.height_um)
+    below_px = 14 + tall_um * scale + 12
+    yield f'<text class="small" x="{left_px:.0f}" y="{below_px:.0f}">on the stage</text>'
 
 
 def _strip(sheet: _Sheet, plan: ScanPlan, lane: Lane) -> str:
@@ -156,20 +184,22 @@ def _words(sheet: _Sheet, plan: ScanPlan, title: str) -> Iterator[str]:
     corner = f"{area.left_um / 1000:g}, {area.top_um / 1000:g} mm"
     size = f"{area.width_um / 1000:g} × {area.height_um / 1000:g} mm from {corner}"
     yield f'<text class="small" x="{_MARGIN_PX}" y="{y_px + 22:.0f}">{size}</text>'
-    legend = (("cruise", "at full speed"), ("runup", "run-up"), ("limits", "limits of the stage"))
-    for number, (kind, word) in enumerate(legend):
-        x_px, text_px = 56 + 190 * number, y_px + 44
+
+
+def _legend(sheet: _Sheet, *, has_focus: bool) -> Iterator[str]:
+    """What the lines mean, of those that are there."""
+    y_px = sheet.bottom_px + 40
+    line = f'<line class="{{}}" x1="0" x2="26" y1="{y_px:.0f}" y2="{y_px:.0f}"/>'
+    keys = [(line.format("cruise"), "at full speed"), (line.format("runup"), "run-up")]
+    if has_focus:
+        keys.append((f'<circle class="focus" cx="13" cy="{y_px:.0f}" r="4"/>', "focus measured"))
+    frame = f'<rect class="frame" x="5" y="{y_px - 6:.0f}" width="16" height="12"/>'
+    keys.append((frame, "one frame"))
+    for number, (drawn, word) in enumerate(keys):
         yield (
-            f'<line class="{kind}" x1="{x_px}" x2="{x_px + 26}" y1="{text_px - 4:.0f}" '
-            f'y2="{text_px - 4:.0f}"/>'
-            f'<text class="small" x="{x_px + 33}" y="{text_px:.0f}">{word}</text>'
+            f'<g transform="translate({_MARGIN_PX + 160 * number} 0)">{drawn}'
+            f'<text class="small" x="33" y="{y_px + 4:.0f}">{word}</text></g>'
         )
-    yield (
-        f'<circle class="focus" cx="640" cy="{y_px + 40:.0f}" r="4"/>'
-        f'<text class="small" x="651" y="{y_px + 44:.0f}">focus measured</text>'
-        f'<rect class="frame" x="770" y="{y_px + 34:.0f}" width="16" height="12"/>'
-        f'<text class="small" x="793" y="{y_px + 44:.0f}">one frame</text>'
-    )
 
 
 def _figures(plan: ScanPlan) -> tuple[str, str]:
@@ -181,6 +211,6 @@ def _figures(plan: ScanPlan) -> tuple[str, str]:
         f"({'measured' if plan.field.is_measured else 'assumed'}), overlap "
         f"{told.lane_overlap_fraction:.0%}",
         f"{told.duration_s / 60:.1f} min, {told.frame_count:,} frames, "
-        f"{told.mm2_per_s:.2f} mm²/s, film about {told.film_bytes / 1e9:.2f} GB, blur "
+        f"{told.mm2_per_s:.2f} mm²/s, film about {in_bytes(told.film_bytes)}, blur "
         f"{told.blur_um:.0f} µm",
     )

@@ -62,7 +62,8 @@ def refuse_before_calibrating(
 def _raise(where: object, found: Sequence[Refusal]) -> None:
     if found:
         problems = "; ".join(refusal.problem for refusal in found)
-        raise InputError(where, problems, ". ".join(refusal.remedy for refusal in found))
+        remedies = dict.fromkeys(refusal.remedy for refusal in found)
+        raise InputError(where, problems, ". ".join(remedies))
 
 
 def _of_the_field(plan: ScanPlan) -> Iterator[Refusal]:
@@ -75,13 +76,20 @@ def _of_the_field(plan: ScanPlan) -> Iterator[Refusal]:
         )
     step = estimate(plan).frame_step_fraction
     if step > MOST_FRAME_STEP_FRACTION:
-        slower = plan.motion.speed_um_per_s * MOST_FRAME_STEP_FRACTION / step
         yield Refusal(
             f"at {plan.motion.speed_um_per_s:.0f} µm/s and {plan.field.frame_rate_hz:g} frames a "
             f"second a frame moves on by {step:.0%} of its length of {plan.field.along_um:.0f} µm, "
             "so that neighbouring frames have too little in common",
-            f"Scan at {slower:.0f} µm/s at most, or turn the long side of the camera along lanes",
+            f"Scan at {_most_speed_um_per_s(plan):.0f} µm/s at most, or turn the long side of the "
+            "camera along lanes",
         )
+
+
+def _most_speed_um_per_s(plan: ScanPlan) -> float:
+    """At which frames have just enough in common; the slower, the less the shutter stretches."""
+    unstretched = MOST_FRAME_STEP_FRACTION * plan.field.frame_rate_hz * plan.field.along_um
+    stretch_s_per_um = abs(plan.field.readout_ratio) / plan.motion.speed_um_per_s
+    return unstretched / (1 + stretch_s_per_um * unstretched)
 
 
 def _of_the_blur(plan: ScanPlan, most_blur_um: float) -> Iterator[Refusal]:
