@@ -1,5 +1,8 @@
 """Finding and losing a serial port."""
 
+import errno
+import sys
+
 import pytest
 from serial.tools.list_ports_common import ListPortInfo
 
@@ -29,6 +32,35 @@ def test_a_board_that_is_not_there_is_missed_by_name() -> None:
 def test_a_port_that_is_not_there_says_what_to_check() -> None:
     with pytest.raises(DeviceMissingError, match="Check the cable and the name of the port"):
         SerialPort("/dev/nothing-of-this-name").open()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pseudo-terminals")
+def test_a_port_that_another_program_has_is_told_so() -> None:
+    import os
+    import pty
+
+    ours, theirs = pty.openpty()
+    first, second = SerialPort(os.ttyname(theirs)), SerialPort(os.ttyname(theirs))
+    first.open()
+    try:
+        with pytest.raises(DeviceMissingError, match=r"in use by another program.*Close that"):
+            second.open()
+    finally:
+        first.close()
+        os.close(ours)
+        os.close(theirs)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="ports have no owners there")
+def test_a_port_without_the_right_to_it_says_how_to_get_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refused(*_: object) -> int:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr("serial.serialposix.os.open", refused)
+    with pytest.raises(DeviceMissingError, match="-G dialout"):
+        SerialPort("/dev/ttyACM0").open()
 
 
 def test_a_port_that_is_not_open_takes_nothing() -> None:

@@ -137,6 +137,23 @@ def test_jpegs_reach_the_film_as_they_left_the_camera(jpeg_film: Path, tmp_path:
             assert before.time_s == pytest.approx(after.time_s, abs=0.002)
 
 
+def test_a_camera_whose_decoder_is_late_at_first_gives_its_frames(tmp_path: Path) -> None:
+    film = tmp_path / "camera.mkv"
+    rng = np.random.default_rng(2)
+    with av.open(str(film), "w") as container:
+        stream = container.add_stream("libx264", rate=30, options={"bf": "2", "threads": "1"})
+        stream.width, stream.height, stream.pix_fmt = 128, 96, "yuv420p"
+        for _ in range(20):
+            picture = smooth_picture(rng, (96, 128))
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode())
+    with usb_camera(film) as camera:
+        frames = list(camera.frames())
+    assert len(frames) > 10
+    assert all(frame.jpeg is None and frame.rgb().shape == (96, 128, 3) for frame in frames)
+    assert sum(frame.lost_count for frame in frames) == 0
+
+
 def test_frames_that_are_missing_are_counted(tmp_path: Path) -> None:
     film = _film(tmp_path / "gap.mkv", [0.0, 1 / 30, 4 / 30, 5 / 30], _jpegs(4))
     with usb_camera(film) as camera:

@@ -5,7 +5,10 @@ import re
 from itertools import combinations
 from pathlib import Path
 
+from controller import refusal
+from controller.settings import Settings
 from hardware.costs import LIMIT_USD, RESERVE_FRACTION, bill_table, read_bill, total_usd
+from hardware.dimensions import Dimensions
 from hardware.wiring import BLOCKS, DRAWING, PICO, PICO_PINS, draw, pin_name, wires
 
 ROOT = Path(__file__).parents[2]
@@ -64,3 +67,40 @@ def test_no_two_boxes_of_the_drawing_overlap() -> None:
         apart_x = one.at[0] + one.width < other.at[0] or other.at[0] + other.width < one.at[0]
         apart_y = one.at[1] + one.height < other.at[1] or other.at[1] + other.height < one.at[1]
         assert apart_x or apart_y, (one.title, other.title)
+
+
+def test_the_firmware_is_set_to_the_microscope_that_is_built() -> None:
+    value, sizes = Settings().value, Dimensions()
+    assert value[130] == 1000 * sizes.travel_x
+    assert value[131] == 1000 * sizes.travel_y
+    steps_a_turn, microsteps, lead_mm = 200, 16, 2
+    assert value[100] == value[101] == value[102] == 1000 * steps_a_turn * microsteps / lead_mm
+    first_light = (ROOT / "hardware/first-light.md").read_text(encoding="utf-8")
+    assert "(T8x2 and 16 microsteps: 1600)" in first_light
+
+
+def test_the_agreement_names_the_defaults_of_the_firmware() -> None:
+    page = (ROOT / "firmware/protocol.md").read_text(encoding="utf-8")
+    section = page.partition("## 10. Settings")[2]
+    told: dict[int, str] = {}
+    for row in re.findall(r"^\| (\d[^|]*)\|[^|]*\|[^|]*\| ([^|]+) \|", section, re.MULTILINE):
+        numbers = [int(number) for number in re.findall(r"\d+", row[0])]
+        defaults = row[1].split(", ")
+        told |= dict(zip(numbers, defaults * (len(numbers) // len(defaults)), strict=True))
+    shown = dict(line[1:].split("=") for line in Settings().show())
+    assert {number: float(text) for number, text in told.items()} == {
+        int(number): float(text) for number, text in shown.items()
+    }
+
+
+def test_the_agreement_names_every_refusal_and_alarm() -> None:
+    page = (ROOT / "firmware/protocol.md").read_text(encoding="utf-8")
+    section = page.partition("## 6. States")[2].partition("## 7.")[0]
+    errors = {
+        int(number)
+        for row in re.findall(r"^\| (\d[\d, ]*)(?: \*\*\(\+\)\*\*)? \|", section, re.MULTILINE)
+        for number in row.split(", ")
+    }
+    alarms = {int(number) for number in re.findall(r"^\| `ALARM:(\d+)`", section, re.MULTILINE)}
+    numbers = {value for name, value in vars(refusal).items() if name.isupper()}
+    assert numbers == errors | alarms

@@ -1,6 +1,7 @@
 """A serial port, by pyserial: bytes in and out without waiting, and one error when it is gone."""
 
 import contextlib
+import errno
 import sys
 from collections.abc import Iterable
 
@@ -59,13 +60,31 @@ class SerialPort:
                 port.exclusive = True  # a second program would steal every other reply
             port.open()
         except (OSError, ValueError) as error:  # SerialException is an OSError
-            ports = ", ".join(sorted(port.device for port in present)) or "none"
-            raise DeviceMissingError(
-                self.url,
-                f"cannot be opened ({error}); ports that are there: {ports}",
-                "Check the cable and the name of the port, and close other programs that use it",
-            ) from error
+            raise self._cannot_be_opened(error, present) from error
         self._port = port
+
+    def _cannot_be_opened(
+        self, error: OSError | ValueError, present: Iterable[ListPortInfo]
+    ) -> DeviceMissingError:
+        number = getattr(error, "errno", None)
+        if number in {errno.EAGAIN, errno.EBUSY}:
+            return DeviceMissingError(
+                self.url,
+                "is in use by another program",
+                "Close that program, such as a terminal or another scan, and try again",
+            )
+        if number == errno.EACCES and sys.platform != "win32":
+            return DeviceMissingError(
+                self.url,
+                "must not be opened by this user",
+                "Linux: sudo usermod -a -G dialout $USER, then log in anew",
+            )
+        ports = ", ".join(sorted(port.device for port in present)) or "none"
+        return DeviceMissingError(
+            self.url,
+            f"cannot be opened ({error}); ports that are there: {ports}",
+            "Check the cable and the name of the port, and close other programs that use it",
+        )
 
     def raise_dtr(self) -> None:
         """Say that somebody listens: boards with USB of their own are silent before."""

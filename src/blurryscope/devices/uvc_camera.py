@@ -4,7 +4,7 @@ import contextlib
 import queue
 import sys
 import threading
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -209,7 +209,8 @@ class UvcCamera:
                     if is_over.is_set():
                         return
                     if packet.size:
-                        _put(arrived, _arrival(packet, self._clock.monotonic_s()), is_over)
+                        for arrival in _arrivals(packet, self._clock.monotonic_s()):
+                            _put(arrived, arrival, is_over)
         except (av.error.FFmpegError, OSError, DeviceMissingError) as error:
             end = _End(error)
         _put(arrived, end, is_over)
@@ -221,7 +222,9 @@ class UvcCamera:
             raise DeviceMissingError(
                 self._device,
                 f"cannot be opened as a camera ({getattr(error, 'strerror', None) or error})",
-                "Check the cable and the name, and close other programs that use it",
+                "Linux: sudo usermod -a -G video $USER, then log in anew"
+                if isinstance(error, PermissionError)
+                else "Check the cable and the name, and close other programs that use it",
             ) from error
         if not container.streams.video:
             container.close()
@@ -239,17 +242,17 @@ def _put(arrived: _Arrivals, item: _Arrival | _End, is_over: threading.Event) ->
         return
 
 
-def _arrival(packet: "Packet[VideoStream]", arrived_s: float) -> _Arrival:
+def _arrivals(packet: "Packet[VideoStream]", arrived_s: float) -> Iterator[_Arrival]:
+    """What a packet brings: one JPEG, or what the decoder makes of it, at first maybe nothing."""
     is_jpeg = packet.stream.codec_context.name == "mjpeg"
-    stamped_s = None
-    if packet.pts is not None and packet.time_base is not None:
-        stamped_s = float(packet.pts * packet.time_base)
-    return _Arrival(
-        content=bytes(packet),
-        stamped_s=stamped_s,
-        arrived_s=arrived_s,
-        picture=None if is_jpeg else packet.decode()[0],
-    )
+    for picture in [None] if is_jpeg else packet.decode():
+        counted = packet if picture is None else picture
+        stamped_s = None
+        if counted.pts is not None and counted.time_base is not None:
+            stamped_s = float(counted.pts * counted.time_base)
+        yield _Arrival(
+            content=bytes(packet), stamped_s=stamped_s, arrived_s=arrived_s, picture=picture
+        )
 
 
 def _time_of(item: _Arrival) -> float:

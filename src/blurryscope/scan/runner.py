@@ -38,7 +38,14 @@ from blurryscope.scan.states import (
     ScanState,
     ScanStatus,
 )
-from blurryscope.scan.watches import FocusWatch, FrozenWatch, LivePicture, Recorder, lost_words
+from blurryscope.scan.watches import (
+    FocusWatch,
+    FrozenWatch,
+    LivePicture,
+    Recorder,
+    SettingsWatch,
+    lost_words,
+)
 from blurryscope.scan.way import (
     StillWatch,
     bare_error,
@@ -131,6 +138,7 @@ class _Run:
             is_portrait=job.plan.field.is_portrait,
             pixel_size_um=job.plan.field.pixel_size_um,
         )
+        self._settings = SettingsWatch(scope.camera)
         self._still = StillWatch(flat=job.flat, glass=job.glass)
         self._landmark = past.landmark
         self._overview = Overview(job.folder / OVERVIEW, job.plan, job.flat)
@@ -380,7 +388,11 @@ class _Run:
             lost_count=lost,
             set_off_s=start_s,
         )
-        found = (self._focus.end_lane(), lost_words(lost, count - first))
+        found = (
+            self._focus.end_lane(),
+            lost_words(lost, count - first),
+            self._settings.end_lane(),
+        )
         self._note = ""
         words = "; ".join(each for each in found if each is not None)
         if words:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from blurryscope.basics.clock import Clock
-from blurryscope.devices.contracts import CameraFrame
+from blurryscope.devices.contracts import Camera, CameraFrame, CameraSettings
 from blurryscope.devices.errors import CameraFrozenError
 from blurryscope.devices.jpeg import JpegFilm, is_whole, to_jpeg
 from blurryscope.scan.appearance_fit import crispness, tissue_fraction
@@ -105,6 +105,27 @@ class FrozenWatch:
                 f"has brought no frame for {now_s - self._since_s:.0f} s",
                 "Check the camera and what else the computer does, and run the command again",
             )
+
+
+@dataclass(slots=True)
+class SettingsWatch:
+    """Sees that a camera keeps what was locked: cheap ones forget it as they begin to film."""
+
+    camera: Camera
+    _kept: CameraSettings = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._kept = self.camera.settings
+
+    def end_lane(self) -> str | None:
+        """Words if exposure, gain or white balance is another one than before; else None."""
+        before, self._kept = self._kept, self.camera.settings
+        changed = [
+            f"{name} from {getattr(before, name)} to {getattr(self._kept, name)}"
+            for name in ("exposure_s", "gain", "white_balance_k")
+            if getattr(before, name) != getattr(self._kept, name)
+        ]
+        return f"the camera changed by itself {', '.join(changed)}" if changed else None
 
 
 @dataclass(slots=True)
