@@ -1,6 +1,7 @@
 """Boards as labs really have them: set, built or used otherwise than ours."""
 
-from collections.abc import Iterator, Mapping
+import threading
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -8,7 +9,12 @@ import numpy as np
 import pytest
 
 from blurryscope.devices.contracts import StageMode, StagePoint
-from blurryscope.devices.errors import NotHomedError, SettingsRefusedError
+from blurryscope.devices.errors import (
+    DeviceError,
+    NotHomedError,
+    SettingsRefusedError,
+    StageHeldError,
+)
 from blurryscope.devices.grbl_stage import GrblStage
 from blurryscope.devices.marlin_stage import MarlinStage
 from blurryscope.simulator.fast_clock import FastClock
@@ -183,6 +189,38 @@ def test_a_long_move_of_a_marlin_that_only_tells_its_target_is_waited_for() -> N
         there_um = controller.machine.position_um(clock.monotonic_s())
     assert lasted_s > 8.0
     assert np.allclose(there_um[:2], (4_500.0, 0.0), atol=11.0)
+
+
+@pytest.mark.parametrize("way", ["hold", "stop"])
+def test_a_marlin_that_only_tells_its_target_stops_at_once_in_a_long_move(way: str) -> None:
+    controller, target = _marlin(tells_target=True), StagePoint(x_um=4_500.0, y_um=0.0)
+    with (
+        FastClock(20) as clock,
+        SimulatedPort(controller, clock) as port,
+        MarlinStage(port.url, clock=clock) as stage,
+    ):
+        stage.home()
+        stage.move_to(target, 500.0)
+        told: list[DeviceError] = []
+        waiting = threading.Thread(target=_note_error, args=(stage.wait_until_rest, told))
+        waiting.start()
+        clock.sleep(1.0)
+        getattr(stage, way)()
+        waiting.join()
+        stopped_um = controller.machine.position_um(clock.monotonic_s())[0]
+        assert stopped_um < 2_000.0  # it would take nine seconds to 4,500
+        assert [type(error) for error in told] == [StageHeldError]
+        stage.resume()
+        if way == "stop":
+            stage.move_to(target, 10_000.0)
+        assert stage.wait_until_rest().position.distance_um(target) < 11.0
+
+
+def _note_error(act: Callable[[], object], told: list[DeviceError]) -> None:
+    try:
+        act()
+    except DeviceError as error:
+        told.append(error)
 
 
 def test_the_lamp_is_scaled_by_what_the_board_calls_full(clock: FastClock) -> None:

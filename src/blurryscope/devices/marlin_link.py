@@ -16,6 +16,8 @@ from blurryscope.devices.serial_port import SerialPort
 _REPLY_S = 3.0
 """Marlin says `busy` every two seconds while something takes long."""
 _BOOT_S = 3.0
+_HUSH_S = 0.3
+"""Without a line after an interruption, and its own `ok` has come."""
 _TRIES = 6
 _LONGEST_NAP_S = 0.03
 _RESEND = re.compile(r"(?:Resend|rs):? ?N?(\d+)")
@@ -33,6 +35,7 @@ class MarlinLink:
         self._typed = bytearray()
         self._lines: list[str] = []
         self._number = 0
+        self._was_interrupted = False
 
     def open(self) -> None:
         """Open the port, which restarts many boards, and agree on line numbers."""
@@ -51,12 +54,15 @@ class MarlinLink:
         self._port.close()
 
     def interrupt(self, line: str) -> None:
-        """Send what Marlin's emergency parser takes past everything else."""
+        """Send what Marlin's emergency parser takes past everything else; waits for nobody."""
+        self._was_interrupted = True
         self._port.write(f"{line}\n".encode("ascii"))
 
     def ask(self, line: str, patience_s: float = _REPLY_S) -> list[str]:
         """Send a line and wait for its `ok`; gives what was told before it."""
         with self.lock:
+            if self._was_interrupted:
+                self._hush()
             self._number += 1
             self._lines.clear()
             for _ in range(_TRIES):
@@ -69,6 +75,12 @@ class MarlinLink:
             f"does not understand, or its replies are lost ({line})",
             "Shorten or replace the USB cable and keep it away from the motors' wires",
         )
+
+    def _hush(self) -> None:
+        """Let the `ok` of an interruption go by, or it would be taken for the next line's."""
+        self._was_interrupted = False
+        while self._wait_for_line(_HUSH_S) is not None:
+            continue
 
     def _agree(self) -> None:
         self._number = -1

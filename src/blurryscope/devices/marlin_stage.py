@@ -161,7 +161,7 @@ class MarlinStage:
                 before, since_s = position, now_s
             is_there = position.distance_um(self._moves[-1][0]) <= _ARRIVED_UM
             if is_there or now_s - since_s > _STALLED_S:
-                self._settle()
+                self._settle(stops)
             else:
                 self._clock.sleep(_LOOK_S)
 
@@ -170,8 +170,7 @@ class MarlinStage:
             self._link.interrupt("M112")
         elif self._moves:
             self._is_held = True
-            with self._link.lock:
-                self._link.ask("M410")
+            self._quick_stop()
 
     def resume(self) -> None:
         with self._link.lock:
@@ -187,10 +186,16 @@ class MarlinStage:
         if self._is_homing:
             self._link.interrupt("M112")
             return
+        self._quick_stop()
         with self._link.lock:
-            self._link.ask("M410")
             self._is_held = False
             self._moves.clear()
+
+    def _quick_stop(self) -> None:
+        """At once, past whoever waits for a reply; and once more, with a checksum."""
+        self._link.interrupt("M410")
+        with self._link.lock:
+            self._link.ask("M410")
 
     def _mode(self, position: StagePoint) -> StageMode:
         if not self._is_homed:
@@ -220,8 +225,11 @@ class MarlinStage:
         ]
         return self._moves[done[-1] + 1 :] if done else self._moves[:]
 
-    def _settle(self) -> None:
-        """Wait for the very end of the moves, and see that it rests where it was sent."""
+    def _settle(self, stops: int) -> None:
+        """Wait for the very end of the moves, and see that it rests where it was sent.
+
+        Or for a hold or a stop, of which there had been `stops` before.
+        """
         target = self._moves[-1][0]
         with self._link.lock:
             try:
@@ -234,6 +242,8 @@ class MarlinStage:
                 raise StageStalledError(
                     self._url, "says that it moves, and stands", "Check motor and screw, then home"
                 ) from error
+            if self._is_held or self._stop_count != stops:
+                return
             position = self._position()
             self._moves.clear()
         if position.distance_um(target) > _ARRIVED_UM:

@@ -12,6 +12,7 @@ _QUEUE_LENGTH = 16
 _BUSY_S = 2.0
 _FREES_MOTORS_S = 120.0
 _WORDS = re.compile(r"([A-Z])(-?\d*\.?\d+)?")
+_QUICK_STOP = re.compile(r"(?:N-?\d+ ?)?M410(?:\*\d+)?")
 _NUMBERED = re.compile(r"N(-?\d+) ?(.*)")
 
 
@@ -77,6 +78,8 @@ class MarlinController:
                 if line == "M112" and self._has_emergency_parser:
                     self._kill(now_s)
                 elif line and not self._is_killed:
+                    if self._has_emergency_parser and _QUICK_STOP.fullmatch(line):
+                        self.machine.quick_stop(now_s)  # now, and again when its turn comes
                     self._lines.append(line)
             self._work(now_s)
 
