@@ -258,7 +258,7 @@ def _planned(
     if record is not None:
         return order.plan_of(
             slide,
-            record.field_of_view(order.speed_um_per_s),
+            record.field_of_view(order.speed_um_per_s, f"{order.path}, motion.speed_um_per_s"),
             acceleration_um_per_s2=_USUAL_ACCELERATION,
             backlash_um=record.backlash.backlash_um,
             focus=record.focus,

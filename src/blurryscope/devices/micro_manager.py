@@ -30,6 +30,7 @@ from blurryscope.devices.errors import (
     NotHomedError,
     SettingsRefusedError,
     StageAstrayError,
+    StageError,
     StageHeldError,
     StageStalledError,
 )
@@ -38,6 +39,8 @@ from blurryscope.devices.refusals import refuse_move
 _ARRIVED_UM = 2.0
 _LOOK_S = 0.02
 _PATIENCE_S = 2.0
+_HOMING_S = 180.0
+"""Micro-Manager itself waits for five seconds only."""
 
 
 def open_core(configuration: Path | None = None) -> Any:
@@ -92,7 +95,7 @@ class MicroManagerStage:
         self._clock = clock or SystemClock()
         self._lock = threading.RLock()
         self._target: StagePoint | None = None
-        self._is_homed = self._is_held = False
+        self._is_homed = self._is_held = self._is_homing = False
         self._stop_count = 0
 
     def __enter__(self) -> Self:
@@ -130,15 +133,32 @@ class MicroManagerStage:
 
     def home(self) -> StageStatus:
         with self._lock:
+            self._is_homed, self._is_homing = False, True
+            stops = self._stop_count
             try:
                 self._core.home(self._xy)
-                self._core.waitForDevice(self._xy)
+                self._wait_for_home()
             except RuntimeError as error:
-                raise HomingFailedError(
-                    self._xy, f"could not be homed ({error})", "Home it by its own program"
-                ) from error
+                raise self._homing_failed(str(error)) from error
+            finally:
+                self._is_homing = False
+            if self._stop_count != stops:
+                raise self._homing_failed("it was stopped")
             self._is_homed, self._is_held, self._target = True, False, None
         return self.status()
+
+    def _wait_for_home(self) -> None:
+        deadline_s = self._clock.monotonic_s() + _HOMING_S
+        while self._core.deviceBusy(self._xy):
+            if self._clock.monotonic_s() > deadline_s:
+                self._stop_motors()
+                raise self._homing_failed(f"it is not done after {_HOMING_S:.0f} s")
+            self._clock.sleep(_LOOK_S)
+
+    def _homing_failed(self, why: str) -> HomingFailedError:
+        return HomingFailedError(
+            self._xy, f"could not be homed ({why})", "Home it by its own program"
+        )
 
     def move_to(self, target: StagePoint, speed_um_per_s: float | None = None) -> None:
         refuse_move(self._xy, self.limits, target, speed_um_per_s)
@@ -170,9 +190,11 @@ class MicroManagerStage:
         return self._arrived()
 
     def hold(self) -> None:
-        if self._target is not None:
+        if self._is_homing:
+            self.stop()
+        elif self._target is not None:
             self._is_held = True
-            self._core.stop(self._xy)
+            self._stop_motors()
 
     def resume(self) -> None:
         with self._lock:
@@ -181,10 +203,16 @@ class MicroManagerStage:
             self._is_held = False
 
     def stop(self) -> None:
-        self._stop_count += self._target is not None
-        self._core.stop(self._xy)
+        self._stop_count += self._is_homing or self._target is not None
+        self._stop_motors()
         self._core.waitForDevice(self._xy)
         self._target, self._is_held = None, False
+
+    def _stop_motors(self) -> None:
+        self._core.stop(self._xy)
+        if self._z:
+            with contextlib.suppress(RuntimeError):  # not every focus drive knows how to
+                self._core.stop(self._z)
 
     def _arrived(self) -> StageStatus:
         target, self._target = self._target, None
@@ -196,9 +224,12 @@ class MicroManagerStage:
         return status
 
     def _send(self, target: StagePoint) -> None:
-        if self._z:
-            self._core.setPosition(target.z_um)
-        self._core.setXYPosition(target.x_um, target.y_um)
+        try:
+            if self._z:
+                self._core.setPosition(target.z_um)
+            self._core.setXYPosition(target.x_um, target.y_um)
+        except RuntimeError as error:
+            raise StageError(self._xy, f"did not move ({error})", "Check its controller") from error
         self._target = target
 
     def _set_speed(self, speed_um_per_s: float | None) -> None:

@@ -153,7 +153,7 @@ def plan_of_slide(
     record, limits = known.record, scope.stage.limits
     plan = order.plan_of(
         slide,
-        record.field_of_view(order.speed_um_per_s),
+        record.field_of_view(order.speed_um_per_s, f"{order.path}, motion.speed_um_per_s"),
         acceleration_um_per_s2=limits.acceleration_um_per_s2,
         backlash_um=record.backlash.backlash_um,
         focus=record.focus,

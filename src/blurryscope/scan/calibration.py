@@ -137,16 +137,18 @@ class Calibration:
     focus_unseen_count: int = 0
     """At how many of them no height changed the picture, though the stage has a z axis."""
 
-    def field_of_view(self, speed_um_per_s: float) -> FieldOfView:
+    def field_of_view(
+        self, speed_um_per_s: float, where: object = "motion.speed_um_per_s"
+    ) -> FieldOfView:
         """What the camera sees; the read-out ratio grows with the speed of the scan.
 
-        Raises an `InputError` for a speed at which the stage overtakes the read-out.
+        Raises an `InputError`, with `where` the speed is told, if the stage overtakes the read-out.
         """
         share = self.strip.readout_ratio or 0.0
         ratio = share * speed_um_per_s / self.strip.speed_um_per_s
         if not -1 < ratio < 1:
             raise InputError(
-                "motion.speed_um_per_s",
+                where,
                 f"at {speed_um_per_s:.0f} µm/s the slide overtakes the camera, which reads a frame "
                 f"out at {speed_um_per_s / abs(ratio):.0f} µm/s",
                 f"Scan more slowly; it was calibrated at {self.strip.speed_um_per_s:.0f} µm/s",
