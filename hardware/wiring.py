@@ -112,7 +112,7 @@ SWITCHES = {
     )
     for index, axis in enumerate("XYZ")
 }
-BRIDGE = Block(title="set-up bridge", at=(15, 530), width=170, left=("", "GND"), right=("open",))
+BRIDGE = Block(title="set-up bridge", at=(10, 530), width=170, left=("", "GND"), right=("open",))
 BLOCKS = (
     PICO,
     SUPPLY,
