@@ -10,7 +10,8 @@ import pytest
 import zarr
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from numcodecs import Blosc
+from numcodecs import Blosc, Zstd
+from numpy.typing import NDArray
 
 from blurryscope.artifacts.mosaic import Mosaic, MosaicWriter
 from blurryscope.basics.errors import InputError, MissingInputError, OutputError
@@ -128,10 +129,51 @@ def test_the_folder_is_zarr_2_with_lz4_chunks_that_qupath_reads(
     assert not corner[:, 366:].any()
 
 
-def test_another_reader_of_zarr_sees_the_same_pixels(tmp_path: Path, picture: Rgb) -> None:
-    _write(tmp_path / "mosaic.ome.zarr", picture)
-    array = zarr.open_array(tmp_path / "mosaic.ome.zarr" / "0", mode="r")
-    np.testing.assert_array_equal(np.moveaxis(np.asarray(array[:]), 0, 2), picture)
+def test_every_level_is_read_from_its_files_as_zarr_reads_it(tmp_path: Path) -> None:
+    rng = np.random.default_rng(5)
+    holed = smooth_picture(rng, (1101, 1390))
+    holed[:, 400:1100] = 0  # one column of chunks is not there at all
+    folder = tmp_path / "mosaic.ome.zarr"
+    mosaic = _write(folder, holed)
+    for level in range(mosaic.level_count):
+        whole = np.moveaxis(_by_zarr(folder, level), 0, 2)
+        np.testing.assert_array_equal(mosaic.read_level(level), whole)
+        for _ in range(20):
+            top, bottom = np.sort(rng.integers(0, whole.shape[0] + 1, 2)).tolist()
+            left, right = np.sort(rng.integers(0, whole.shape[1] + 1, 2)).tolist()
+            region = mosaic.read(top, left, (bottom - top, right - left), level)
+            np.testing.assert_array_equal(region, whole[top:bottom, left:right])
+
+
+def _by_zarr(folder: Path, level: int) -> NDArray[np.uint8]:
+    """(rgb, row, col) as another program would see them."""
+    array = zarr.open_array(folder / str(level), mode="r")
+    return np.asarray(array[:], np.uint8)
+
+
+def test_a_mosaic_with_chunks_of_another_program_is_read_too(tmp_path: Path, picture: Rgb) -> None:
+    folder = tmp_path / "mosaic.ome.zarr"
+    _write(folder, picture)
+    group = zarr.open_group(folder, mode="a", zarr_format=2)
+    group.create_array(
+        "0", data=_by_zarr(folder, 0), chunks=(3, 300, 200), compressors=Zstd(), overwrite=True
+    )
+    np.testing.assert_array_equal(Mosaic(folder).read_level(0), picture)
+    np.testing.assert_array_equal(
+        Mosaic(folder).read(250, 1200, (400, 400)),
+        np.pad(picture, ((0, 0), (0, 400), (0, 0)))[250:650, 1200:1600],
+    )
+
+
+@pytest.mark.parametrize("content", [b"", b"\x02\x01", None])
+def test_a_damaged_chunk_is_told_with_its_file(
+    tmp_path: Path, picture: Rgb, content: bytes | None
+) -> None:
+    mosaic = _write(tmp_path / "mosaic.ome.zarr", picture)
+    chunk = tmp_path / "mosaic.ome.zarr" / "0" / "1" / "1" / "0"
+    chunk.write_bytes(chunk.read_bytes()[:-100] if content is None else content)
+    with pytest.raises(InputError, match=r"0.1.1.0: is damaged .*Stitch the slide again"):
+        mosaic.read(500, 10, (20, 20))
 
 
 def test_every_level_states_its_physical_size(tmp_path: Path, picture: Rgb) -> None:

@@ -4,27 +4,30 @@ Zarr format 2, Blosc-lz4 and an OME-XML file beside it, because that is what QuP
 open (their readers know neither zstd chunks nor Zarr format 3).
 """
 
-import shutil
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 import cv2
 import numpy as np
 import zarr
-from numcodecs import Blosc
 from numpy.typing import NDArray
 
+from blurryscope.artifacts.chunk_files import (
+    CHUNK_PX,
+    ChunkFiles,
+    create_level,
+    has_chunk_files,
+)
 from blurryscope.artifacts.ome_zarr import multiscale_attributes, write_ome_xml
 from blurryscope.artifacts.whole import whole_folder
 from blurryscope.basics.errors import InputError, MissingInputError
 from blurryscope.basics.image import Rgb, to_uint8
 
-_CHUNK_PX = 512
 _SMALLEST_LEVEL_PX = 512
-_CODEC = Blosc(cname="lz4", clevel=5, shuffle=Blosc.SHUFFLE)
 _TALLEST = 4
 """Times its width: higher mosaics whose height was not promised end their pyramid early."""
 _BANDS_UNDER_WAY = 2
@@ -63,7 +66,7 @@ class MosaicWriter:
         self._under_way: deque[Future[None]] = deque()
         tallest = _TALLEST * self._columns if self._rows is None else self._rows
         self._levels = [
-            _Level(_ChunkFiles(self._partial / str(number)))
+            _Level(ChunkFiles(self._partial / str(number)))
             for number in range(len(_level_sizes((tallest, self._columns))))
         ]
         return self
@@ -123,15 +126,7 @@ class MosaicWriter:
             attributes=multiscale_attributes(name, len(sizes), self._pixel_size_um),
         )
         for number, size in enumerate(sizes):
-            group.create_array(
-                str(number),
-                shape=(3, *size),
-                chunks=(1, _CHUNK_PX, _CHUNK_PX),
-                dtype="uint8",
-                fill_value=0,
-                compressors=_CODEC,
-                chunk_key_encoding={"name": "v2", "separator": "/"},
-            )
+            create_level(group, str(number), size)
         write_ome_xml(self._partial, name, size_px, self._pixel_size_um)
 
     def _append(self, number: int, rgb: Rgb) -> None:
@@ -156,7 +151,7 @@ class MosaicWriter:
 class _Level:
     """One level of the pyramid and the rows that do not fill a chunk yet."""
 
-    def __init__(self, files: "_ChunkFiles") -> None:
+    def __init__(self, files: ChunkFiles) -> None:
         self.files = files
         self.row_count = 0
         self._band = np.empty((0, 0, 3), np.uint8)
@@ -164,13 +159,13 @@ class _Level:
 
     @property
     def is_full(self) -> bool:
-        return self._filled == _CHUNK_PX
+        return self._filled == CHUNK_PX
 
     def take(self, rgb: Rgb) -> Rgb:
         """Copy as many rows as the band has room for; the rest comes back."""
         if not self._filled:
-            self._band = np.empty((_CHUNK_PX, *rgb.shape[1:]), np.uint8)
-        taken = min(len(rgb), _CHUNK_PX - self._filled)
+            self._band = np.empty((CHUNK_PX, *rgb.shape[1:]), np.uint8)
+        taken = min(len(rgb), CHUNK_PX - self._filled)
         self._band[self._filled : self._filled + taken] = rgb[:taken]
         self._filled += taken
         self.row_count += taken
@@ -181,42 +176,6 @@ class _Level:
         band = self._band[: self._filled]
         self._filled = 0
         return self.row_count - len(band), band
-
-
-class _ChunkFiles:
-    """The chunks of one level. Written as files of their own: four times faster than by zarr."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-
-    def remove(self) -> None:
-        """Take back a level that turned out not to be needed."""
-        if self._folder.is_dir():
-            shutil.rmtree(self._folder)
-
-    def write_band(self, first_row: int, band: Rgb) -> None:
-        """Write one row of chunks; a chunk of nothing but 0 is left out, as Zarr does.
-
-        Colours are parted chunk by chunk: planes of the whole width are so large that the system
-        hands out their memory anew each time, which takes longer than to fill it.
-        """
-        folders = [self._folder / str(c) / str(first_row // _CHUNK_PX) for c in range(3)]
-        for folder in folders:
-            folder.mkdir(parents=True, exist_ok=True)
-        for number, left_px in enumerate(range(0, band.shape[1], _CHUNK_PX)):
-            planes = cv2.split(band[:, left_px : left_px + _CHUNK_PX])
-            for folder, plane in zip(folders, planes, strict=True):
-                if cv2.countNonZero(plane):
-                    (folder / str(number)).write_bytes(_CODEC.encode(_whole_chunk(plane)))
-
-
-def _whole_chunk(pixels: NDArray[Any]) -> NDArray[Any]:
-    """Zarr stores chunks at the edge in full size; what lies outside is 0."""
-    if pixels.shape == (_CHUNK_PX, _CHUNK_PX):
-        return np.ascontiguousarray(pixels)
-    chunk = np.zeros((_CHUNK_PX, _CHUNK_PX), np.uint8)
-    chunk[: pixels.shape[0], : pixels.shape[1]] = pixels
-    return chunk
 
 
 def _halved(band: Rgb) -> Rgb:
@@ -263,45 +222,41 @@ class Mosaic:
             group = zarr.open_group(folder, mode="r", zarr_format=2)
             attributes: Any = group.attrs.asdict()
             scales = attributes["multiscales"][0]["datasets"]
-            self._arrays = [_array(group, entry["path"]) for entry in scales]
+            arrays = [_array(group, entry["path"]) for entry in scales]
             self.pixel_size_um = float(scales[0]["coordinateTransformations"][0]["scale"][-1])
         except (KeyError, IndexError, TypeError, ValueError, FileNotFoundError) as error:
             raise InputError(
                 folder, f"is not an OME-Zarr 0.4 mosaic ({error})", "Stitch the slide again"
             ) from error
+        self._sizes_px = [(int(array.shape[1]), int(array.shape[2])) for array in arrays]
+        self._pixels = [_pixels_of(folder / array.path, array) for array in arrays]
 
     @property
     def size_px(self) -> tuple[int, int]:
         """(rows, columns) at full resolution."""
-        return self._level_size_px(0)
+        return self._sizes_px[0]
 
     @property
     def level_count(self) -> int:
-        return len(self._arrays)
+        return len(self._sizes_px)
 
     def read(self, top_px: int, left_px: int, size_px: tuple[int, int], level: int = 0) -> Rgb:
         """Read a rectangle; coordinates and size are pixels of `level`.
 
         Outside the mosaic the result is 0, which means unscanned. Returns (row, col, rgb) uint8.
         """
-        rows, columns = self._level_size_px(level)
+        rows, columns = self._sizes_px[level]
         region = np.zeros((*size_px, 3), np.uint8)
         top, left = max(top_px, 0), max(left_px, 0)
         bottom, right = min(top_px + size_px[0], rows), min(left_px + size_px[1], columns)
         if bottom > top and right > left:
-            pixels = np.asarray(self._arrays[level][:, top:bottom, left:right])
-            region[top - top_px : bottom - top_px, left - left_px : right - left_px] = np.moveaxis(
-                pixels, 0, 2
-            )
+            place = np.s_[top - top_px : bottom - top_px, left - left_px : right - left_px]
+            region[place] = self._pixels[level].read(top, left, (bottom - top, right - left))
         return region
 
     def read_level(self, level: int) -> Rgb:
         """Read a whole level."""
-        return self.read(0, 0, self._level_size_px(level), level)
-
-    def _level_size_px(self, level: int) -> tuple[int, int]:
-        _, rows, columns = self._arrays[level].shape
-        return int(rows), int(columns)
+        return self._pixels[level].read(0, 0, self._sizes_px[level])
 
 
 def _array(group: zarr.Group, path: str) -> "zarr.Array[Any]":
@@ -309,3 +264,28 @@ def _array(group: zarr.Group, path: str) -> "zarr.Array[Any]":
     if not isinstance(array, zarr.Array) or array.ndim != 3:
         raise TypeError(f"level {path} is no picture of three channels")
     return array
+
+
+class _LevelPixels(Protocol):
+    """The pixels of one level."""
+
+    def read(self, top_px: int, left_px: int, size_px: tuple[int, int]) -> Rgb:
+        """Read a rectangle that lies within the level."""
+        ...
+
+
+def _pixels_of(folder: Path, array: "zarr.Array[Any]") -> _LevelPixels:
+    """By their files where they lie as `MosaicWriter` leaves them, else by Zarr, which is slow."""
+    return ChunkFiles(folder) if has_chunk_files(array) else _PixelsByZarr(array)
+
+
+@dataclass(frozen=True, slots=True)
+class _PixelsByZarr:
+    """A level that another program wrote."""
+
+    array: "zarr.Array[Any]"
+
+    def read(self, top_px: int, left_px: int, size_px: tuple[int, int]) -> Rgb:
+        rows, columns = slice(top_px, top_px + size_px[0]), slice(left_px, left_px + size_px[1])
+        planes = np.asarray(self.array[:, rows, columns], np.uint8)
+        return np.ascontiguousarray(np.moveaxis(planes, 0, 2))
