@@ -6,6 +6,7 @@ through an event loop. What lies on the disk is as Zarr wants it.
 
 import shutil
 from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -90,12 +91,11 @@ class ChunkFiles:
         A chunk that is not there is 0, unscanned; one that is damaged is an `InputError`.
         """
         planes = np.zeros((3, *size_px), np.uint8)
-        for colour, plane in enumerate(planes):
-            for row in _cuts(top_px, size_px[0]):
-                for column in _cuts(left_px, size_px[1]):
-                    path = self._folder / str(colour) / str(row.number) / str(column.number)
-                    if (chunk := _read_chunk(path)) is not None:
-                        plane[row.inside, column.inside] = chunk[row.of_chunk, column.of_chunk]
+        for row, column in product(_cuts(top_px, size_px[0]), _cuts(left_px, size_px[1])):
+            for colour, plane in enumerate(planes):
+                path = self._folder.joinpath(f"{colour}/{row.number}/{column.number}")
+                if (chunk := _read_chunk(path)) is not None:
+                    plane[row.inside, column.inside] = chunk[row.of_chunk, column.of_chunk]
         return np.asarray(cv2.merge(list(planes)), np.uint8)
 
 

@@ -2,7 +2,7 @@
 
 import csv
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, TypeVar
@@ -104,8 +104,9 @@ def _write(path: Path, kind: type[Row], rows: Iterable[Row]) -> None:
         partial.open("w", encoding="utf-8", newline="") as file,
     ):
         table = csv.writer(file, lineterminator="\n")
-        table.writerow([column.name for column in fields(kind)])
-        table.writerows([_stored(value) for value in asdict(row).values()] for row in rows)
+        names = [column.name for column in fields(kind)]
+        table.writerow(names)
+        table.writerows([_stored(getattr(row, name)) for name in names] for row in rows)
 
 
 def _stored(value: object) -> object:

@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 
-from blurryscope.basics.image import Grey, Mask, Rgb, is_unscanned, optical_density
+from blurryscope.basics.image import Grey, Mask, Rgb, density_of_levels, is_unscanned
 
 TISSUE_DENSITY = 0.02
 """Optical density above which a smoothed pixel counts as tissue; pale cores reach 0.04."""
@@ -52,15 +52,16 @@ def focus_across(rgb: Rgb, white: tuple[float, float, float]) -> float | None:
 def mean_density(rgb: Rgb, white: tuple[float, float, float]) -> Grey:
     """Optical density averaged over the colours, (row, col) float32, of (row, col, rgb) uint8.
 
-    As `optical_density(...).mean(axis=2)`, by a table of the 256 levels: ten times as fast.
+    As `optical_density(...).mean(axis=2)`, by tables of the 256 levels: ten times as fast.
     """
-    levels = np.repeat(np.arange(256, dtype=np.uint8)[:, None, None], 3, axis=2)
-    table = optical_density(levels, np.array(white)) / 3
-    channels = cv2.split(rgb)
-    density = np.asarray(cv2.LUT(channels[0], table[:, 0, 0]), np.float32)
-    for number in (1, 2):
-        density += np.asarray(cv2.LUT(channels[number], table[:, 0, number]), np.float32)
-    return density
+    tables = density_of_levels(np.array(white)) / 3
+    red, green, blue = (
+        np.asarray(cv2.LUT(channel, table), np.float32)
+        for channel, table in zip(cv2.split(rgb), tables, strict=True)
+    )
+    red += green
+    red += blue
+    return red
 
 
 def tissue_of(density: Grey, unscanned: Mask) -> Mask:

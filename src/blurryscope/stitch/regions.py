@@ -2,8 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
+from typing import NamedTuple
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -11,6 +14,7 @@ from blurryscope.artifacts.frame_places import FramePlace, read_frame_places
 from blurryscope.artifacts.mosaic import Mosaic
 from blurryscope.artifacts.scan_quality import Region
 from blurryscope.basics.image import is_unscanned
+from blurryscope.basics.side_by_side import side_by_side
 from blurryscope.stitch.focus import focus_across, mean_density, tissue_of
 from blurryscope.stitch.seams import TornSeam
 from blurryscope.stitch.trajectory import is_at_full_speed
@@ -54,6 +58,8 @@ class ScanSurvey:
     """(rows, columns) of the mosaic."""
     field_px: tuple[float, float]
     """Across the lanes and along them, as far as rectified frames reach."""
+    lane_ends_px: tuple[float, float]
+    """Lowest and highest x of the frames of a lane, the median over the lanes."""
     white: tuple[float, float, float]
     """What empty glass gives."""
     second_scan_from_s: float | None = None
@@ -73,17 +79,17 @@ def survey_scan(
     tracks = lane_tracks(read_frame_places(slide_dir / "frames.csv"))
     field_px = _field_of(tracks, mosaic.size_px)
     white = _white_of(mosaic)
-    regions = [
-        region
-        for number in range(len(tracks))
-        for region in _lane_regions(mosaic, white, tracks, number, field_px)
-    ]
+
+    def of_lane(number: int) -> list[Region]:
+        return _lane_regions(mosaic, white, tracks, number, field_px)
+
     return ScanSurvey(
-        regions=tuple(regions),
+        regions=tuple(chain.from_iterable(side_by_side(of_lane, range(len(tracks))))),
         tracks=tuple(tracks),
         pixel_size_um=mosaic.pixel_size_um,
         size_px=mosaic.size_px,
         field_px=field_px,
+        lane_ends_px=_usual_ends(tracks, mosaic.size_px[1]),
         white=white,
         second_scan_from_s=second_scan_from_s,
         torn=tuple(torn),
@@ -118,6 +124,15 @@ def _field_of(tracks: Sequence[LaneTrack], size_px: tuple[int, int]) -> tuple[fl
     )
 
 
+def _usual_ends(tracks: Sequence[LaneTrack], column_count: int) -> tuple[float, float]:
+    if not tracks:
+        return 0.0, float(column_count)
+    return (
+        float(np.median([track.x_px.min() for track in tracks])),
+        float(np.median([track.x_px.max() for track in tracks])),
+    )
+
+
 def _white_of(mosaic: Mosaic) -> tuple[float, float, float]:
     overview = mosaic.read_level(mosaic.level_count - 1)
     scanned = overview[~is_unscanned(overview)]
@@ -148,40 +163,47 @@ def _lane_regions(
 ) -> list[Region]:
     track = tracks[number]
     around = tracks[number - 1] if number > 0 else None, (*tracks, None)[number + 1]
-    boxes = [
-        (edges, *_rows_of(track, around, edges, field_px[0], mosaic.size_px[0]))
-        for edges in _stretches(track, mosaic, field_px[1])
-    ]
-    if not boxes:
+    stretches = _stretches(track, mosaic, field_px[1])
+    if not stretches:
         return []
-    pixels = _LanePixels(mosaic, white, [rows for _, rows, _ in boxes])
-    return [_region(pixels, track, edges, rows, overlap) for edges, rows, overlap in boxes]
+    boxes = _boxes(track, around, stretches, field_px[0], mosaic.size_px[0])
+    pixels = _LanePixels(mosaic, white, [box.rows for box in boxes])
+    dropped = _dropped(track)
+    return [_region(pixels, track, dropped, box) for box in boxes]
 
 
-def _rows_of(
+class _Box(NamedTuple):
+    """Where a stretch lies."""
+
+    edges: tuple[int, int]
+    """Along x."""
+    rows: tuple[int, int]
+    """Halfway to the lanes above and below."""
+    overlap_fraction: float | None
+    """With the lane above."""
+
+
+def _boxes(
     track: LaneTrack,
     around: tuple[LaneTrack | None, LaneTrack | None],
-    edges: tuple[int, int],
+    stretches: Sequence[tuple[int, int]],
     across_px: float,
     row_count: int,
-) -> tuple[tuple[int, int], float | None]:
-    """First and last row of a stretch, halfway to the lanes above and below, and its overlap."""
-    middle_px = (edges[0] + edges[1]) / 2
+) -> list[_Box]:
+    middle_px = np.mean(stretches, axis=1)
     y_px = _y_at(track, middle_px)
     above, below = (None if lane is None else _y_at(lane, middle_px) for lane in around)
     top = y_px - across_px / 2 if above is None else (above + y_px) / 2
     bottom = y_px + across_px / 2 if below is None else (below + y_px) / 2
-    overlap = None if above is None else float(1 - (y_px - above) / across_px)
-    return (max(int(top), 0), min(int(bottom) + 1, row_count)), overlap
+    overlap = [None] * len(y_px) if above is None else (1 - (y_px - above) / across_px).tolist()
+    return [
+        _Box(edges, (max(int(low), 0), min(int(high) + 1, row_count)), shared)
+        for edges, low, high, shared in zip(stretches, top, bottom, overlap, strict=True)
+    ]
 
 
-def _region(
-    pixels: "_LanePixels",
-    track: LaneTrack,
-    edges: tuple[int, int],
-    rows: tuple[int, int],
-    overlap_fraction: float | None,
-) -> Region:
+def _region(pixels: "_LanePixels", track: LaneTrack, dropped: "_Dropped", box: _Box) -> Region:
+    edges, rows = box.edges, box.rows
     inside = (track.x_px >= edges[0]) & (track.x_px < edges[1])
     seen = pixels.seen(edges, rows)
     return Region(
@@ -191,9 +213,9 @@ def _region(
         y_from_px=rows[0],
         y_to_px=rows[1],
         frame_count=int(inside.sum()),
-        dropped_frame_count=_dropped(track, edges),
+        dropped_frame_count=dropped.within(edges),
         confidence=_confidence_at(track, seen.tissue_x_px, edges),
-        overlap_fraction=overlap_fraction,
+        overlap_fraction=box.overlap_fraction,
         tissue_fraction=seen.tissue_fraction,
         unscanned_fraction=seen.unscanned_fraction,
         saturated_fraction=seen.saturated_fraction,
@@ -215,25 +237,36 @@ def _confidence_at(
     return float(np.median(track.confidence[inside])) if inside.any() else None
 
 
-def _y_at(track: LaneTrack, x_px: float) -> float:
-    """Where the lane runs at this x; the nearest frames tell."""
-    nearest = np.argsort(np.abs(track.x_px - x_px))[:_NEAREST]
-    return float(np.median(track.y_px[nearest]))
+def _y_at(track: LaneTrack, x_px: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Where the lane runs at each x; the nearest frames tell."""
+    nearest = np.argsort(np.abs(track.x_px - x_px[:, None]), axis=1)[:, :_NEAREST]
+    return np.asarray(np.median(track.y_px[nearest], axis=1))
 
 
-def _dropped(track: LaneTrack, edges: tuple[int, int]) -> int:
-    """Frames missing between neighbours whose middle lies in the stretch."""
+class _Dropped(NamedTuple):
+    """Frames that are missing between neighbours of a lane; (pair,) each."""
+
+    middle_px: NDArray[np.float64]
+    """Along x, between the two."""
+    missing_count: NDArray[np.float64]
+
+    def within(self, edges: tuple[int, int]) -> int:
+        here = (self.middle_px >= edges[0]) & (self.middle_px < edges[1])
+        return int(self.missing_count[here].sum())
+
+
+def _dropped(track: LaneTrack) -> _Dropped:
+    """Told by the time between two frames, and by the step between two that were both seen."""
     if len(track.x_px) < 3:
-        return 0
-    middle = (track.x_px[1:] + track.x_px[:-1]) / 2
-    here = (middle >= edges[0]) & (middle < edges[1])
+        return _Dropped(np.empty(0), np.empty(0))
     lasted, steps = np.diff(track.time_s), np.abs(np.diff(track.x_px))
     by_time = np.rint(lasted / np.median(lasted)) - 1
     seen = np.minimum(track.confidence[1:], track.confidence[:-1]) > _SEEN_CONFIDENCE
     # Ramps may be half of a short lane: its usual step is that of full speed.
     usual_px = max(float(np.median(steps[is_at_full_speed(steps)])), 1e-6)
     by_step = np.where(seen & (steps > _LONG_STEP * usual_px), np.rint(steps / usual_px) - 1, 0)
-    return int(np.maximum(np.maximum(by_time, by_step), 0)[here].sum())
+    middle_px = (track.x_px[1:] + track.x_px[:-1]) / 2
+    return _Dropped(middle_px, np.maximum(np.maximum(by_time, by_step), 0))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -263,32 +296,44 @@ class _LanePixels:
         self._top = min(top for top, _ in rows) // self._shrink
         height = max(bottom for _, bottom in rows) // self._shrink + 1 - self._top
         width = mosaic.size_px[1] // self._shrink + 1
-        self._rgb = mosaic.read(self._top, 0, (height, width), level)
+        rgb = mosaic.read(self._top, 0, (height, width), level)
+        self._unscanned = is_unscanned(rgb)
+        self._density = mean_density(rgb, white)
+        self._saturated = cv2.inRange(rgb, (0,) * 3, (SATURATED_FROM - 1,) * 3) == 0
 
     def seen(self, columns: tuple[int, int], rows: tuple[int, int]) -> _Seen:
         shrink = self._shrink
         height = max((rows[1] - rows[0]) // shrink, 1)
         width = max((columns[1] - columns[0]) // shrink, 1)
         top, left = rows[0] // shrink - self._top, columns[0] // shrink
-        rgb = self._rgb[top : top + height, left : left + width]
-        scanned = ~is_unscanned(rgb)
-        count = int(scanned.sum())
+        box = np.s_[top : top + height, left : left + width]
+        unscanned = self._unscanned[box]
+        count = unscanned.size - np.count_nonzero(unscanned)
         if not count:
             return _Seen()
-        tissue = tissue_of(mean_density(rgb, self._white), ~scanned)
-        saturated = (rgb.max(axis=2) >= SATURATED_FROM) & scanned
+        tissue = tissue_of(self._density[box], unscanned)
         seen = _Seen(
-            tissue_fraction=float(tissue.sum() / count),
-            unscanned_fraction=1 - count / scanned.size,
-            saturated_fraction=float(saturated.sum() / count),
+            tissue_fraction=np.count_nonzero(tissue) / count,
+            unscanned_fraction=1 - count / unscanned.size,
+            saturated_fraction=np.count_nonzero(self._saturated[box]) / count,
         )
         if seen.tissue_fraction < LEAST_TISSUE_FRACTION:
             return seen
-        y_px, x_px = np.median(np.argwhere(tissue), axis=0) * shrink + (rows[0], columns[0])
-        return replace(seen, tissue_x_px=float(x_px), focus=self._focus(float(y_px), float(x_px)))
+        y_px, x_px = (
+            start + shrink * _middle(np.count_nonzero(tissue, axis=axis))
+            for axis, start in ((1, rows[0]), (0, columns[0]))
+        )
+        return replace(seen, tissue_x_px=x_px, focus=self._focus(y_px, x_px))
 
     def _focus(self, y_px: float, x_px: float) -> float | None:
         """Focus of a square of full-resolution pixels around the middle of the tissue."""
         top, left = (round(value) - _FOCUS_SIDE_PX // 2 for value in (y_px, x_px))
         square = self._mosaic.read(top, left, (_FOCUS_SIDE_PX, _FOCUS_SIDE_PX))
         return focus_across(square, self._white)
+
+
+def _middle(counts: NDArray[np.integer]) -> float:
+    """The median of places along an axis, each of which counts so many times."""
+    upto = np.cumsum(counts)
+    halves = (upto[-1] - 1) // 2, upto[-1] // 2
+    return float(np.searchsorted(upto, halves, side="right").mean())

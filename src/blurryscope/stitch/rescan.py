@@ -153,8 +153,7 @@ def _is_hole(region: Region, survey: ScanSurvey, settings: RescanSettings) -> bo
     """
     if region.overlap_fraction is not None and region.overlap_fraction < 0:
         return True
-    low = float(np.median([track.x_px.min() for track in survey.tracks]))
-    high = float(np.median([track.x_px.max() for track in survey.tracks]))
+    low, high = survey.lane_ends_px
     edge_lane = {survey.tracks[end].lane: survey.tracks[end] for end in (0, -1)}.get(region.lane)
     if edge_lane is not None:
         low, high = max(low, edge_lane.x_px.min()), min(high, edge_lane.x_px.max())
