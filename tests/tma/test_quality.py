@@ -1,11 +1,14 @@
 """What is said of a core must follow from what its picture shows."""
 
+import cv2
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from blurryscope.artifacts.tissue_cores import CoreStatus
-from blurryscope.tma.quality import measure_core, status_of
+from blurryscope.tma.quality import _outline, measure_core, status_of
 
 
 def test_a_core_with_a_hole_that_was_never_filmed_is_told_from_one_cut_by_the_edge() -> None:
@@ -32,6 +35,17 @@ def test_a_place_that_was_not_scanned_is_unknown_and_not_missing(
     rgb[:, :scanned_px] = 240
     measures = measure_core(rgb, np.array([240.0, 240.0, 240.0]), 200.0)
     assert status_of(measures, -4.0, is_expected=True) is status
+
+
+@given(st.lists(st.tuples(st.integers(0, 59), st.integers(0, 39)), min_size=1, max_size=30))
+def test_the_outline_of_tissue_is_the_hull_of_all_its_pixels(xy: list[tuple[int, int]]) -> None:
+    mask = np.zeros((40, 60), np.bool_)
+    mask[tuple(np.transpose(xy)[::-1])] = True
+    moments = cv2.moments(cv2.convexHull(cv2.findNonZero(mask.astype(np.uint8))))
+    centre, diameter_px = _outline(mask, (0.0, 0.0))
+    assert diameter_px == 2.0 * np.sqrt(moments["m00"] / np.pi)
+    if moments["m00"] > 0:
+        assert centre == (moments["m10"] / moments["m00"], moments["m01"] / moments["m00"])
 
 
 def _disc_mask(side_px: int, radius_px: float) -> NDArray[np.bool_]:

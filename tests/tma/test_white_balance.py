@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from blurryscope.basics.errors import InputError
 from blurryscope.tma.toy_slides import ToySlide
-from blurryscope.tma.white_balance import GLASS_LEVEL, find_white_balance
+from blurryscope.tma.white_balance import GLASS_LEVEL, WhiteBalance, find_white_balance
 
 channel = st.floats(90.0, 245.0)
 
@@ -19,6 +19,15 @@ def test_glass_has_no_cast_left_however_strong_it_was(white: tuple[float, float,
     assert np.abs(balance.white / white - 1.0).max() < 0.01
     glass = balance.apply(np.full((4, 4, 3), np.rint(white), np.uint8))[0, 0].astype(float)
     assert np.ptp(glass) <= 0.01 * GLASS_LEVEL + 1
+
+
+def test_each_channel_is_scaled_and_rounded_by_itself() -> None:
+    rgb = np.random.default_rng(0).integers(0, 256, (40, 50, 3), np.uint8)
+    white = np.array([231.2, 118.4, 90.7])
+    plain = np.clip(np.rint(rgb * (GLASS_LEVEL / white)), 0, 255)
+    off_by = np.abs(WhiteBalance(white).apply(rgb) - plain)
+    assert off_by.max() <= 1.0  # of two halves, float32 may take the other
+    assert np.count_nonzero(off_by) < 0.001 * rgb.size
 
 
 def test_glass_is_found_where_tissue_covers_most_of_the_slide() -> None:

@@ -8,6 +8,7 @@ import numpy as np
 from blurryscope.artifacts.tissue_cores import CoreStatus, PlaceSource, TissueCore
 from blurryscope.basics.core_name import CoreName
 from blurryscope.basics.her2 import Score
+from blurryscope.basics.side_by_side import side_by_side
 from blurryscope.tma.picture import SlidePicture
 from blurryscope.tma.quality import (
     UNKNOWN_FROM,
@@ -50,7 +51,11 @@ def measured_cores(
 ) -> list[TissueCore]:
     """Measure all places; `diameter_px` is the usual one at full resolution."""
     level = measuring_level(diameter_px, picture.level_count)
-    return [_measured(picture, level, white, node, diameter_px) for node in nodes]
+
+    def measured(node: NamedNode) -> TissueCore:
+        return _measured(picture, level, white, node, diameter_px)
+
+    return list(side_by_side(measured, nodes))
 
 
 def _measured(

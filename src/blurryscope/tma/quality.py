@@ -75,7 +75,8 @@ def measure_core(rgb: Rgb, white: NDArray[np.float64], diameter_px: float) -> Co
     disc_area = np.pi * diameter_px**2 / 4
     unscanned = 1.0 - np.count_nonzero(scanned & usual) / disc_area
     outline_xy, outline_diameter = _outline(mask, centre)
-    haematoxylin, dab = _stains(rgb, white, mask)
+    tissue = rgb[mask]
+    haematoxylin, dab = _stains(tissue, white)
     return CoreMeasures(
         centre_xy=outline_xy,
         diameter_px=outline_diameter,
@@ -87,7 +88,7 @@ def measure_core(rgb: Rgb, white: NDArray[np.float64], diameter_px: float) -> Co
         is_hole=_is_hole(~scanned, usual),
         fold_fraction=_fold_fraction(rgb, white, mask, diameter_px),
         focus=_focus(rgb, mask),
-        saturation=_saturation(rgb, white, mask),
+        saturation=_saturation(tissue, white),
         haematoxylin_od=haematoxylin,
         dab_od=dab,
     )
@@ -127,15 +128,15 @@ def _is_hole(unscanned: Mask, usual: Mask) -> bool:
 
 
 def _density(rgb: Rgb, white: NDArray[np.float64], scanned: Mask, diameter_px: float) -> Grey:
-    glass = to_uint8(white)  # black that was never scanned must not bleed into what was
-    filled = np.where(scanned[..., None], rgb, glass)
+    filled = rgb.copy()
+    filled[~scanned] = to_uint8(white)  # what was never scanned must not bleed into what was
     smooth = np.asarray(cv2.GaussianBlur(filled, (0, 0), max(0.012 * diameter_px, 0.5)), np.uint8)
     return np.where(scanned, tissue_density(smooth, white), np.float32(0))
 
 
 def _disc(shape: tuple[int, ...], centre_xy: tuple[float, float], radius_px: float) -> Mask:
     rows, columns = np.ogrid[: shape[0], : shape[1]]
-    return np.asarray(np.hypot(columns - centre_xy[0], rows - centre_xy[1]) <= radius_px)
+    return (columns - centre_xy[0]) ** 2 + (rows - centre_xy[1]) ** 2 <= radius_px**2
 
 
 def _tissue(density: Grey, within: Mask, diameter_px: float) -> Mask:
@@ -163,7 +164,12 @@ def _pieces(mask: Mask, diameter_px: float) -> list[int]:
 def _outline(mask: Mask, centre: tuple[float, float]) -> tuple[tuple[float, float], float]:
     if not mask.any():
         return centre, 0.0
-    hull = cv2.convexHull(cv2.findNonZero(mask.astype(np.uint8)))
+    # Only what begins or ends a row can be a corner.
+    rows = np.flatnonzero(mask.any(axis=1))
+    begins = mask[rows].argmax(axis=1)
+    ends = mask.shape[1] - 1 - mask[rows, ::-1].argmax(axis=1)
+    corners = np.stack([np.r_[begins, ends], np.r_[rows, rows]], axis=1)
+    hull = cv2.convexHull(corners.astype(np.int32))
     moments = cv2.moments(hull)
     if moments["m00"] <= 0:
         return centre, 0.0
@@ -195,18 +201,20 @@ def _focus(rgb: Rgb, mask: Mask) -> float:
     return float(min(fine[inner].std() / coarse[inner].std(), 1.0))
 
 
-def _saturation(rgb: Rgb, white: NDArray[np.float64], mask: Mask) -> float:
-    if not mask.any():
+def _saturation(tissue: Rgb, white: NDArray[np.float64]) -> float:
+    """Of the pixels of the tissue, (pixel, rgb) uint8."""
+    if not len(tissue):
         return 0.0
-    red, green, blue = (rgb[mask].astype(np.float32) / white.astype(np.float32)).T
+    levels = np.arange(256, dtype=np.float32)[:, None] / white.astype(np.float32)
+    red, green, blue = (levels[:, colour].take(tissue[:, colour]) for colour in range(3))
     highest = np.maximum(np.maximum(np.maximum(red, green), blue), 1e-6)
     lowest = np.minimum(np.minimum(red, green), blue)
     return float(np.clip(np.mean(1.0 - lowest / highest), 0.0, 1.0))
 
 
-def _stains(rgb: Rgb, white: NDArray[np.float64], mask: Mask) -> tuple[float, float]:
-    """Mean density of haematoxylin and of DAB in the tissue."""
-    if not mask.any():
+def _stains(tissue: Rgb, white: NDArray[np.float64]) -> tuple[float, float]:
+    """Mean density of haematoxylin and of DAB in the pixels of the tissue, (pixel, rgb) uint8."""
+    if not len(tissue):
         return 0.0, 0.0
-    haematoxylin, dab = stain_densities(rgb[mask], white).mean(axis=0)
+    haematoxylin, dab = stain_densities(tissue, white).mean(axis=0)
     return max(float(haematoxylin), 0.0), max(float(dab), 0.0)

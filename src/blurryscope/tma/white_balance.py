@@ -30,7 +30,9 @@ class WhiteBalance:
 
     def apply(self, rgb: Rgb) -> Rgb:
         """Scale each channel so that glass becomes `GLASS_LEVEL`; unscanned pixels stay 0."""
-        return to_uint8(rgb.astype(np.float32) * (GLASS_LEVEL / self.white).astype(np.float32))
+        levels = np.arange(256, dtype=np.float32)[:, None]
+        table = to_uint8(levels * (GLASS_LEVEL / self.white).astype(np.float32))
+        return np.asarray(cv2.LUT(rgb, table[None]), np.uint8)
 
 
 def find_white_balance(rgb: Rgb) -> WhiteBalance:

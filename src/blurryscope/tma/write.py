@@ -12,6 +12,7 @@ from blurryscope.artifacts.tissue_cores import (
 )
 from blurryscope.artifacts.whole import whole_folder
 from blurryscope.basics.image import Rgb
+from blurryscope.basics.side_by_side import side_by_side
 from blurryscope.tma.candidates import draw_candidates
 from blurryscope.tma.find import Dearrayed
 from blurryscope.tma.overview import draw_overview
@@ -29,16 +30,19 @@ def write_cores(dearrayed: Dearrayed, picture: SlidePicture, out_dir: Path) -> N
 
     Each is there whole or not at all, so a `cores.csv` says that all the rest is there too.
     """
+    shown = [core for core in dearrayed.cores if core.status.has_tissue]
+
+    def stored(core: TissueCore) -> bytes:
+        return _png(core_picture(picture, core, dearrayed.white))
+
     with whole_folder(out_dir / "cores") as folder:
-        for core in dearrayed.cores:
-            if core.status.has_tissue:
-                crop = core_picture(picture, core, dearrayed.white)
-                _store_png(folder / f"{core.name}.png", crop)
+        for core, png in zip(shown, side_by_side(stored, shown), strict=True):
+            (folder / f"{core.name}.png").write_bytes(png)
         working = working_picture(picture)
-        _store_png(folder / "overview.png", draw_overview(dearrayed, working))
+        (folder / "overview.png").write_bytes(_png(draw_overview(dearrayed, working)))
         choice = draw_candidates(dearrayed, working) if dearrayed.grid.needs_confirmation else None
         if choice is not None:
-            _store_png(folder / "candidates.png", choice)
+            (folder / "candidates.png").write_bytes(_png(choice))
     write_core_grid(out_dir / "cores.json", dearrayed.grid)
     write_tissue_cores(out_dir / "cores.csv", dearrayed.cores)
 
@@ -50,7 +54,7 @@ def core_picture(picture: SlidePicture, core: TissueCore, white: WhiteBalance) -
     return white.apply(picture.read(top, left, (side, side)))
 
 
-def _store_png(path: Path, rgb: Rgb) -> None:
+def _png(rgb: Rgb) -> bytes:
     """Not by cv2.imwrite, which cannot write to all Windows paths."""
     encoded = cv2.imencode(".png", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR))[1]
-    path.write_bytes(np.asarray(encoded).tobytes())
+    return np.asarray(encoded).tobytes()
