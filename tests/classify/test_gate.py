@@ -1,3 +1,4 @@
+import cv2
 import numpy as np
 import pytest
 
@@ -44,3 +45,18 @@ def test_a_spoiled_stack_is_refused_for_what_is_wrong_with_it(stack: Rgb, fault:
 def test_a_pen_stroke_is_refused(stack: Rgb) -> None:
     spoiled = FAULTS["pen ink"](stack, np.random.default_rng(0))
     assert objection(stack_quality(spoiled)) is not None
+
+
+def test_likeness_is_the_best_correlation_with_itself_moved_by_70_um_or_more() -> None:
+    rng = np.random.default_rng(3)
+    stack = rng.integers(120, 240, (5, 128, 128, 3), np.uint8)
+    stack[1, 40:] = stack[1, :-40]
+    best = 0.0
+    for view in stack[:-1].min(axis=-1).astype(np.float32):
+        flat = view - cv2.blur(view, (31, 31))
+        for along in (flat, flat.T):
+            for shift in range(24, 65):
+                one, other = along[shift:].ravel(), along[:-shift].ravel()
+                best = max(best, float(one @ other / np.sqrt((one @ one) * (other @ other))))
+    assert 0.4 < best < 0.6
+    assert stack_quality(stack).likeness == pytest.approx(best, abs=1e-5)

@@ -70,7 +70,8 @@ class StackQuality:
 def stack_quality(stack: Rgb) -> StackQuality:
     """Measure a stack, (view, row, col, rgb) uint8, the overview last; full or reduced."""
     small = reduced_views(stack[None], max(stack.shape[1] // _MEASURED_PX, 1))[0]
-    grey = small.min(axis=-1).astype(np.float32)
+    red, green, blue = (small[..., colour] for colour in range(3))
+    grey = np.minimum(np.minimum(red, green), blue).astype(np.float32)
     glass = max(float(np.percentile(grey, _GLASS_QUANTILE)), _DARKEST_GLASS)
     smooth = np.stack([cv2.blur(view, (_FRAGMENT_PX, _FRAGMENT_PX)) for view in grey])
     tissue = np.asarray(smooth < glass * 10**-_TISSUE_DENSITY)
@@ -78,7 +79,7 @@ def stack_quality(stack: Rgb) -> StackQuality:
     colour, foreign = _stains(density[tissue])
     return StackQuality(
         blank=float((grey[-1] == np.iinfo(np.uint8).max).mean()),
-        black=float((small.max(axis=-1) < _BLACK).mean()),
+        black=float((np.maximum(np.maximum(red, green), blue) < _BLACK).mean()),
         overview_tissue=float(tissue[-1].mean()),
         crop_tissue=float(tissue[:-1].mean()),
         focus=_focus(grey[:-1], tissue[:-1]),
@@ -87,7 +88,7 @@ def stack_quality(stack: Rgb) -> StackQuality:
         colour=colour,
         foreign=foreign,
         noise=_noise(grey, tissue),
-        step=max(_straight_step(view) for view in density[:-1].mean(axis=-1)),
+        step=max(_straight_step(view) for view in _mean_of_colours(density[:-1])),
         likeness=max(_self_likeness(view) for view in grey[:-1]),
     )
 
@@ -146,19 +147,19 @@ def _stains(dyed: NDArray[np.float32]) -> tuple[float, float]:
     """`colour` and `foreign` of the densities of tissue, (pixel, rgb)."""
     if len(dyed) == 0:
         return 0.0, 0.0
-    dyed = np.maximum(dyed, 0.0)
-    blue, brown, rest = (dyed @ _unmixing()).T
+    by_colour = np.ascontiguousarray(np.maximum(dyed, 0.0).T)
+    blue, brown, rest = _unmixing() @ by_colour
     amount = float(np.abs(blue).sum() + np.abs(brown).sum() + np.abs(rest).sum())
     strange = np.abs(rest) + np.maximum(-blue, 0.0) + np.maximum(-brown, 0.0)
-    spread = float((dyed.max(axis=1) - dyed.min(axis=1)).sum())
-    total = float(dyed.mean(axis=1).sum())
+    spread = float((by_colour.max(axis=0) - by_colour.min(axis=0)).sum())
+    total = float(by_colour.sum()) / 3
     return spread / max(total, 1e-6), float(strange.sum()) / max(amount, 1e-6)
 
 
 @cache
 def _unmixing() -> NDArray[np.float32]:
-    """(rgb, stain): from optical density to haematoxylin, DAB and the rest, as the network."""
-    return np.ascontiguousarray(StainPlanes().unmix.numpy().T)
+    """(stain, rgb): from optical density to haematoxylin, DAB and the rest, as the network."""
+    return np.ascontiguousarray(StainPlanes().unmix.numpy())
 
 
 def _focus(grey: NDArray[np.float32], tissue: NDArray[np.bool_]) -> float:
@@ -196,12 +197,26 @@ def _straight_step(density: NDArray[np.float32]) -> float:
     return float(max(down, right))
 
 
+def _mean_of_colours(density: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Over the last axis, in a quarter of the time that NumPy takes for so short a one."""
+    return (density[..., 0] + density[..., 1] + density[..., 2]) / np.float32(3)
+
+
 def _self_likeness(grey: NDArray[np.float32]) -> float:
     flat = grey - cv2.blur(grey, (31, 31))
+    return max(_likeness_of_rows(flat), _likeness_of_rows(flat.T))
+
+
+def _likeness_of_rows(flat: NDArray[np.float32]) -> float:
+    """The best correlation of the rows with those that lie some way below them.
+
+    All sums over pixels are sums along the diagonals of one product, of each row by each.
+    """
+    products = flat @ flat.T
+    power = np.concatenate([[0.0], np.cumsum(products.diagonal(), dtype=np.float64)])
     best = 0.0
-    for along in (flat, flat.T):
-        for shift in range(_REPEAT_PX, len(flat) // 2 + 1):
-            one, other = along[shift:].ravel(), along[:-shift].ravel()
-            norm = float(np.sqrt((one @ one) * (other @ other)))
-            best = max(best, float(one @ other) / norm if norm > 0 else 0.0)
+    for shift in range(_REPEAT_PX, len(flat) // 2 + 1):
+        norm = float(np.sqrt((power[-1] - power[shift]) * power[-1 - shift]))
+        shared = float(products.trace(shift, dtype=np.float64))
+        best = max(best, shared / norm if norm > 0 else 0.0)
     return best
