@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -136,15 +137,16 @@ class Classifier:
     def evidence(self, stacks: Rgb) -> ViewEvidence | None:
         """Where in the views the score comes from; None where the network is not ours.
 
-        The paper's network would need gigabytes for its gradients.
+        The paper's network would need gigabytes for its gradients. Several threads may ask at once.
         """
         if self.settings.network != "corenet":
             return None
         reduction = max(stacks.shape[2] // self.view_px, 1)
+        own = deepcopy(self._network)  # what listens in on it must hear one thread only
         with _one_thread():
             parts = [
                 view_evidence(
-                    self._network,
+                    own,
                     as_views(reduced_views(stack[None], reduction)),
                 )
                 for stack in stacks

@@ -1,8 +1,6 @@
 """Stacks of a scan's cores, made ahead by threads while the network is at work."""
 
-from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,12 +10,9 @@ import numpy as np
 from blurryscope.artifacts.samples import Sample
 from blurryscope.basics.errors import InputError, MissingInputError
 from blurryscope.basics.image import Rgb
+from blurryscope.basics.side_by_side import side_by_side
 from blurryscope.dataset.views import PlacedStack, prepare_core
 
-_THREADS = 2
-"""Reading a core's picture takes longer than all else together, and needs no Python."""
-_AHEAD = 8
-"""Stacks that may wait for the network; reduced ones take little memory."""
 _SHOWN_PX = 420
 """Longest side of the small picture that maps are laid over; as the report shows cores."""
 
@@ -43,14 +38,11 @@ def core_stacks(
     samples: Sequence[Sample], pixel_size_um: float, view_px: int
 ) -> Iterator[CoreStack]:
     """Make the stack of each sample's picture, in order; views of `view_px`."""
-    with ThreadPoolExecutor(_THREADS) as pool:
-        waiting: deque[Future[CoreStack]] = deque()
-        for sample in samples:
-            waiting.append(pool.submit(_core_stack, sample, pixel_size_um, view_px))
-            if len(waiting) > _AHEAD:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
+
+    def stack_of(sample: Sample) -> CoreStack:
+        return _core_stack(sample, pixel_size_um, view_px)
+
+    return side_by_side(stack_of, samples)
 
 
 def _core_stack(sample: Sample, pixel_size_um: float, view_px: int) -> CoreStack:

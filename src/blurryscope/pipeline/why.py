@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -11,6 +12,7 @@ from blurryscope.artifacts.view_places import WeighedView, write_view_places
 from blurryscope.artifacts.whole import whole_folder
 from blurryscope.basics.core_name import CoreName
 from blurryscope.basics.image import Rgb
+from blurryscope.basics.side_by_side import side_by_side
 from blurryscope.classify.evidence import core_map
 from blurryscope.classify.predict import Classifier
 from blurryscope.pipeline.core_stacks import CoreStack
@@ -18,6 +20,13 @@ from blurryscope.report.slide_folder import WHY
 from blurryscope.report.why_picture import why_picture
 
 _JPEG_QUALITY = 85
+
+
+class _Why(NamedTuple):
+    """What explains the score of a core."""
+
+    views: tuple[WeighedView, ...]
+    jpeg: bytes
 
 
 class WhyFolder:
@@ -30,21 +39,23 @@ class WhyFolder:
 
     def explain(self, cores: Sequence[CoreStack]) -> None:
         """Write the pictures of some cores; none where the network cannot tell."""
-        if not cores:
-            return
-        found = self._classifier.evidence(np.stack([core.placed.stack for core in cores]))
+        for core, why in zip(cores, side_by_side(self._why, cores), strict=True):
+            if why is not None:
+                self._views[core.sample.core] = why.views
+                (self._folder / f"{core.sample.core}.jpg").write_bytes(why.jpeg)
+
+    def _why(self, core: CoreStack) -> "_Why | None":
+        found = self._classifier.evidence(core.placed.stack[None])
         if found is None:
-            return
-        for core, maps, attention in zip(cores, found.maps, found.attention, strict=True):
-            places = core.placed.places
-            views = tuple(
-                WeighedView(place=place, weight=float(weight))
-                for place, weight in zip(places, attention, strict=True)
-            )
-            evidence = core_map(maps, attention, places, core.size_px)
-            picture = why_picture(core.small, evidence, views, core.reduction)
-            self._views[core.sample.core] = views
-            _store_jpeg(self._folder / f"{core.sample.core}.jpg", picture)
+            return None
+        (maps,), (attention,) = found.maps, found.attention
+        places = core.placed.places
+        views = tuple(
+            WeighedView(place=place, weight=float(weight))
+            for place, weight in zip(places, attention, strict=True)
+        )
+        evidence = core_map(maps, attention, places, core.size_px)
+        return _Why(views, _jpeg(why_picture(core.small, evidence, views, core.reduction)))
 
     def close(self) -> None:
         """Write the table of views."""
@@ -60,8 +71,8 @@ def open_why(folder: Path, classifier: Classifier) -> Iterator[WhyFolder]:
         why.close()
 
 
-def _store_jpeg(path: Path, rgb: Rgb) -> None:
+def _jpeg(rgb: Rgb) -> bytes:
     """Not by cv2.imwrite, which cannot write to all Windows paths."""
     bgr = cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR)
     encoded = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])[1]
-    path.write_bytes(np.asarray(encoded).tobytes())
+    return np.asarray(encoded).tobytes()

@@ -16,6 +16,7 @@ from blurryscope.artifacts.recording import Recording
 from blurryscope.artifacts.whole import write_text_whole
 from blurryscope.basics.core_name import CoreName, row_letters
 from blurryscope.basics.her2 import RESEARCH_USE_ONLY, Score
+from blurryscope.basics.side_by_side import side_by_side
 from blurryscope.report.agreement import agreement_with_map
 from blurryscope.report.cards import NO_SCORE, CoreCard, is_withheld, make_card
 from blurryscope.report.pictures import EmbeddedPicture, embed_picture
@@ -106,7 +107,11 @@ def render_report(folder: SlideFolder, settings: ReportSettings) -> str:
     """The page as text."""
     cases = sort_cases(folder, settings.triage)
     repeats = {repeat.number: repeat for repeat in folder.repeats}
-    cards = [make_card(case, repeats, settings.core_px, settings.repeat_px) for case in cases]
+
+    def card_of(case: CoreCase) -> CoreCard:
+        return make_card(case, repeats, settings.core_px, settings.repeat_px)
+
+    cards = list(side_by_side(card_of, cases))
     style, script = _asset("report.css"), _asset("report.js")
     # Package templates only; autoescape is on for every name, so no value can become markup.
     environment = Environment(
