@@ -9,10 +9,12 @@ from sklearn.metrics import roc_auc_score
 from blurryscope.artifacts.view_places import ViewPlace
 from blurryscope.basics.her2 import Score
 from blurryscope.basics.image import Grey, Mask, Rgb
+from blurryscope.basics.side_by_side import side_by_side
 from blurryscope.classify.evidence import core_map, view_evidence
 from blurryscope.classify.learners import as_views
 from blurryscope.classify.model_file import read_model
 from blurryscope.classify.networks import CoreNet
+from blurryscope.classify.predict import load_model
 from blurryscope.classify.shipped import SHIPPED
 from blurryscope.dataset.views import prepare_core
 from blurryscope.simulator.appearance import random_appearance
@@ -104,3 +106,15 @@ def _area(evidence: Grey, membranes: Mask, tissue: Mask) -> float:
     inside = cv2.resize(tissue.astype(np.float32), size, interpolation=cv2.INTER_AREA) > 0.5
     rich = share >= 0.5 * np.quantile(share[inside], 0.9)
     return float(roc_auc_score(rich[inside], evidence[inside]))
+
+
+def test_threads_that_ask_at_once_get_what_each_gets_alone() -> None:
+    classifier = load_model(SHIPPED)
+    rng = np.random.default_rng(0)
+    stacks = [rng.integers(120, 240, (1, 5, 128, 128, 3), np.uint8) for _ in range(3)]
+    for stack, at_once in zip(stacks, side_by_side(classifier.evidence, stacks), strict=True):
+        alone = classifier.evidence(stack)
+        assert at_once is not None
+        assert alone is not None
+        np.testing.assert_allclose(at_once.maps, alone.maps, atol=1e-6)
+        np.testing.assert_allclose(at_once.attention, alone.attention, atol=1e-6)
