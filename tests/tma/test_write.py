@@ -4,7 +4,9 @@ import cv2
 import numpy as np
 import pytest
 
+from blurryscope.artifacts.mosaic import Mosaic, MosaicWriter
 from blurryscope.artifacts.tissue_cores import read_core_grid, read_tissue_cores
+from blurryscope.basics.errors import InputError
 from blurryscope.tma.find import find_cores
 from blurryscope.tma.settings import TmaSettings
 from blurryscope.tma.toy_slides import ToySlide
@@ -49,3 +51,19 @@ def test_writing_again_gives_the_same_bytes(written: Path, tmp_path: Path) -> No
     write_cores(find_cores(picture, slide.map(), TmaSettings()), picture, tmp_path)
     for name in ("cores.csv", "cores.json", "cores/A1.png", "cores/overview.png"):
         assert (tmp_path / name).read_bytes() == (written / name).read_bytes()
+
+
+def test_a_damaged_mosaic_leaves_the_cores_of_before(tmp_path: Path) -> None:
+    picture = ToySlide(rows=2, columns=3).picture()
+    with MosaicWriter(tmp_path / "mosaic.ome.zarr", picture.size_px, 1.0) as writer:
+        writer.write_rows(picture.read_level(0))
+    mosaic = Mosaic(tmp_path / "mosaic.ome.zarr")
+    found = find_cores(mosaic, None, TmaSettings())
+    write_cores(found, mosaic, tmp_path)
+    before = {path: path.read_bytes() for path in (tmp_path / "cores").iterdir()}
+    for chunk in (tmp_path / "mosaic.ome.zarr" / "0" / "0").rglob("[0-9]*"):
+        if chunk.is_file():
+            chunk.write_bytes(chunk.read_bytes()[:100])
+    with pytest.raises(InputError, match="is damaged"):
+        write_cores(found, mosaic, tmp_path)
+    assert {path: path.read_bytes() for path in (tmp_path / "cores").iterdir()} == before
