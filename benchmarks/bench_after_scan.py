@@ -27,7 +27,7 @@ from blurryscope.simulator.slide import SlideDesign
 from blurryscope.stitch.film import stitch_film
 from blurryscope.stitch.scan_quality import judge_scan
 
-_MOST_OF_STITCHING = {"judge the scan": 0.15, "all after stitching": 1.5}
+_MOST_OF_STITCHING = {"judge the scan": 0.15, "all after stitching": 1.0}
 """Processor seconds by those of stitching."""
 _SLIDE = SlideDesign(rows=2, columns=3, core_diameter_um=700, pitch_um=1000, margin_um=800, seed=1)
 _DECODE, _STITCH = "decode the film", "stitch it"
