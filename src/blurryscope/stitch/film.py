@@ -65,7 +65,9 @@ def stitch_film(
         for frame, fraction in _watched(film, takes_damaged):
             slide.push(frame)
             progress("stitch", fraction)
-        return slide.finish()
+        stitched = slide.finish()
+    progress("stitch", 1.0)  # films tell their length about
+    return stitched
 
 
 class SlideStitcher:
