@@ -96,3 +96,11 @@ def test_a_lane_over_other_tissue_is_not_linked_but_goes_on_from_the_last() -> N
     put, is_linked = lanes.put()
     assert not is_linked
     assert put.positions[0] == pytest.approx([PITCH_PX, lanes.placed.positions[-1, 1]])
+
+
+def test_a_lane_that_shows_one_of_several_cores_alike_is_joined_to_none_of_them() -> None:
+    lanes = TwoLanes(cores_alike=True)
+    one_core = slice(25, 31)
+    lanes.lane = lanes.lane.only(np.isin(lanes.lane.frames, lanes.lane.frames[one_core]))
+    _, is_linked = lanes.put()
+    assert not is_linked

@@ -158,6 +158,21 @@ def test_lanes_in_both_directions_tell_the_camera_angle_and_read_out(
     assert np.percentile(_distances(found, zigzag.truth), 95) < 1.5
 
 
+def test_read_out_across_the_lanes_is_as_they_shear_where_links_do_not_tell_it() -> None:
+    zigzag = _zigzag(ACROSS)
+    lanes, truth = zigzag.truth.lanes, zigzag.truth
+    earlier, later = truth.rows_of(zigzag.links.earlier), truth.rows_of(zigzag.links.later)
+    within = zigzag.links.only(lanes[earlier] == lanes[later])
+    known, sigma = ACROSS.readout_s_per_row, 0.1 * ACROSS.readout_s_per_row
+    start = replace(truth, camera=replace(ACROSS, readout_s_per_row=-2 * known))
+    told = replace(zigzag.expected, read_out_s_per_row=(known, sigma))
+    untold, found = (
+        solve(start, within, expected, fit_camera=True).trajectory.camera.readout_s_per_row
+        for expected in (zigzag.expected, told)
+    )
+    assert abs(found - known) < sigma < 4 * sigma < abs(untold - known)
+
+
 def test_where_nothing_is_linked_the_motion_is_as_expected() -> None:
     zigzag = _zigzag(STRAIGHT)
     nothing = zigzag.links.only(np.zeros(len(zigzag.links), np.bool_))

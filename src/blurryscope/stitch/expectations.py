@@ -38,6 +38,8 @@ class Expectations:
     keeps_speed: bool = False
     """Whether the stage keeps its speed over a whole lane, so that errors of its steps, which come
     from the frame times, do not add up."""
+    read_out_s_per_row: tuple[float, float] | None = None
+    """Of the camera, where more is known of it than links tell, and its standard deviation."""
     is_pinned: NDArray[np.bool_] | None = None
     """(n,) frames that stay where they are."""
     step_sigma_px: tuple[float, float] = (0.6, 3.0)

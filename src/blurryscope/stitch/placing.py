@@ -78,7 +78,7 @@ class Placer:
         self.fixed_count = 0
         """Lanes that have been handed on."""
         self._sense = 1
-        self._known_readout_s: float | None = None
+        self._read_out_s_per_row: tuple[float, float] | None = None
         self._pairs = MatchedPairs()
         self._seen_pairs: set[int] = set()
         self._lane_starts_s: list[float] = []
@@ -100,17 +100,17 @@ class Placer:
         """
         given = lanes
         self._rest_s = min(self._settings.rest_s, longest_rest_s)
-        # What an earlier try told of the sense and the read-out need not be found again.
+        # What an earlier try told of the sense need not be found again; what it told of the camera
+        # may be wrong, else no other try would follow.
         lanes = [replace(lane, direction=lane.direction * self._sense) for lane in lanes]
-        layout = lay_out(
-            motion_of(film, lanes), film.coarse, film.coarse_reduction, self._known_readout_s
-        )
+        layout = lay_out(motion_of(film, lanes), film.coarse, film.coarse_reduction)
         if layout is None or int(layout.is_linked.sum()) < least_links:
             return False
         if pauses := pauses_among(film, layout):
             real = [lane for number, lane in enumerate(given) if number not in pauses]
             return self.start(film, real, least_links, longest_rest_s)
         self._usual: UsualSteps = layout.usual
+        self._read_out_s_per_row = layout.read_out_s_per_row
         self._sense *= layout.motion.lanes[0].direction * lanes[0].direction
         self.pitch_px = layout.pitch_px
         self.is_linked = [bool(linked) for linked in layout.is_linked]
@@ -136,7 +136,6 @@ class Placer:
         self._note_ties(solution, links)
         self.trajectory = self._held(solution, links)
         self._camera_sigma = solution.camera_sigma
-        self._known_readout_s = self.camera.readout_s_per_row
         return True
 
     def set_off(self, time_s: float) -> None:
@@ -383,6 +382,7 @@ class Placer:
 
     def _expected(self, trajectory: Trajectory) -> Expectations:
         expected = expected_motion(trajectory, self.lanes, self.table, self.pitch_px)
+        expected = replace(expected, read_out_s_per_row=self._read_out_s_per_row)
         if self._lost:
             lost_px = lost_way_px(trajectory, self.lanes, self._lost, self._usual_step_px)
             expected = replace(expected, along_px=expected.along_px + lost_px)

@@ -15,6 +15,7 @@ import scipy.sparse
 import scipy.sparse.linalg
 from numpy.typing import NDArray
 
+from blurryscope.stitch.camera import CameraModel
 from blurryscope.stitch.expectations import Expectations, PriorSystem, cauchy
 from blurryscope.stitch.links import Links
 from blurryscope.stitch.normal_matrix import NormalMatrix
@@ -138,6 +139,7 @@ class _LinkSystem:
         ]
         self._priors = priors
         self._certainty = link_certainty(links, expected)
+        self._read_out_s_per_row = expected.read_out_s_per_row
 
     def solved(
         self,
@@ -150,7 +152,7 @@ class _LinkSystem:
         axes = self._axes(trajectory, weights)
         correction = np.zeros(3, np.float64)
         if is_camera_free:
-            correction[:] = np.linalg.solve(*_camera_equations(axes))
+            correction[:] = np.linalg.solve(*self._camera_equations(axes, camera))
         positions = np.stack([part.positions(correction) for part in axes], axis=1)
         angle, per_row, per_column = correction
         camera = replace(
@@ -168,10 +170,26 @@ class _LinkSystem:
         residuals: NDArray[np.float64],
     ) -> NDArray[np.float64]:
         """How certain the camera is, (3,): links agree as well as their residuals say."""
-        inner, _ = _camera_equations(self._axes(trajectory, weights))
+        inner, _ = self._camera_equations(self._axes(trajectory, weights), trajectory.camera)
         spread = float(np.average(residuals**2 * self._certainty, weights=weights))
         # Patches of one pair of frames share their errors, so they do not count one by one.
         return np.asarray(np.sqrt(np.diag(np.linalg.inv(inner)) * spread * _PATCHES_PER_PAIR))
+
+    def _camera_equations(
+        self, axes: Sequence["_Axis"], camera: CameraModel
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """For the change of the angle (rad) and of the read-out (s per row, s per column)."""
+        # Tiny weights keep the camera where it is when the links say nothing of it.
+        inner, outer = np.diag(_CAMERA_HOLD**2), np.zeros(3)
+        if self._read_out_s_per_row is not None:
+            # Two or three thin overlaps can also be explained by lanes that shear the other way.
+            known, sigma = self._read_out_s_per_row
+            inner[1, 1] += sigma**-2
+            outer[1] += (known - camera.readout_s_per_row) / sigma**2
+        for axis in axes:
+            more_inner, more_outer = axis.camera_equations()
+            inner, outer = inner + more_inner, outer + more_outer
+        return inner, outer
 
     def _axes(self, trajectory: Trajectory, weights: NDArray[np.float64]) -> list["_Axis"]:
         camera, links = trajectory.camera, self._links
@@ -233,18 +251,6 @@ class _Axis:
         if not correction.any():
             return np.asarray(self._free)
         return np.asarray(self._free - self._factors.solve(self._border @ correction))
-
-
-def _camera_equations(
-    axes: Sequence[_Axis],
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """For the change of the angle (rad) and of the read-out (s per row, s per column)."""
-    # Tiny weights keep the camera where it is when the links say nothing of it.
-    inner, outer = np.diag(_CAMERA_HOLD**2), np.zeros(3)
-    for axis in axes:
-        more_inner, more_outer = axis.camera_equations()
-        inner, outer = inner + more_inner, outer + more_outer
-    return inner, outer
 
 
 def link_residuals(trajectory: Trajectory, links: Links) -> NDArray[np.float64]:

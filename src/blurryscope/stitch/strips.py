@@ -140,6 +140,14 @@ class OffsetSurface:
             float(score[row, column]),
         )
 
+    def rival(
+        self, around_dy_px: float, tolerance_px: float, dx_px: float, apart_px: float
+    ) -> float:
+        """Best score near one dy of offsets that lie so far from one dx; 0 if there is none."""
+        near = np.abs(self.dy_px - around_dy_px) <= tolerance_px
+        far = np.abs(self.dx_px - dx_px) > apart_px
+        return float(self.score[np.ix_(near, far)].max(initial=0.0))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StripSpectra:
