@@ -277,6 +277,16 @@ def test_pairs_are_sorted_by_what_they_show() -> None:
     assert evidence.still.tolist() == [0, 0, 0.7, 0.99, 0, 0, 0]
 
 
+def test_a_weak_vote_that_no_pair_around_shares_is_chance() -> None:
+    shifts = [_shift((0, 0), 0.0)] * 60
+    shifts[10] = _shift((0.3, -30), 0.53)
+    shifts[30] = _shift((0.3, -30), 0.9)  # a grain of dust tells it beyond doubt
+    shifts[48] = shifts[50] = _shift((0.3, 30), 0.53)
+    evidence = evidence_of(shifts, np.array([0.0, 1.0]), least_step_px=3)
+    assert np.flatnonzero(evidence.forward).tolist() == [30]
+    assert np.flatnonzero(evidence.backward).tolist() == [48, 50]
+
+
 @pytest.mark.parametrize("last_direction", [None, 1, -1])
 @settings(max_examples=25)
 @given(seed=st.integers(0, 10_000), count=st.integers(1, 300))

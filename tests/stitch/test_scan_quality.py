@@ -81,16 +81,27 @@ def test_lost_registration_is_told_with_its_lanes_and_place(tmp_path: Path) -> N
 def test_lanes_that_do_not_fit_together_are_told_though_every_frame_is_sure_of_its_place(
     tmp_path: Path,
 ) -> None:
-    good_slide().write(tmp_path)
-    facts = json.loads((tmp_path / "stitch.json").read_text())
-    seam = {"lane": 2, "x_from_px": 2100, "x_to_px": 2900, "agreement": 0.1}
-    (tmp_path / "stitch.json").write_text(json.dumps({**facts, "torn_seams": [seam]}))
+    _write_torn(tmp_path, differing_px=32_000)
     (entry,) = judge_scan(tmp_path)
     assert entry.reason is RescanReason.TORN
     assert (entry.first_lane, entry.last_lane) == (1, 2)
     assert (entry.x_from_mm, entry.x_to_mm) == (2.0, 3.0)
-    assert "do not show the same tissue where they overlap" in entry.problem
+    assert "do not show the same tissue on 0.032 mm² where they overlap" in entry.problem
     assert "may be torn, or a rim cut off" in entry.action
+
+
+def test_a_sliver_of_a_rim_that_differs_is_nobodys_work(tmp_path: Path) -> None:
+    _write_torn(tmp_path, differing_px=1_500)
+    assert judge_scan(tmp_path) == []
+
+
+def _write_torn(folder: Path, differing_px: int) -> None:
+    """A good slide of 1 µm a pixel, but for one torn seam."""
+    good_slide().write(folder)
+    facts = json.loads((folder / "stitch.json").read_text())
+    seam = {"lane": 2, "x_from_px": 2100, "x_to_px": 2900, "agreement": 0.1}
+    seams = [{**seam, "differing_px": differing_px}]
+    (folder / "stitch.json").write_text(json.dumps({**facts, "torn_seams": seams}))
 
 
 def test_torn_seams_that_cannot_be_read_are_an_error_that_names_them(tmp_path: Path) -> None:

@@ -62,6 +62,19 @@ def test_a_core_that_lies_elsewhere_in_the_next_lane_is_told_with_its_place(
     assert all(-1 <= seam.agreement < 0.4 for seam in torn)
 
 
+@pytest.mark.parametrize("step", [1, 2, 3])
+def test_the_area_told_is_that_of_the_tissue_that_one_lane_lacks(
+    slide: NDArray[np.float32], step: int
+) -> None:
+    glass = np.full((ROWS, COLUMNS, 3), WHITE, np.uint8)
+    half = _seen(slide).copy()
+    half[:, (CORE.start + CORE.stop) // 2 :] = WHITE
+    core_px = ROWS * (CORE.stop - CORE.start)
+    for lacking, area_px in ((glass, core_px), (half, core_px / 2)):
+        torn = _torn(_noisy(_seen(slide), 1), _noisy(lacking, 2), step)
+        assert sum(seam.differing_px for seam in torn) == pytest.approx(area_px, rel=0.25)
+
+
 def test_what_blur_hides_is_no_tear(slide: NDArray[np.float32]) -> None:
     assert _torn(_seen(slide), _seen(slide, 4)) == []
 

@@ -28,6 +28,9 @@ _LENGTH_PREFERENCE = 0.1
 _STRAIGHT, _STRAIGHT_STEPS = 0.03, 0.2
 """Part of its way, and of the least step, by which a pair on a lane may move across it: stages keep
 to their axis to a hundredth, hands do not."""
+_WEAK, _AROUND = 0.6, 3
+"""Correlation up to which noise over glass comes, and pairs on either side of which another tells
+the same where tissue is seen: it takes several to cross the field."""
 _LANE_BONUS = 0.05
 """What a lane is worth without any evidence: enough to go on with the rhythm over blank glass."""
 _RUNNING_EVIDENCE = 2.0
@@ -122,10 +125,17 @@ def evidence_of(
     is_still = (stillness > 0.8) & (np.hypot(along, across) < 0.5 * least_step_px)
     # The stage moves against the content.
     return Evidence(
-        forward=np.where(is_along & (along < 0), trust, 0.0),
-        backward=np.where(is_along & (along > 0), trust, 0.0),
-        still=np.where(is_still, stillness, np.where(is_across, trust, 0.0)),
+        forward=_without_chance(np.where(is_along & (along < 0), trust, 0.0)),
+        backward=_without_chance(np.where(is_along & (along > 0), trust, 0.0)),
+        still=_without_chance(np.where(is_still, stillness, np.where(is_across, trust, 0.0))),
     )
+
+
+def _without_chance(votes: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Leave out weak votes, (pairs,), that none of the pairs around shares."""
+    is_vote = votes > 0
+    around = np.convolve(is_vote, np.ones(2 * _AROUND + 1), "same")
+    return np.where(is_vote & (around < 2) & (votes < _WEAK), 0.0, votes)
 
 
 def find_lanes(evidence: Evidence, usual_rest: float) -> tuple[list[Lane], Rhythm]:

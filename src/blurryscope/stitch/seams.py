@@ -4,7 +4,7 @@ Lanes may hang together by one core and be torn at the next. Links say nothing o
 is found where both do not show the same; the rows that two lanes share do.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -36,6 +36,8 @@ class TornSeam:
     """In the mosaic, excluded."""
     agreement: float
     """Correlation of what both show, -1 to 1: the least of the stretch."""
+    differing_px: int
+    """Area where the density of one differs from that of the other, in pixels of the mosaic."""
 
 
 class SharedRows:
@@ -94,17 +96,32 @@ class SharedRows:
                 continue
             box = slice(int(rows[0]), int(rows[-1]) + 1), columns
             agreement = _agreement(above[box], here[box])
-            if agreement is not None and agreement < _LEAST_AGREEMENT:
-                _add(bad, lane, left * self._step, columns.stop * self._step, agreement)
+            if agreement is None or agreement >= _LEAST_AGREEMENT:
+                continue
+            known_until = bad[-1].x_to_px // self._step - left if bad else 0
+            differs = _differs(above[box], here[box])[:, max(known_until, 0) :]
+            seam = TornSeam(
+                lane=lane,
+                x_from_px=left * self._step,
+                x_to_px=columns.stop * self._step,
+                agreement=agreement,
+                differing_px=int(differs.sum()) * self._step**2,
+            )
+            _add(bad, seam)
         return bad
 
 
-def _add(bad: list[TornSeam], lane: int, low: int, high: int, agreement: float) -> None:
-    """Add a window, joined to the last one if they touch."""
-    if bad and bad[-1].x_to_px >= low:
+def _add(bad: list[TornSeam], seam: TornSeam) -> None:
+    """Add a window, joined to the last one if they touch; no area is in both."""
+    if bad and bad[-1].x_to_px >= seam.x_from_px:
         last = bad.pop()
-        low, agreement = last.x_from_px, min(last.agreement, agreement)
-    bad.append(TornSeam(lane=lane, x_from_px=low, x_to_px=high, agreement=agreement))
+        seam = replace(
+            seam,
+            x_from_px=last.x_from_px,
+            agreement=min(last.agreement, seam.agreement),
+            differing_px=last.differing_px + seam.differing_px,
+        )
+    bad.append(seam)
 
 
 def _density(levels: NDArray[np.uint8]) -> Grey:
@@ -130,6 +147,13 @@ def _agreement(above: Grey, here: Grey) -> float | None:
         return 0.0
     found = cv2.matchTemplate(above, inner, cv2.TM_CCOEFF_NORMED)
     return float(found.max())
+
+
+def _differs(above: Grey, here: Grey) -> NDArray[np.bool_]:
+    """Where the two views differ by more than the richer one strays: light differs by less."""
+    apart = np.abs(above - here)
+    strays = max(_spread(_filled(above)), _spread(_filled(here)), _LEAST_DETAIL)
+    return np.asarray(np.nan_to_num(apart) > strays)
 
 
 def _spread(picture: Grey) -> float:
