@@ -37,12 +37,18 @@ class TwoLanes:
     """The first lane to the right, placed; the second back to the left, in its own coordinates."""
 
     def __init__(
-        self, *, cores_alike: bool, slant_px: float = 0.0, begins_late_px: float = 0.0
+        self,
+        *,
+        cores_alike: bool,
+        slant_px: float = 0.0,
+        begins_late_px: float = 0.0,
+        steps_far_px: float = 0.0,
     ) -> None:
         slide = _slide(cores_alike)
         x_px = np.arange(FRAMES) * STEP_PX
         there = np.stack([np.zeros(FRAMES), x_px], axis=1)
-        self.true_px = np.stack([np.full(FRAMES, PITCH_PX), x_px[::-1] - begins_late_px], axis=1)
+        y_px = np.full(FRAMES, PITCH_PX + steps_far_px)
+        self.true_px = np.stack([y_px, x_px[::-1] - begins_late_px], axis=1)
         centres = np.concatenate([there, self.true_px])
         self.details = [self._seen(slide, centre) for centre in centres]
         self.placed = self._lane(0, there)
@@ -96,6 +102,16 @@ def test_a_lane_over_other_tissue_is_not_linked_but_goes_on_from_the_last() -> N
     put, is_linked = lanes.put()
     assert not is_linked
     assert put.positions[0] == pytest.approx([PITCH_PX, lanes.placed.positions[-1, 1]])
+
+
+@pytest.mark.parametrize("steps_far_px", [-12.0, 12.0])
+def test_a_lane_finds_its_place_after_a_step_across_that_was_a_seventh_off(
+    steps_far_px: float,
+) -> None:
+    lanes = TwoLanes(cores_alike=False, steps_far_px=steps_far_px)
+    put, is_linked = lanes.put()
+    assert is_linked
+    assert np.abs(put.positions - lanes.true_px).max() < 2 * REDUCTION
 
 
 def test_a_lane_that_shows_one_of_several_cores_alike_is_joined_to_none_of_them() -> None:

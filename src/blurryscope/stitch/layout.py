@@ -62,6 +62,9 @@ _PITCH_TOLERANCE = 0.06
 _LEAST_TOLERANCE_PX = 3.0
 """How far the distance of two lanes may be from the usual one: a fraction of it, or so many pixels
 of the detail pictures."""
+_FARTHEST_PITCH = 0.2
+"""And where nothing agrees there: a stage whose steps across stray by 12 µm is 15 % of a pitch off
+with one lane in three hundred."""
 _BEGIN_SIGMA_STEPS = 5.0
 """How far from where the last lane ended the next may begin, in steps of the stage: over glass the
 ends of lanes are known by their rhythm only. Rows of equal cores look alike a few cores on."""
@@ -325,13 +328,16 @@ def _offset_near(
     Nor may they agree as well elsewhere. `around`, (dy, dx), is where they are thought to lie.
     """
     around_dy, around_dx = around
-    tolerance_px = max(_PITCH_TOLERANCE * pitch, _LEAST_TOLERANCE_PX)
     surface = surface.expecting(around_dx, _BEGIN_SIGMA_STEPS * step_px)
-    dy, dx, _, score = surface.best(around_dy, tolerance_px)
-    if score < _LEAST_SCORE:
-        return None
-    rival = surface.rival(around_dy, tolerance_px, dx, _RUN_STEPS * step_px)
-    return np.array([dy, dx]) if score - rival >= _LEAST_LEAD else None
+    for tolerance in (_PITCH_TOLERANCE, _FARTHEST_PITCH):
+        tolerance_px = max(tolerance * pitch, _LEAST_TOLERANCE_PX)
+        dy, dx, _, score = surface.best(around_dy, tolerance_px)
+        # At the border of what is looked at, the best place lies beyond it.
+        if score < _LEAST_SCORE or abs(dy - around_dy) > tolerance_px - 1:
+            continue
+        rival = surface.rival(around_dy, tolerance_px, dx, _RUN_STEPS * step_px)
+        return np.array([dy, dx]) if score - rival >= _LEAST_LEAD else None
+    return None
 
 
 def lane_beside(
@@ -349,7 +355,7 @@ def lane_beside(
     origin = np.array([float(np.median(placed.positions[last, 0])), 0.0])
     offset_y = (pitch_px + origin[0]) / reduction
     # Only the rows that both can show are worth comparing.
-    reach = _PITCH_TOLERANCE * pitch_px / reduction + _LEAST_TOLERANCE_PX
+    reach = _FARTHEST_PITCH * pitch_px / reduction + _LEAST_TOLERANCE_PX
     upper = rows_between(upper, lower.origin[0] + offset_y - reach, np.inf)
     lower = rows_between(lower, -np.inf, upper.bottom - offset_y + reach)
     begin = np.array([pitch_px, placed.positions[-1, 1] - lane.positions[0, 1]])
