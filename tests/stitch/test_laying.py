@@ -1,4 +1,5 @@
 import multiprocessing
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -105,10 +106,11 @@ def test_lanes_laid_beside_whoever_places_them_are_those_laid_one_by_one(
     assert Mosaic(tmp_path / "beside" / "mosaic.ome.zarr").pixel_size_um == pytest.approx(0.7)
 
 
-def _broken_off(laying: Laying, ground: Ground, lane: PlacedLane) -> None:
+def _broken_off(laying: Laying, ground: Ground, lanes: Sequence[PlacedLane]) -> None:
     with laying:
         laying.begin(ground)
-        laying.lay(lane)
+        for lane in lanes:
+            laying.lay(lane)
         raise KeyboardInterrupt
 
 
@@ -116,8 +118,31 @@ def test_a_laying_that_is_broken_off_leaves_nothing(
     tmp_path: Path, film: Path, lanes: list[PlacedLane], laying_of: Layings
 ) -> None:
     with pytest.raises(KeyboardInterrupt):
-        _broken_off(laying_of(film), _ground(tmp_path, lanes), lanes[0])
+        _broken_off(laying_of(film), _ground(tmp_path, lanes), lanes)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_lanes_that_wait_when_a_laying_is_broken_off_are_never_laid(
+    tmp_path: Path, lanes: list[PlacedLane]
+) -> None:
+    begun: list[int] = []
+    may_go_on = threading.Event()
+
+    class SlowFrame(ArrayFrame):
+        def small_rgb(self, size_px: tuple[int, int]) -> Rgb:
+            begun.append(self.index)
+            may_go_on.wait()
+            return super().small_rgb(size_px)
+
+    slow = [
+        replace(lane, frames=[SlowFrame(f.index, f.time_s, f.rgb()) for f in lane.frames])
+        for lane in lanes
+    ]
+    threading.Timer(0.1, may_go_on.set).start()
+    with pytest.raises(KeyboardInterrupt):
+        _broken_off(LayingThread(), _ground(tmp_path, lanes), slow)
+    assert not any(thread.name.startswith("compose") for thread in threading.enumerate())
+    assert set(begun) <= {frame.index for frame in lanes[0].frames}
 
 
 def test_a_full_disk_is_told_where_lanes_are_placed(

@@ -47,8 +47,8 @@ def stitch_film(
 ) -> Stitched:
     """Stitch one film into `out`: `mosaic.ome.zarr`, `frames.csv`, `recording.json`, `stitch.json`.
 
-    The film is read once. `stitch.json` is written last, so that it says that all the rest is
-    there.
+    The film is read once, a long one a second time meanwhile by the process that lays its lanes.
+    `stitch.json` is written last, so that it says that all the rest is there.
 
     Parameters
     ----------

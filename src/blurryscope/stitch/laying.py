@@ -149,7 +149,6 @@ class LayingThread:
 
     def __enter__(self) -> Self:
         self._stack = ExitStack().__enter__()
-        self._helper = self._stack.enter_context(ThreadPoolExecutor(1, "compose"))
         self._under_way: deque[Future[None]] = deque()
         return self
 
@@ -159,11 +158,13 @@ class LayingThread:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._helper.shutdown(cancel_futures=True)
         self._stack.__exit__(kind, error, trace)
 
     def begin(self, ground: Ground) -> None:
         self._layer = self._stack.enter_context(LaneLayer(ground))
+        self._helper = ThreadPoolExecutor(1, "compose")
+        # Done last, undone first: nothing is laid any more when the mosaic is taken back.
+        self._stack.callback(self._helper.shutdown, cancel_futures=True)
 
     def lay(self, lane: PlacedLane) -> None:
         while len(self._under_way) >= _LANES_UNDER_WAY:
