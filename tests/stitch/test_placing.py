@@ -12,10 +12,11 @@ import pytest
 from numpy.typing import NDArray
 
 from blurryscope.basics.image import Grey
-from blurryscope.stitch import layout, placing
+from blurryscope.stitch import placing
 from blurryscope.stitch.lanes import Lane
 from blurryscope.stitch.motion import PairShift
 from blurryscope.stitch.placing import Placer, PlacingSettings
+from blurryscope.stitch.run_links import run_links
 from blurryscope.stitch.trajectory import Trajectory
 from blurryscope.stitch.turns import Timetable
 
@@ -118,7 +119,6 @@ def test_a_lane_that_nothing_links_yet_is_sought_around_where_the_stage_says_tha
 ) -> None:
     """Over glass its beginning is known by the rhythm only; rims a few steps off look alike."""
     film, looks = _Film(), []
-    run_links = layout.run_links
 
     def noted(beside: Trajectory, *rest: object) -> object:
         looks.append(beside)

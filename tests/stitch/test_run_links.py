@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 from blurryscope.basics.image import Grey
 from blurryscope.stitch.camera import CameraModel
 from blurryscope.stitch.lanes import Lane
-from blurryscope.stitch.layout import run_links
 from blurryscope.stitch.links import Link
 from blurryscope.stitch.motion import PairShift
+from blurryscope.stitch.run_links import run_links
 from blurryscope.stitch.steps import Motion, UsualSteps
 from blurryscope.stitch.trajectory import Trajectory
 

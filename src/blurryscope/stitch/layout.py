@@ -1,6 +1,6 @@
 """A first layout of the slide: every lane from its own steps, every lane beside the one before."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -8,28 +8,33 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from blurryscope.basics.image import Grey
 from blurryscope.stitch.camera import CameraModel, is_readout_along
 from blurryscope.stitch.expectations import Expectations
-from blurryscope.stitch.links import Link, Links, gathered
+from blurryscope.stitch.lane_strips import (
+    RUN_STEPS,
+    DetailOf,
+    StripLayer,
+    lane_rows,
+    scoring,
+    step_px_of,
+)
+from blurryscope.stitch.links import Links, gathered
+from blurryscope.stitch.run_links import run_links
 from blurryscope.stitch.solve import solve
 from blurryscope.stitch.steps import (
     Motion,
     UsualSteps,
     lanes_apart,
-    seen_steps,
     step_links,
     usual_interval_s,
     usual_steps,
 )
 from blurryscope.stitch.strips import (
     OffsetSurface,
-    Scoring,
     Strip,
     StripSpectra,
     compare_near,
     compare_spectra,
-    lay_strip,
     padded_shape,
     rows_between,
     spectra_of,
@@ -45,17 +50,6 @@ _LEAST_LEAD = 10.0
 or it is none: rims of bubbles and long edges agree wherever they cross the rows that both lanes
 share. On 17 simulated scans a false one led by 3, and of 220 true ones all but one by 14 and more.
 """
-_LEAST_RUN_SCORE = 10.0
-"""The same for pieces of lanes: over some 1,000 offsets chance reaches about log(1,000) = 7."""
-_RUN_ROWS = 6.0
-"""How far a piece may lie above or below where it is thought to, pixels of the detail pictures."""
-_RUN_STEPS = 4.0
-"""How far a piece may lie along the lane from where it is thought to, in steps of the stage: that
-is what two jerks over one stretch of glass come to."""
-_RUN_SIGMA_STEPS = 1.0
-"""And how far it usually does, which counts against what is farther."""
-_TISSUE_DETAIL = 0.01
-"""Standard deviation of absorbance of a frame that shows enough to be linked alone."""
 _LOOSE_TURN_PX = 500.0
 """Lanes are not timed yet, so their ends say little; this only keeps blank lanes in place."""
 _PITCH_TOLERANCE = 0.06
@@ -76,13 +70,6 @@ _READ_OUT_SIGMA = 0.15
 tries on simulated scans with a read-out across the lanes were 0.01 to 0.11 off."""
 _CORES = 2
 """Threads that try read-outs; while the first lanes are laid out nothing else is to be done."""
-_STRIP_NOISE = 0.003
-_CELL_PX = 24.0
-"""Pixels of a strip that carry one independent value, about a blur length times a nucleus."""
-
-
-DetailOf = Callable[[int], Grey]
-"""Gives the detail picture of a frame."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,52 +154,19 @@ def loose_expectations(
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _StripLayer:
-    """Lays strips of a trajectory's frames."""
-
-    trajectory: Trajectory
-    detail_of: DetailOf
-    reduction: int
-
-    def strip(
-        self, rows: NDArray[np.int64], between: tuple[float, float] = (-np.inf, np.inf)
-    ) -> Strip:
-        """Lay the frames in these rows of the trajectory; `between` as in `lay_strip`."""
-        return lay_strip(
-            [self.detail_of(int(frame)) for frame in self.trajectory.frames[rows]],
-            self.trajectory.positions[rows] / self.reduction,
-            self.trajectory.matrices[rows],
-            between,
-        )
-
-    def lane(self, number: int, between: tuple[float, float] = (-np.inf, np.inf)) -> Strip:
-        """Lay the frames of a lane."""
-        return self.strip(_lane_rows(self.trajectory, number), between)
-
-
-def _lane_rows(trajectory: Trajectory, number: int) -> NDArray[np.int64]:
-    return np.flatnonzero(trajectory.lanes == number)
-
-
 def _compare(first: Strip, second: Strip) -> OffsetSurface:
     padded = padded_shape([first.detail.shape, second.detail.shape])
     return _compare_spectra(spectra_of(first, padded), spectra_of(second, padded))
 
 
 def _compare_spectra(first: StripSpectra, second: StripSpectra) -> OffsetSurface:
-    return compare_spectra(first, second, _scoring(first.strip))
-
-
-def _scoring(first: Strip) -> Scoring:
-    least_rows = max(len(first.detail) // 25, 3)
-    return Scoring(noise_sigma=_STRIP_NOISE, cell_px=_CELL_PX, least_rows=least_rows)
+    return compare_spectra(first, second, scoring(first.strip))
 
 
 def _compare_neighbours(
     trajectory: Trajectory, detail_of: DetailOf, reduction: int
 ) -> list[OffsetSurface]:
-    layer = _StripLayer(trajectory, detail_of, reduction)
+    layer = StripLayer(trajectory, detail_of, reduction)
     strips = [layer.lane(number) for number in range(int(trajectory.lanes.max()) + 1)]
     padded = padded_shape([strip.detail.shape for strip in strips])
     transformed = (spectra_of(strip, padded) for strip in strips)
@@ -276,14 +230,14 @@ def _read_out_across(
 
     def agreement(readout_s: float) -> float:
         tried = replace(trajectory, camera=replace(trajectory.camera, readout_s_per_row=readout_s))
-        layer = _StripLayer(tried, details.__getitem__, reduction)
+        layer = StripLayer(tried, details.__getitem__, reduction)
         total = 0.0
         for number in richest:
             dy, dx, _, _ = found[number]
             upper = layer.lane(number, (dy - half - _READ_OUT_ROWS, np.inf))
             lower = layer.lane(number + 1, (-np.inf, half - dy + _READ_OUT_ROWS))
             surface = compare_near(
-                upper, lower, _scoring(upper), around=(dy, dx), reach=(_READ_OUT_ROWS, farthest)
+                upper, lower, scoring(upper), around=(dy, dx), reach=(_READ_OUT_ROWS, farthest)
             )
             total += surface.best(dy, _READ_OUT_ROWS)[3]
         return total
@@ -304,20 +258,14 @@ def _lanes_beside(
     positions = apart.positions.copy()
     offset = np.zeros(2)
     linked = np.zeros(len(surfaces), np.bool_)
-    step_px = _step_px(apart) / reduction
+    step_px = step_px_of(apart) / reduction
     for number, surface in enumerate(surfaces, start=1):
         found = _offset_near(surface, (pitch, 0.0), pitch, step_px)
         linked[number - 1] = found is not None
         step = np.array([pitch, 0.0]) if found is None else found
         offset = offset + step * reduction
-        positions[_lane_rows(apart, number)] += offset
+        positions[lane_rows(apart, number)] += offset
     return replace(apart, positions=positions), linked
-
-
-def _step_px(trajectory: Trajectory) -> float:
-    """Of the stage, from frame to frame."""
-    # The median keeps clear of lost frames, and of the ways from one lane to the next.
-    return float(np.median(np.abs(np.diff(trajectory.positions[:, 1]))))
 
 
 def _offset_near(
@@ -335,7 +283,7 @@ def _offset_near(
         # At the border of what is looked at, the best place lies beyond it.
         if score < _LEAST_SCORE or abs(dy - around_dy) > tolerance_px - 1:
             continue
-        rival = surface.rival(around_dy, tolerance_px, dx, _RUN_STEPS * step_px)
+        rival = surface.rival(around_dy, tolerance_px, dx, RUN_STEPS * step_px)
         return np.array([dy, dx]) if score - rival >= _LEAST_LEAD else None
     return None
 
@@ -350,8 +298,8 @@ def lane_beside(
     """
     last = np.flatnonzero(placed.lanes == placed.lanes[-1])
     lane = _level(lane)
-    upper = _StripLayer(placed, detail_of, reduction).strip(last)
-    lower = _StripLayer(lane, detail_of, reduction).strip(np.arange(len(lane.frames)))
+    upper = StripLayer(placed, detail_of, reduction).strip(last)
+    lower = StripLayer(lane, detail_of, reduction).strip(np.arange(len(lane.frames)))
     origin = np.array([float(np.median(placed.positions[last, 0])), 0.0])
     offset_y = (pitch_px + origin[0]) / reduction
     # Only the rows that both can show are worth comparing.
@@ -363,7 +311,7 @@ def lane_beside(
         _compare(upper, lower),
         (offset_y, float(begin[1]) / reduction),
         pitch_px / reduction,
-        _step_px(placed) / reduction,
+        step_px_of(placed) / reduction,
     )
     if found is not None:
         return replace(lane, positions=lane.positions + found * reduction), True
@@ -376,86 +324,3 @@ def _level(lane: Trajectory) -> Trajectory:
     apart_px = x_px - x_px.mean()
     slope = float(apart_px @ y_px) / max(float(apart_px @ apart_px), 1e-9)
     return replace(lane, positions=np.stack([y_px - y_px.mean() - slope * apart_px, x_px], axis=1))
-
-
-def _runs(
-    trajectory: Trajectory, number: int, steps: set[int], detail_of: DetailOf
-) -> list[NDArray[np.int64]]:
-    """Rows of the frames of one lane that hang together by seen steps.
-
-    A single frame counts where it shows tissue: between a lost frame and blank glass nothing else
-    holds it.
-    """
-    rows = _lane_rows(trajectory, number)
-    breaks = [
-        place + 1
-        for place, frame in enumerate(trajectory.frames[rows][:-1])
-        if int(frame) not in steps
-    ]
-    return [
-        run
-        for run in np.split(rows, breaks)
-        if len(run) > 1 or _most_detail(detail_of(int(trajectory.frames[run[0]]))) > _TISSUE_DETAIL
-    ]
-
-
-def _most_detail(detail: Grey) -> float:
-    """Largest standard deviation of any of 16 parts: a rim may fill a corner of the field only."""
-    rows, columns = (side // 4 for side in detail.shape)
-    parts = detail[: 4 * rows, : 4 * columns].reshape(4, rows, 4, columns)
-    return float(parts.std(axis=(1, 3)).max())
-
-
-def run_links(
-    beside: Trajectory, motion: Motion, usual: UsualSteps, detail_of: DetailOf, reduction: int
-) -> list[Link]:
-    """Link the lanes piece by piece: a jerk over blank glass shifts only what comes after it.
-
-    `beside` must be right to a few steps.
-    """
-    steps = set(seen_steps(motion, usual))
-    layer = _StripLayer(beside, detail_of, reduction)
-    matrices = beside.matrices
-    step_px = _step_px(beside)
-    reach_px = _RUN_STEPS * step_px
-    links: list[Link] = []
-    upper: list[tuple[NDArray[np.int64], Strip]] = []
-    for number in range(len(motion.lanes)):
-        runs = _runs(beside, number, steps, detail_of)
-        lower = [(run, layer.strip(run)) for run in runs]
-        for run_above, strip_above in upper:
-            for run_below, strip_below in lower:
-                x_above, x_below = beside.positions[run_above, 1], beside.positions[run_below, 1]
-                apart_px = max(x_above.min() - x_below.max(), x_below.min() - x_above.max())
-                if apart_px > reach_px:
-                    continue
-                # Beside much tissue that one of them shows alone, little that both do is little.
-                shared_above = rows_between(strip_above, strip_below.origin[0] - _RUN_ROWS, np.inf)
-                shared_below = rows_between(strip_below, -np.inf, strip_above.bottom + _RUN_ROWS)
-                surface = compare_near(
-                    shared_above,
-                    shared_below,
-                    _scoring(strip_above),
-                    around=(0.0, 0.0),
-                    reach=(_RUN_ROWS, reach_px / reduction),
-                )
-                surface = surface.expecting(0.0, _RUN_SIGMA_STEPS * step_px / reduction)
-                dy, dx, correlation, score = surface.best(0.0, _RUN_ROWS)
-                if score < _LEAST_RUN_SCORE:
-                    continue
-                first = int(run_above[len(run_above) // 2])
-                nearest = np.abs(x_below - beside.positions[first, 1])
-                second = int(run_below[int(np.argmin(nearest))])
-                moved = beside.positions[second] + np.array([dy, dx]) * reduction
-                point = np.linalg.solve(matrices[first], moved - beside.positions[first])
-                links.append(
-                    (
-                        int(beside.frames[first]),
-                        int(beside.frames[second]),
-                        (float(point[0]), float(point[1])),
-                        (0.0, 0.0),
-                        correlation,
-                    )
-                )
-        upper = lower
-    return links

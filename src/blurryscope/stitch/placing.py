@@ -16,13 +16,14 @@ from blurryscope.stitch.expectations import Expectations
 from blurryscope.stitch.film_so_far import FilmSoFar, motion_of
 from blurryscope.stitch.lane_speed import agreed_speed, linked_speeds, perfect_speed
 from blurryscope.stitch.lanes import Lane
-from blurryscope.stitch.layout import FirstLayout, lane_beside, lay_out, run_links
+from blurryscope.stitch.layout import FirstLayout, lane_beside, lay_out
 from blurryscope.stitch.links import Link, Links, gathered, joined
 from blurryscope.stitch.matching import MatchedPairs, PatchSettings
 from blurryscope.stitch.miscounts import lost_way_px, miscounts
 from blurryscope.stitch.pauses import blank_runs, is_next, pauses_among
 from blurryscope.stitch.refine import measure_links, with_coarse
 from blurryscope.stitch.retimed import retimed
+from blurryscope.stitch.run_links import run_links
 from blurryscope.stitch.solve import Solution, judged, solve
 from blurryscope.stitch.steps import Motion, UsualSteps, lanes_apart, seen_steps, step_links
 from blurryscope.stitch.ties import held_frames, tied_lanes

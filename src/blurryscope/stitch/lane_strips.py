@@ -1,0 +1,59 @@
+"""Lanes, and pieces of them, laid as strips of detail that can be compared."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from blurryscope.basics.image import Grey
+from blurryscope.stitch.strips import Scoring, Strip, lay_strip
+from blurryscope.stitch.trajectory import Trajectory
+
+DetailOf = Callable[[int], Grey]
+"""Gives the detail picture of a frame."""
+RUN_STEPS = 4.0
+"""How far a piece may lie along the lane from where it is thought to, in steps of the stage: that
+is what two jerks over one stretch of glass come to."""
+_STRIP_NOISE = 0.003
+_CELL_PX = 24.0
+"""Pixels of a strip that carry one independent value, about a blur length times a nucleus."""
+
+
+@dataclass(frozen=True, slots=True)
+class StripLayer:
+    """Lays strips of a trajectory's frames."""
+
+    trajectory: Trajectory
+    detail_of: DetailOf
+    reduction: int
+
+    def strip(
+        self, rows: NDArray[np.int64], between: tuple[float, float] = (-np.inf, np.inf)
+    ) -> Strip:
+        """Lay the frames in these rows of the trajectory; `between` as in `lay_strip`."""
+        return lay_strip(
+            [self.detail_of(int(frame)) for frame in self.trajectory.frames[rows]],
+            self.trajectory.positions[rows] / self.reduction,
+            self.trajectory.matrices[rows],
+            between,
+        )
+
+    def lane(self, number: int, between: tuple[float, float] = (-np.inf, np.inf)) -> Strip:
+        """Lay the frames of a lane."""
+        return self.strip(lane_rows(self.trajectory, number), between)
+
+
+def lane_rows(trajectory: Trajectory, number: int) -> NDArray[np.int64]:
+    return np.flatnonzero(trajectory.lanes == number)
+
+
+def scoring(first: Strip) -> Scoring:
+    least_rows = max(len(first.detail) // 25, 3)
+    return Scoring(noise_sigma=_STRIP_NOISE, cell_px=_CELL_PX, least_rows=least_rows)
+
+
+def step_px_of(trajectory: Trajectory) -> float:
+    """Of the stage, from frame to frame."""
+    # The median keeps clear of lost frames, and of the ways from one lane to the next.
+    return float(np.median(np.abs(np.diff(trajectory.positions[:, 1]))))
