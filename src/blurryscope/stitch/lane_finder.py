@@ -24,7 +24,7 @@ two or three wide. Before and after those the stage rather stood than scanned.""
 _PATIENCE = 0.3
 """Part of a lane that must have passed before it is worth looking whether the last one is over."""
 _LOOK_EVERY = 16
-"""Frames between looks after that."""
+"""Frames between looks after that, unless a lane is seen to run."""
 
 
 class LaneFinder:
@@ -83,10 +83,14 @@ class LaneFinder:
         """
         if frame_count < self._next_look:
             return []
-        self._next_look = frame_count + _LOOK_EVERY
-        found = _settled(self._later(shifts)[:-1])
+        lanes = self._later(shifts)
+        found = _settled(lanes[:-1])
         if found:
             self.goes_on_after(found[-1])
+        else:
+            # A lane that is seen to run has to end, and the next to begin, before it can be told.
+            running = [self._due_from(lane.first) for lane in lanes[-1:] if lane.is_seen]
+            self._next_look = max([frame_count + _LOOK_EVERY, *running])
         return found
 
     def rest(self, shifts: Sequence[PairShift]) -> list[Lane]:
@@ -107,8 +111,12 @@ class LaneFinder:
         ]
 
     def _due_after(self, lane: Lane) -> int:
+        return self._due_from(lane.last + self._rhythm.resting)
+
+    def _due_from(self, begin: float) -> int:
+        """When a lane that begins there should be followed by enough of another."""
         rhythm = self._rhythm
-        return int(lane.last + 2 * rhythm.resting + (1 + _PATIENCE) * rhythm.moving)
+        return int(begin + rhythm.resting + (1 + _PATIENCE) * rhythm.moving)
 
     def _evidence(self, shifts: Sequence[PairShift]) -> Evidence:
         if self.axis is None:

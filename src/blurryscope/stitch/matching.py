@@ -142,6 +142,7 @@ class MatchedPairs:
 
     def __init__(self) -> None:
         self._known: dict[tuple[int, int], tuple[NDArray[np.float64], list[Link]]] = {}
+        self._has_tissue: dict[int, bool] = {}
 
     def match(
         self, first: PlacedDetail, second: PlacedDetail, reduction: int, settings: PatchSettings
@@ -155,7 +156,30 @@ class MatchedPairs:
             self._known[pair] = known
         return known[1]
 
+    def may_hold_a_patch(self, frame: int, detail: Grey, settings: PatchSettings) -> bool:
+        """As `may_hold_a_patch`; not done again for a frame that was asked for before."""
+        if frame not in self._has_tissue:
+            self._has_tissue[frame] = may_hold_a_patch(detail, settings)
+        return self._has_tissue[frame]
 
+
+def may_hold_a_patch(detail: Grey, settings: PatchSettings) -> bool:
+    """Whether a frame shows enough as a whole, and any cell of it that is smaller than a patch.
+
+    A patch is hardly richer in detail than the richest of the cells that it covers, and to look
+    into cells takes a tenth of the time of rectifying the frame: over glass, noise alone may be
+    enough as a whole.
+    """
+    if cv2.meanStdDev(detail)[1].item() < 0.5 * settings.least_detail:
+        return False
+    rows, columns = detail.shape
+    cells = max(columns // _CELL_PX[1], 1), max(rows // _CELL_PX[0], 1)
+    energy = cv2.resize(cv2.multiply(detail, detail), cells, interpolation=cv2.INTER_AREA)
+    return bool(cv2.minMaxLoc(energy)[1] >= settings.least_detail**2)
+
+
+_CELL_PX = (10, 16)
+"""(row, col); a quarter of a patch either way."""
 _SAME_PLACE_PX = 2.0
 """Far less than is searched, so that the same patches are found."""
 

@@ -400,12 +400,8 @@ class Placer:
 
     def _timetable(self) -> Timetable:
         trajectory = self.trajectory
-        is_seen = np.array(
-            [
-                int(frame) in self._seen_pairs or int(frame) - 1 in self._seen_pairs
-                for frame in trajectory.frames
-            ]
-        )
+        pairs = np.fromiter(self._seen_pairs, np.int64)
+        is_seen = np.isin(trajectory.frames, np.concatenate([pairs, pairs + 1]))
         stage = StageHabits(
             speed_px_per_s=self._usual.camera()[1],
             rest_s=self._rest_s,

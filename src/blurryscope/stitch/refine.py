@@ -1,11 +1,11 @@
 """From a first layout to sub-pixel places: patch links within lanes and across them."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
-import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from blurryscope.basics.image import Grey
 from blurryscope.stitch.links import Link, Links, gathered, joined
@@ -45,21 +45,24 @@ def measure_links(
     pairs
         Links found before, and by this look.
     """
-    match = partial((pairs or MatchedPairs()).match, reduction=reduction, settings=settings)
-    return gathered(_links(details, trajectory, reduction, settings, first_lane, match))
+    pairs = pairs or MatchedPairs()
+    match = partial(pairs.match, reduction=reduction, settings=settings)
+    has_tissue = partial(pairs.may_hold_a_patch, settings=settings)
+    return gathered(_links(details, trajectory, reduction, first_lane, match, has_tissue))
 
 
 def _links(
     details: Iterable[tuple[int, Grey]],
     trajectory: Trajectory,
     reduction: int,
-    settings: PatchSettings,
     first_lane: int,
     match: Match,
+    has_tissue: Callable[[int, Grey], bool],
 ) -> Iterator[Link]:
     matrices = trajectory.matrices
     row_of = {int(frame): row for row, frame in enumerate(trajectory.frames)}
     above: list[_Neighbour] = []
+    above_x = np.zeros(0)
     here: list[_Neighbour] = []
     lane = -1
     for frame, detail in details:
@@ -68,38 +71,20 @@ def _links(
             continue
         if trajectory.lanes[row] != lane:
             above, here, lane = here, [], int(trajectory.lanes[row])
+            above_x = np.array([other.placed.position[1] for other in above])
         placed = PlacedDetail(
             frame=frame,
             detail=detail,
             position=trajectory.positions[row] / reduction,
             matrix=matrices[row],
         )
-        now = _Neighbour(placed, _may_hold_a_patch(detail, settings))
+        now = _Neighbour(placed, has_tissue(frame, detail))
         if now.has_tissue and lane >= first_lane:
             yield from _links_back(here, placed, match)
-            for other in _nearest(above, placed):
+            for other in _nearest(above, above_x, placed):
                 if other.has_tissue:
                     yield from match(other.placed, placed)
         here.append(now)
-
-
-def _may_hold_a_patch(detail: Grey, settings: PatchSettings) -> bool:
-    """Whether a frame shows enough as a whole, and any cell of it that is smaller than a patch.
-
-    A patch is hardly richer in detail than the richest of the cells that it covers, and to look
-    into cells takes a tenth of the time of rectifying the frame: over glass, noise alone may be
-    enough as a whole.
-    """
-    if cv2.meanStdDev(detail)[1].item() < 0.5 * settings.least_detail:
-        return False
-    rows, columns = detail.shape
-    cells = max(columns // _CELL_PX[1], 1), max(rows // _CELL_PX[0], 1)
-    energy = cv2.resize(cv2.multiply(detail, detail), cells, interpolation=cv2.INTER_AREA)
-    return bool(cv2.minMaxLoc(energy)[1] >= settings.least_detail**2)
-
-
-_CELL_PX = (10, 16)
-"""(row, col); a quarter of a patch either way."""
 
 
 def _links_back(here: list[_Neighbour], placed: PlacedDetail, match: Match) -> Iterator[Link]:
@@ -124,11 +109,13 @@ def _links_back(here: list[_Neighbour], placed: PlacedDetail, match: Match) -> I
 _ENOUGH_LINKS = 3
 
 
-def _nearest(above: list[_Neighbour], placed: PlacedDetail) -> list[_Neighbour]:
-    """The frame of the lane above nearest on either side."""
+def _nearest(
+    above: Sequence[_Neighbour], above_x: NDArray[np.float64], placed: PlacedDetail
+) -> list[_Neighbour]:
+    """The frame of the lane above nearest on either side, given where all of them lie along it."""
     if not above:
         return []
-    distance = np.array([other.placed.position[1] - placed.position[1] for other in above])
+    distance = above_x - placed.position[1]
     left = np.where(distance <= 0, distance, -np.inf)
     right = np.where(distance > 0, distance, np.inf)
     chosen = []
