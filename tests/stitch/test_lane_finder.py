@@ -80,6 +80,22 @@ def test_lanes_found_one_by_one_are_those_found_at_once() -> None:
         assert abs(early.last - late.last) <= 1
 
 
+def test_a_lane_told_to_be_over_is_found_before_the_next_begins_and_no_lane_that_has_begun() -> (
+    None
+):
+    shifts = _film([True] * 6)
+    whole = MOVING + RESTING
+    begun = 3 * whole + RESTING
+    finder, lanes = _found(shifts[:begun])
+    finder.goes_on_after(lanes[1])
+    third_is_over, fourth_has_begun = 3 * whole + 6, 3 * whole + RESTING + 5
+    (third,) = finder.closed(shifts[: third_is_over - 1], third_is_over, third_is_over)
+    assert third.direction == lanes[0].direction
+    assert abs(third.first - (2 * whole + RESTING)) <= 1
+    assert abs(third.last - 3 * whole) <= 1
+    assert finder.closed(shifts[: fourth_has_begun - 1], fourth_has_begun, fourth_has_begun) == []
+
+
 def test_lanes_over_glass_before_the_first_one_found_are_those_that_the_stage_told() -> None:
     interval_s = 1 / 30
     times_s = np.asarray(np.arange(400) * interval_s, np.float64)

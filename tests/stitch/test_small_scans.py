@@ -220,6 +220,43 @@ def test_the_slide_is_the_same_however_slowly_its_frames_come(
         assert told == (tmp_path / "fast" / name).read_bytes()
 
 
+@pytest.mark.slow
+def test_lanes_that_the_stage_tells_to_be_over_are_placed_before_the_next_is_filmed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    design = replace(DESIGN, rows=4)
+    scan = simulate_scan(tmp_path, design=design, settings=SCANS["plain"], seed=2)
+    truth, add = read_truth(scan.truth), Placer.add
+    filmed: dict[int, int] = {}
+
+    def noted(self: Placer, film: FilmSoFar, lanes: Sequence[Lane]) -> None:
+        filmed.update({lane.last: len(film.times_s) for lane in lanes if lane.is_seen})
+        add(self, film, lanes)
+
+    monkeypatch.setattr(Placer, "add", noted)
+    recording = Recording(pixel_size_um=SCANS["plain"].camera.pixel_size_um)
+    settings = StitchSettings(rest_s=2 * REST_S + 0.1)
+    lanes = truth.lanes.tolist()
+    with (
+        Video(scan.video) as film,
+        SlideStitcher(scan.video, tmp_path / "slide", recording, settings) as slide,
+    ):
+        set_off_s = 0.0
+        for frame in film:
+            before, here = lanes[max(frame.index - 1, 0)], lanes[frame.index]
+            set_off_s = frame.time_s if before < 0 <= here else set_off_s
+            if here < 0 <= before:
+                slide.set_off(set_off_s)
+            slide.push(frame)
+        slide.finish()
+    begins = np.flatnonzero(np.diff(truth.lanes) > 0) + 1
+    for last, count in filmed.items():
+        assert count <= min([*begins[begins > last].tolist(), len(lanes) - 1])
+    assert len(filmed) >= 3
+    figures = measure_placement(read_frame_places(tmp_path / "slide" / "frames.csv"), truth)
+    assert broken_limits(figures, None, SOUND_LIMITS) == []
+
+
 def test_a_process_that_lays_lanes_makes_the_same_slide_as_a_thread(
     tmp_path: Path, stitched_scan: Get
 ) -> None:

@@ -36,6 +36,7 @@ class LaneFinder:
         self._rhythm = Rhythm(moving=1.0, resting=1.0)
         self._last: Lane | None = None
         self._next_look = 0
+        self._told_over = 0
 
     @property
     def rest_frames(self) -> float:
@@ -76,15 +77,24 @@ class LaneFinder:
         self._last = lane
         self._next_look = self._due_after(lane)
 
-    def closed(self, shifts: Sequence[PairShift], frame_count: int) -> list[Lane]:
+    def closed(
+        self, shifts: Sequence[PairShift], frame_count: int, told_over: int = 0
+    ) -> list[Lane]:
         """Lanes that have ended since the last call, another having begun.
 
         A few over glass are kept until the next one that is seen: they may have been a pause.
+
+        Parameters
+        ----------
+        told_over
+            Frame until which, by what the stage told, no lane is under way any more: over glass
+            that is not seen before the next lane is over too. 0 if it tells nothing.
         """
-        if frame_count < self._next_look:
+        if frame_count < self._next_look and told_over <= self._told_over:
             return []
+        self._told_over = told_over
         lanes = self._later(shifts)
-        found = _settled(lanes[:-1])
+        found = _settled(self._ended(lanes, told_over))
         if found:
             self.goes_on_after(found[-1])
         else:
@@ -96,6 +106,14 @@ class LaneFinder:
     def rest(self, shifts: Sequence[PairShift]) -> list[Lane]:
         """All lanes that are left when the film has ended."""
         return until_the_last_seen(self._later(shifts))
+
+    def _ended(self, lanes: Sequence[Lane], told_over: int) -> list[Lane]:
+        """All lanes but the last, which may still be running; it too where it is told that not."""
+        ended = list(lanes[:-1])
+        # Where the next has begun by then, it is not half over.
+        if lanes and lanes[-1].first + self._rhythm.moving / 2 < told_over:
+            ended.append(replace(lanes[-1], last=min(lanes[-1].last, told_over)))
+        return ended
 
     def _later(self, shifts: Sequence[PairShift]) -> list[Lane]:
         last = self._last

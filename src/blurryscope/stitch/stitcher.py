@@ -1,5 +1,6 @@
 """The stitcher: takes a film frame by frame, and hands out lane after lane, placed for good."""
 
+from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -42,6 +43,8 @@ _LAG_SLACK = 3
 """Frames by which the lag of a second scan may be wrong."""
 _MOST_OFF_TOLD = 0.15
 """Part of the told speed; a right record and a film that can be stitched agree to 2 %."""
+_FRAMES_LATE_S = 0.15
+"""By which the last frames of a lane are there: less than a stage rests after it."""
 _LONGEST_STEP = 0.85
 """Of the field, from frame to frame; what two frames share beyond that is mostly motion blur."""
 _EARLY_LINKS = 2
@@ -108,6 +111,11 @@ class Stitcher:
         self._starts_s = list(settings.lane_starts_s)
         self._handed_on = 0
         """So many of those have been handed on to who places lanes."""
+        self._ends_s = deque(sorted(settings.lane_starts_s))
+        """Times to come at which a lane is over: the next begins, or the stage came to its end."""
+        self._told_over = 0
+        """Frame at the last of those that has passed."""
+        self._now_s = 0.0
         self._told_speed_px_per_s = settings.told_speed_px_per_s
         self._is_started = False
         self.is_over = False
@@ -156,6 +164,7 @@ class Stitcher:
         """Take the next frame; hands out the lanes that have become certain."""
         tracker = self._tracker
         tracker.push(frame)
+        self._note_end(frame.time_s)
         if self._second_scan_s is not None:
             return []
         placed: list[PlacedLane] = []
@@ -163,7 +172,7 @@ class Stitcher:
             placed = self._added()
             self._end_before_second_scan(tracker.second_scan_lag)
         if self._is_started:
-            new = self._finder.closed(tracker.shifts, tracker.count)
+            new = self._finder.closed(tracker.shifts, tracker.count, self._told_over)
             if new or (self._under_way is not None and self._under_way.done()):
                 placed += self._added()
             if new:
@@ -172,8 +181,12 @@ class Stitcher:
         return placed + self._until_started()
 
     def set_off(self, time_s: float) -> None:
-        """Take from the stage when it set off on a lane, on the film's clock, before it is over."""
+        """Take from the stage when it set off on the lane that it has come to the end of just now.
+
+        On the film's clock, whose last frame may be a little late.
+        """
         self._starts_s.append(time_s)
+        self._ends_s.append(self._now_s + _FRAMES_LATE_S)
 
     def finish(self) -> Iterator[list[PlacedLane]]:
         """Hand out the lanes that are left, some while others are still being placed.
@@ -216,6 +229,13 @@ class Stitcher:
             gain=self.gain,
             second_scan_from_s=self._second_scan_s,
         )
+
+    def _note_end(self, time_s: float) -> None:
+        """Note at which frame a lane is over, by what the stage told."""
+        self._now_s = time_s
+        while self._ends_s and self._ends_s[0] <= time_s:
+            self._ends_s.popleft()
+            self._told_over = self._tracker.count
 
     def _until_started(self) -> list[PlacedLane]:
         """Try from time to time to lay the first lanes out; hands them out when that succeeds."""
