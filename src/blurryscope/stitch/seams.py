@@ -139,6 +139,9 @@ _DENSITY_OF_LEVEL = -np.log(np.maximum(np.arange(256, dtype=np.float32), 1))
 
 def _agreement(above: Grey, here: Grey) -> float | None:
     """Best correlation within the tolerance; None where both show nothing."""
+    # Most windows are glass. Filled with its median a picture strays no more than it did.
+    if max(_spread_of_known(above), _spread_of_known(here)) < _LEAST_DETAIL:
+        return None
     above, here = _filled(above), _filled(here)
     if max(_spread(above), _spread(here)) < _LEAST_DETAIL:
         return None
@@ -159,6 +162,12 @@ def _differs(above: Grey, here: Grey) -> NDArray[np.bool_]:
 def _spread(picture: Grey) -> float:
     """Standard deviation, a quarter of the time that NumPy takes."""
     return float(cv2.meanStdDev(picture)[1].item())
+
+
+def _spread_of_known(density: Grey) -> float:
+    """The same, of what was scanned."""
+    is_known = np.isfinite(density).view(np.uint8)
+    return float(cv2.meanStdDev(density, mask=is_known)[1].item())
 
 
 def _filled(density: Grey) -> Grey:
