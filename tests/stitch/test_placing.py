@@ -186,3 +186,27 @@ def test_the_stage_is_as_fast_as_lanes_were_seen_to_be_not_as_is_thought_over_gl
         told_s=nothing,
     )
     assert placer.speed_px_per_s == pytest.approx(1000.5)
+
+
+def test_lanes_fixed_long_ago_keep_their_times_and_are_not_needed_for_those_of_later_ones(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    film, lanes = _Film(), _lanes(late_frames=0)
+    tables: list[Timetable] = []
+    ways: list[NDArray[np.float64]] = []
+    for looked_at in (100, ROW_LANES):
+        monkeypatch.setattr(placing, "_TURNS_LOOKED_AT", looked_at)
+        placer = Placer(
+            PlacingSettings(rest_s=REST_FRAMES * INTERVAL_S, ramp_s=0.001, search_px=(7, 14))
+        )
+        assert placer.start(film, lanes[:ROW_LANES], least_links=2, longest_rest_s=np.inf)
+        for lane in lanes[ROW_LANES:]:
+            placer.fixed_count = placer.fixable().stop
+            placer.add(film, [lane])
+        tables.append(placer.table)
+        ways.append(placer.trajectory.positions)
+    by_all, by_few = tables
+    assert ways[1] == pytest.approx(ways[0], abs=1.0)
+    assert len(by_few.start_s) == len(by_few.told_s) == LANES
+    assert by_few.start_s == pytest.approx(by_all.start_s, abs=INTERVAL_S / 4)
+    assert by_few.end_s == pytest.approx(by_all.end_s, abs=INTERVAL_S / 4)

@@ -44,6 +44,9 @@ _COARSE_LINK_SIGMA = (0.3, 0.5)
 """(y, x) of a link of the first look, in pixels of its pictures."""
 _COARSE_ROUNDS = 5
 _COARSE_LOOKS = 3
+_TURNS_LOOKED_AT = 40
+"""Lanes before those that are not fixed whose turns count: what more would tell is not worth that
+every lane takes longer than the one before."""
 _EXACT_ROUNDS = 8
 """Fewer than for the first lanes: the camera is known, and so is about where the lane lies."""
 
@@ -399,7 +402,10 @@ class Placer:
         return never_backwards(solution.trajectory, self.lanes, held_frames(solution, links))
 
     def _timetable(self) -> Timetable:
-        trajectory = self.trajectory
+        """Time the lanes anew; those long fixed stay as they are and tell no more of the turns."""
+        first = max(self.fixed_count - _TURNS_LOOKED_AT, 0)
+        window = self._window(first)
+        trajectory = replace(window, lanes=window.lanes - first)
         pairs = np.fromiter(self._seen_pairs, np.int64)
         is_seen = np.isin(trajectory.frames, np.concatenate([pairs, pairs + 1]))
         stage = StageHabits(
@@ -408,13 +414,15 @@ class Placer:
             ramp_s=self._settings.ramp_s,
             lane_s=self._lane_s,
             starts_s=self._lane_starts_s,
-            linked_speeds_px_per_s=self._linked_speeds,
+            linked_speeds_px_per_s=self._linked_speeds[first:],
             agreed_speed_px_per_s=self._agreed_speed,
             # With more than a right angle from x to y the way along y leads back along x.
             lean=-np.tan(np.deg2rad(self._settings.skew_deg)),
         )
-        is_linked = np.array(self.is_linked, np.bool_)
-        return timetable(trajectory, self.lanes, is_linked, is_seen, stage, self.fixed_count)
+        is_linked = np.array(self.is_linked[first:], np.bool_)
+        fixed_count = self.fixed_count - first
+        table = timetable(trajectory, self.lanes[first:], is_linked, is_seen, stage, fixed_count)
+        return table.after(self.table, first) if first else table
 
     def _note_seen(self, motion: Motion) -> None:
         self._seen_pairs |= set(seen_steps(motion, self._usual))

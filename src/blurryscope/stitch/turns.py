@@ -7,6 +7,7 @@ their turning points, and those that are known give the times of every lane.
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,6 +70,21 @@ class Timetable:
         if self.is_seen[lane]:
             return np.asarray(self.speed_px_per_s[lane] * way_s)
         return np.asarray(self.width_px / max(lasted - ramp_s, 1e-6) * way_s)
+
+    def after(self, earlier: "Timetable", count: int) -> "Timetable":
+        """The same, with the first `count` lanes of an earlier table before its own."""
+
+        def with_those_before(name: str) -> NDArray[Any]:
+            return np.concatenate([getattr(earlier, name)[:count], getattr(self, name)])
+
+        return replace(
+            self,
+            start_s=with_those_before("start_s"),
+            end_s=with_those_before("end_s"),
+            speed_px_per_s=with_those_before("speed_px_per_s"),
+            is_seen=with_those_before("is_seen"),
+            told_s=with_those_before("told_s"),
+        )
 
     def ends_px(
         self, lane: int, direction: int, first_s: float, last_s: float
