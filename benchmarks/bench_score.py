@@ -84,9 +84,9 @@ def _slide(samples: list[Sample], classifier: Classifier, folder: Path, with_map
                 group.append(core)
                 if len(group) == _AT_ONCE or core.sample is samples[-1]:
                     stacks = np.stack([one.placed.stack for one in group])
-                    classifier.score_all([one.sample for one in group], stacks)
+                    scored = classifier.score_and_see([one.sample for one in group], stacks)
                     if with_maps:
-                        why.explain(group)
+                        why.explain(group, scored)
                     group = []
 
     return _timed(work, len(samples))
@@ -106,7 +106,7 @@ def _steps(core: Rgb, samples: list[Sample], classifier: Classifier) -> bool:
         ).stack(),
         "gate and network": lambda: classifier.score_all(samples[:1], small),
         "network": lambda: classifier.answers(small),
-        "map": lambda: classifier.evidence(small),
+        "map": lambda: classifier.evidence(small[0]),
     }
     taken = {name: _timed(step, 1) for name, step in steps.items()}
     for name, one in taken.items():

@@ -1,11 +1,14 @@
 """Maps of evidence lie where it was, say nothing of glass, and depend on what was learnt."""
 
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pytest
 import torch
 from sklearn.metrics import roc_auc_score
 
+from blurryscope.artifacts.samples import sample_of_file
 from blurryscope.artifacts.view_places import ViewPlace
 from blurryscope.basics.her2 import Score
 from blurryscope.basics.image import Grey, Mask, Rgb
@@ -19,8 +22,10 @@ from blurryscope.classify.shipped import SHIPPED
 from blurryscope.dataset.views import prepare_core
 from blurryscope.simulator.appearance import random_appearance
 from blurryscope.simulator.core import draw_core
+from tests.classify.plain_evidence import plain_evidence
 
 _PIXEL_UM, _BLUR_UM = 1.44, 39.0
+_SAMPLE = sample_of_file(Path("S_1_A1_2.tif"))
 
 
 def test_clear_glass_is_evidence_of_nothing() -> None:
@@ -108,10 +113,38 @@ def _area(evidence: Grey, membranes: Mask, tissue: Mask) -> float:
     return float(roc_auc_score(rich[inside], evidence[inside]))
 
 
+def test_evidence_is_what_the_network_spelled_out_gives() -> None:
+    shipped = read_model(SHIPPED).network
+    assert isinstance(shipped, CoreNet)
+    views = torch.from_numpy(
+        np.random.default_rng(0).uniform(120, 240, (1, 5, 3, 128, 128)).astype(np.float32)
+    )
+    plain = plain_evidence(shipped, views).numpy()
+    found = view_evidence(shipped, views).maps
+    np.testing.assert_allclose(found, plain, atol=1e-5 * np.abs(plain).max())
+
+
+def test_a_map_that_starts_from_what_the_score_saw_is_the_same() -> None:
+    classifier = load_model(SHIPPED)
+    stacks = [
+        prepare_core(_positive_core(seed)[0], pixel_size_um=_PIXEL_UM, view_px=128).stack()
+        for seed in range(2)
+    ]
+    for stack, scored in zip(
+        stacks, classifier.score_and_see([_SAMPLE] * 2, np.stack(stacks)), strict=True
+    ):
+        alone, shared = classifier.evidence(stack), classifier.evidence(stack, scored.seen)
+        assert scored.seen is not None
+        assert alone is not None
+        assert shared is not None
+        np.testing.assert_allclose(shared.maps, alone.maps, atol=1e-5 * np.abs(alone.maps).max())
+        np.testing.assert_allclose(shared.attention, alone.attention, atol=1e-5)
+
+
 def test_threads_that_ask_at_once_get_what_each_gets_alone() -> None:
     classifier = load_model(SHIPPED)
     rng = np.random.default_rng(0)
-    stacks = [rng.integers(120, 240, (1, 5, 128, 128, 3), np.uint8) for _ in range(3)]
+    stacks = [rng.integers(120, 240, (5, 128, 128, 3), np.uint8) for _ in range(3)]
     for stack, at_once in zip(stacks, side_by_side(classifier.evidence, stacks), strict=True):
         alone = classifier.evidence(stack)
         assert at_once is not None

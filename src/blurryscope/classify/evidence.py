@@ -6,7 +6,7 @@ What the same core gives without its brown is taken off, and gradients are those
 there to here (Sundararajan et al. 2017): left is what brown, where it lies, does to the score.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
 
@@ -19,6 +19,7 @@ from torch.nn import functional
 
 from blurryscope.artifacts.view_places import ViewPlace
 from blurryscope.basics.image import Grey
+from blurryscope.classify.networks import CoreOutput
 from blurryscope.classify.unstained import without_brown
 
 _STEPS = 2
@@ -30,8 +31,28 @@ _LEAST_WEIGHT = 0.02
 """Where only views of next to no weight look there is nothing to tell."""
 
 _Maps = dict[str, Tensor]
-"""(core * view, channel, row, col) by the part of the network that pools them."""
-_Hook = Callable[[nn.Module, tuple[object, ...], object], None]
+"""By the module of the network that makes them."""
+_Hook = Callable[[nn.Module, tuple[object, ...], object], object]
+
+
+class Seen(NamedTuple):
+    """What a network saw in the views of some cores on its way to their scores."""
+
+    maps: Mapping[str, Tensor]
+    """(core, view, channel, row, col) by the module that makes them: the last maps of each part of
+    the network that pools some."""
+    attention: Tensor
+    """(core, view): how much each view counted; rows sum to 1."""
+
+    def by_core(self) -> list["Seen"]:
+        """The same, of one core each."""
+        return [
+            Seen(
+                {name: maps[core : core + 1] for name, maps in self.maps.items()},
+                self.attention[core : core + 1],
+            )
+            for core in range(len(self.attention))
+        ]
 
 
 class ViewEvidence(NamedTuple):
@@ -45,74 +66,120 @@ class ViewEvidence(NamedTuple):
     """(core, view): how much each view counted; rows sum to 1."""
 
 
-def view_evidence(network: nn.Module, views: Tensor) -> ViewEvidence:
-    """Say which places of the views speak for a higher score and which for a lower one.
+def see(network: nn.Module, views: Tensor) -> tuple[CoreOutput, Seen]:
+    """Score some views and keep what is pooled on the way.
 
     `views` is (core, view, rgb, row, col) float32 in 0..255; `network` gives a `CoreOutput` and
     pools maps of its views in one or more of its parts, as every form of `CoreNet` does.
     """
-    unstained = without_brown(views)
-    with _last_maps(network) as kept:
-        with torch.no_grad():
-            network(unstained)
-            of_unstained = dict(kept)
-            output = network(views)
-            found = dict(kept)
-        counts = [torch.zeros(())] * len(found)
-        for step in range(_STEPS):
-            share = (step + 0.5) / _STEPS
-            gradients = _gradients(network, torch.lerp(unstained, views, share), kept)
-            # What a channel counts is the same everywhere: a maximum would else show one place.
-            here = [gradient.sum(dim=(2, 3), keepdim=True) / _STEPS for gradient in gradients]
-            counts = [so_far + more for so_far, more in zip(counts, here, strict=True)]
+    with torch.no_grad(), _last_maps(network) as kept:
+        output = network(views)
+    return output, Seen(_by_view(kept, views), output.attention)
+
+
+def view_evidence(network: nn.Module, views: Tensor, seen: Seen | None = None) -> ViewEvidence:
+    """Say which places of the views speak for a higher score and which for a lower one.
+
+    The arguments are those of `see`; with what was `seen` there already a pass less is needed.
+    """
+    seen = see(network, views)[1] if seen is None else seen
+    of_unstained, counts = _counts(network, views, seen)
     size_px = (views.shape[3], views.shape[4])
     total = torch.zeros(views.shape[0] * views.shape[1], 1, *size_px)
-    for (part, maps), counted in zip(found.items(), counts, strict=True):
-        added = (counted * (maps - of_unstained[part])).sum(dim=1, keepdim=True)
-        fine = functional.interpolate(added, size_px, mode="bilinear", align_corners=False)
+    for name, counted in counts.items():
+        added = (counted * (seen.maps[name] - of_unstained[name])).sum(dim=2, keepdim=True)
+        fine = functional.interpolate(
+            added.flatten(0, 1), size_px, mode="bilinear", align_corners=False
+        )
         total += fine / (size_px[0] * size_px[1])
     return ViewEvidence(
         total.reshape(*views.shape[:2], *size_px).numpy(),
-        output.attention.float().numpy(),
+        seen.attention.float().numpy(),
     )
 
 
-def _gradients(network: nn.Module, views: Tensor, kept: _Maps) -> tuple[Tensor, ...]:
-    """Of the mean log-odds by each of the kept maps."""
-    with torch.enable_grad():
-        output = network(views.detach().requires_grad_())
-        log_odds = output.cumulative_logits.mean(dim=1).sum()
-        return torch.autograd.grad(log_odds, list(kept.values()))
+def _counts(network: nn.Module, views: Tensor, seen: Seen) -> tuple[_Maps, _Maps]:
+    """The maps of the cores without brown, and what a channel counts on the way from there.
+
+    Both (core, view, channel, row, col), the latter with one row and one column.
+    """
+    unstained = without_brown(views)
+    counts = {name: torch.zeros(()) for name in seen.maps}
+    with _begun_at(network, seen.maps) as begun:
+        with torch.no_grad():
+            network(unstained)
+        of_unstained = {name: maps.detach() for name, maps in begun.items()}
+        for step in range(_STEPS):
+            share = (step + 0.5) / _STEPS
+            with torch.enable_grad():
+                output = network(torch.lerp(unstained, views, share))
+                log_odds = output.cumulative_logits.mean(dim=1).sum()
+                gradients = torch.autograd.grad(log_odds, [begun[name] for name in counts])
+            for name, gradient in zip(counts, gradients, strict=True):
+                # What a channel counts is the same everywhere: a maximum would else show one place.
+                counts[name] = counts[name] + gradient.sum(dim=(2, 3), keepdim=True) / _STEPS
+    return _by_view(of_unstained, views), _by_view(counts, views)
+
+
+def _by_view(maps: _Maps, views: Tensor) -> _Maps:
+    """(core * view, channel, row, col) to (core, view, channel, row, col)."""
+    return {name: one.reshape(*views.shape[:2], *one.shape[1:]) for name, one in maps.items()}
+
+
+@contextmanager
+def _begun_at(network: nn.Module, makers: Iterable[str]) -> Iterator[_Maps]:
+    """Let gradients end at the maps of these modules: nothing need be kept of what made them.
+
+    The dictionary that is given holds the maps, (core * view, channel, row, col), after a pass.
+    """
+    begun: _Maps = {}
+
+    def begin(name: str) -> _Hook:
+        def hook(_: nn.Module, __: tuple[object, ...], output: object) -> object:
+            if not isinstance(output, Tensor):
+                raise TypeError(f"{name} gives {type(output).__name__}, which is no maps")
+            begun[name] = output.detach().requires_grad_()
+            return begun[name]
+
+        return hook
+
+    hooks = [network.get_submodule(name).register_forward_hook(begin(name)) for name in makers]
+    try:
+        yield begun
+    finally:
+        for hook in hooks:
+            hook.remove()
 
 
 @contextmanager
 def _last_maps(network: nn.Module) -> Iterator[_Maps]:
     """Keep, of each part of the network that makes vectors out of maps, the maps before the last.
 
-    The dictionary that is given is filled by every pass.
+    The dictionary that is given is filled by every pass, by the module that made the maps.
     """
     kept: _Maps = {}
     running: _Maps = {}
 
-    def seen(_: nn.Module, __: object, output: object) -> None:
-        if isinstance(output, Tensor) and output.ndim == 4:
-            running["last"] = output
+    def seen(name: str) -> _Hook:
+        def hook(_: nn.Module, __: tuple[object, ...], output: object) -> None:
+            if isinstance(output, Tensor) and output.ndim == 4:
+                running.clear()
+                running[name] = output
 
-    def pooled(name: str) -> _Hook:
-        def done(_: nn.Module, given: tuple[object, ...], output: object) -> None:
-            takes_maps = any(isinstance(one, Tensor) and one.ndim == 4 for one in given)
-            if takes_maps and isinstance(output, Tensor) and output.ndim == 2:
-                kept[name] = running["last"]
+        return hook
 
-        return done
+    def pooled(_: nn.Module, given: tuple[object, ...], output: object) -> None:
+        takes_maps = any(isinstance(one, Tensor) and one.ndim == 4 for one in given)
+        if takes_maps and isinstance(output, Tensor) and output.ndim == 2:
+            kept.update(running)
 
     hooks = [
-        inner.register_forward_hook(seen)
-        for part in network.children()
-        for inner in part.modules()
-        if inner is not part
+        inner.register_forward_hook(seen(f"{part}.{name}"))
+        for part, whole in network.named_children()
+        for name, inner in whole.named_modules()
+        if inner is not whole
     ]
-    hooks += [part.register_forward_hook(pooled(name)) for name, part in network.named_children()]
+    hooks += [part.register_forward_hook(pooled) for part in network.children()]
     try:
         yield kept
     finally:

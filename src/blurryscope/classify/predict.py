@@ -18,7 +18,7 @@ from blurryscope.artifacts.samples import VIEW_PX, Sample
 from blurryscope.artifacts.training_set import reduced_views
 from blurryscope.basics.errors import InputError
 from blurryscope.basics.image import Rgb
-from blurryscope.classify.evidence import ViewEvidence, view_evidence
+from blurryscope.classify.evidence import Seen, ViewEvidence, see, view_evidence
 from blurryscope.classify.gate import objection, stack_quality
 from blurryscope.classify.learners import as_views
 from blurryscope.classify.limits import Limits, limits_beside
@@ -40,9 +40,20 @@ class Answers(NamedTuple):
     """(core, 4) of 0, 1+, 2+, 3+; rows sum to 1."""
     features: NDArray[np.float32]
     """(core, feature), which tell how familiar a core is; of `efin` its logits."""
+    seen: tuple[Seen | None, ...]
+    """Of each core, what its map starts from; None where nobody asked or the network cannot tell.
+    """
 
 
-_NO_ANSWERS = Answers(np.empty((0, 4)), np.empty((0, 0), np.float32))
+class Scored(NamedTuple):
+    """A score, or why there is none, and what the network saw."""
+
+    prediction: Prediction
+    seen: Seen | None
+    """None where nothing was asked of the network, or where it cannot tell."""
+
+
+_NO_ANSWERS = Answers(np.empty((0, 4)), np.empty((0, 0), np.float32), ())
 
 
 class Classifier:
@@ -75,8 +86,11 @@ class Classifier:
         """
         return self.answers(stacks).probabilities
 
-    def answers(self, stacks: Rgb) -> Answers:
-        """Calibrated probabilities, as `predict` gives them, and features, from one pass."""
+    def answers(self, stacks: Rgb, *, sees: bool = False) -> Answers:
+        """Calibrated probabilities, as `predict` gives them, and features, from one pass.
+
+        With `sees` what maps start from is kept, most of a megabyte a core.
+        """
         if stacks.ndim != 5 or stacks.shape[-1] != 3 or stacks.dtype != np.uint8:
             raise ValueError(
                 f"stacks must be (core, view, row, col, rgb) uint8, "
@@ -87,17 +101,18 @@ class Classifier:
         reduction = max(stacks.shape[2] // self.view_px, 1)
         starts = range(0, len(stacks), size)
         batches = (reduced_views(stacks[start : start + size], reduction) for start in starts)
-        with torch.inference_mode():
-            parts = [forward(self._network, batch, self.settings) for batch in batches]
+        with self._copy() as own, torch.inference_mode():
+            parts = [forward(own, batch, self.settings, sees) for batch in batches]
         if not parts:
             return _NO_ANSWERS
-        joined = torch.cat([probabilities for probabilities, _ in parts]).numpy()
+        joined = torch.cat([part.probabilities for part in parts]).numpy()
         if not np.isfinite(joined).all():
             raise InputError(self.name, "gives no numbers: its weights are damaged", "Train again")
         normed: NDArray[np.float64] = joined / joined.sum(axis=1, keepdims=True)
         return Answers(
             normed if self.limits is None else self.limits.tempered(normed),
-            torch.cat([features for _, features in parts]).float().numpy(),
+            torch.cat([part.features for part in parts]).float().numpy(),
+            tuple(seen for part in parts for seen in part.seen),
         )
 
     def decision_rule(self, threshold: float | None = None) -> DecisionRule:
@@ -120,20 +135,31 @@ class Classifier:
         self, samples: Sequence[Sample], stacks: Rgb, threshold: float | None = None
     ) -> list[Prediction]:
         """The same of several stacks, (core, view, row, col, rgb), at once."""
+        return [one.prediction for one in self._scored(samples, stacks, threshold, sees=False)]
+
+    def score_and_see(
+        self, samples: Sequence[Sample], stacks: Rgb, threshold: float | None = None
+    ) -> list[Scored]:
+        """The same with what the network saw, which saves a map its first pass."""
+        return self._scored(samples, stacks, threshold, sees=True)
+
+    def _scored(
+        self, samples: Sequence[Sample], stacks: Rgb, threshold: float | None, *, sees: bool
+    ) -> list[Scored]:
         unfit = [objection(stack_quality(stack)) for stack in stacks]
         fit = [number for number, why in enumerate(unfit) if why is None]
-        answers = self.answers(stacks[fit]) if fit else _NO_ANSWERS
+        answers = self.answers(stacks[fit], sees=sees) if fit else _NO_ANSWERS
         rule = self.decision_rule(threshold)
-        rows = iter(zip(answers.probabilities, answers.features, strict=True))
-        predictions = []
+        rows = iter(zip(answers.probabilities, answers.features, answers.seen, strict=True))
+        scored = []
         for sample, why in zip(samples, unfit, strict=True):
             if why is not None:
-                predictions.append(withheld(sample, why))
+                scored.append(Scored(withheld(sample, why), None))
                 continue
-            row, features = next(rows)
+            row, features, seen = next(rows)
             strange = None if self.limits is None else self.limits.strangeness(features[None])
-            predictions.append(prediction_of(sample, row, rule, strange))
-        return predictions
+            scored.append(Scored(prediction_of(sample, row, rule, strange), seen))
+        return scored
 
     @contextmanager
     def _copy(self) -> Iterator[nn.Module]:
@@ -150,26 +176,17 @@ class Classifier:
         finally:
             self._copies.append(own)
 
-    def evidence(self, stacks: Rgb) -> ViewEvidence | None:
-        """Where in the views the score comes from; None where the network is not ours.
+    def evidence(self, stack: Rgb, seen: Seen | None = None) -> ViewEvidence | None:
+        """Where in the views of one core its score comes from; None where the network is not ours.
 
-        The paper's network would need gigabytes for its gradients. Several threads may ask at once.
+        `stack` is (view, row, col, rgb) uint8; `seen` is what `score_and_see` gave for it. The
+        paper's network would need gigabytes for its gradients. Several threads may ask at once.
         """
         if self.settings.network != "corenet":
             return None
-        reduction = max(stacks.shape[2] // self.view_px, 1)
+        reduction = max(stack.shape[1] // self.view_px, 1)
         with self._copy() as own, _one_thread():
-            parts = [
-                view_evidence(
-                    own,
-                    as_views(reduced_views(stack[None], reduction)),
-                )
-                for stack in stacks
-            ]
-        return ViewEvidence(
-            np.concatenate([part.maps for part in parts]),
-            np.concatenate([part.attention for part in parts]),
-        )
+            return view_evidence(own, as_views(reduced_views(stack[None], reduction)), seen)
 
 
 def load_model(name_or_path: str | Path = SHIPPED) -> Classifier:
@@ -216,13 +233,27 @@ def withheld(sample: Sample, reason: str) -> Prediction:
     )
 
 
+class _Pass(NamedTuple):
+    """What one pass through a network gives; see `Answers`."""
+
+    probabilities: Tensor
+    features: Tensor
+    seen: Sequence[Seen | None]
+
+
 def _core_net_forward(
-    network: nn.Module, stacks: Rgb, settings: ModelSettings
-) -> tuple[Tensor, Tensor]:
+    network: nn.Module, stacks: Rgb, settings: ModelSettings, sees: bool
+) -> _Pass:
+    views = as_views(stacks)
+    seen: Sequence[Seen | None] = [None] * len(stacks)
     with _one_thread():
-        output = network(as_views(stacks))
+        if sees:
+            output, kept = see(network, views)
+            seen = kept.by_core()
+        else:
+            output = network(views)
     logits = output.cumulative_logits.double() / settings.temperature
-    return class_probabilities(logits), output.features
+    return _Pass(class_probabilities(logits), output.features, seen)
 
 
 @contextmanager
@@ -239,17 +270,15 @@ def _one_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _efin_forward(
-    network: nn.Module, stacks: Rgb, settings: ModelSettings
-) -> tuple[Tensor, Tensor]:
+def _efin_forward(network: nn.Module, stacks: Rgb, settings: ModelSettings, _: bool) -> _Pass:
     logits = network(as_views(stacks[..., ::-1] if settings.bgr else stacks).flatten(1, 2) / 255)
     probabilities = torch.softmax(logits.double() / settings.temperature, dim=1)
     if settings.classes == 2:  # nothing is known within the two; each gets half
         probabilities = probabilities.repeat_interleave(2, dim=1) / 2
-    return probabilities, logits
+    return _Pass(probabilities, logits, [None] * len(logits))
 
 
-_FORWARD: dict[str, Callable[[nn.Module, Rgb, ModelSettings], tuple[Tensor, Tensor]]] = {
+_FORWARD: dict[str, Callable[[nn.Module, Rgb, ModelSettings, bool], _Pass]] = {
     "corenet": _core_net_forward,
     "efin": _efin_forward,
 }

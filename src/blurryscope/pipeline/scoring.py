@@ -163,11 +163,10 @@ def _scored(
     why: WhyFolder | None,
 ) -> list[Prediction]:
     stacks = np.stack([core.placed.stack for core in cores])
-    predictions = classifier.score_all([core.sample for core in cores], stacks, threshold)
+    scored = classifier.score_and_see([core.sample for core in cores], stacks, threshold)
     if why is not None:
-        answered = zip(cores, predictions, strict=True)
-        why.explain([core for core, said in answered if said.probabilities is not None])
-    return predictions
+        why.explain(cores, scored)
+    return [one.prediction for one in scored]
 
 
 def _cores_fingerprint(folder: Path) -> list[str | None]:

@@ -13,8 +13,8 @@ from blurryscope.artifacts.whole import whole_folder
 from blurryscope.basics.core_name import CoreName
 from blurryscope.basics.image import Rgb
 from blurryscope.basics.side_by_side import side_by_side
-from blurryscope.classify.evidence import core_map
-from blurryscope.classify.predict import Classifier
+from blurryscope.classify.evidence import Seen, core_map
+from blurryscope.classify.predict import Classifier, Scored
 from blurryscope.pipeline.core_stacks import CoreStack
 from blurryscope.report.slide_folder import WHY
 from blurryscope.report.why_picture import why_picture
@@ -37,15 +37,21 @@ class WhyFolder:
         self._classifier = classifier
         self._views: dict[CoreName, tuple[WeighedView, ...]] = {}
 
-    def explain(self, cores: Sequence[CoreStack]) -> None:
-        """Write the pictures of some cores; none where the network cannot tell."""
-        for core, why in zip(cores, side_by_side(self._why, cores), strict=True):
+    def explain(self, cores: Sequence[CoreStack], scored: Sequence[Scored]) -> None:
+        """Write the pictures of cores that have an answer; none where the network cannot tell."""
+        answered = [
+            (core, one.seen)
+            for core, one in zip(cores, scored, strict=True)
+            if one.prediction.probabilities is not None
+        ]
+        for (core, _), why in zip(answered, side_by_side(self._why, answered), strict=True):
             if why is not None:
                 self._views[core.sample.core] = why.views
                 (self._folder / f"{core.sample.core}.jpg").write_bytes(why.jpeg)
 
-    def _why(self, core: CoreStack) -> "_Why | None":
-        found = self._classifier.evidence(core.placed.stack[None])
+    def _why(self, answered: tuple[CoreStack, Seen | None]) -> "_Why | None":
+        core, seen = answered
+        found = self._classifier.evidence(core.placed.stack, seen)
         if found is None:
             return None
         (maps,), (attention,) = found.maps, found.attention
