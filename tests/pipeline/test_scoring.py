@@ -33,9 +33,9 @@ from blurryscope.classify.predict import load_model
 from blurryscope.classify.shipped import SHIPPED
 from blurryscope.dataset.views import make_stack
 from blurryscope.pipeline.evaluation import EvaluationInputs, evaluate_honestly
+from blurryscope.pipeline.finishing import finish
 from blurryscope.pipeline.reporting import report_again
 from blurryscope.pipeline.rescoring import score_inputs
-from blurryscope.pipeline.run import finish
 from blurryscope.pipeline.scored_places import doubt_about_scored_names
 from blurryscope.pipeline.scoring import score
 from blurryscope.pipeline.settings import RunSettings

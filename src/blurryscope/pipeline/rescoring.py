@@ -13,7 +13,7 @@ from blurryscope.basics.errors import InputError, MissingInputError
 from blurryscope.basics.progress import Progress, silent
 from blurryscope.classify.predict import Classifier
 from blurryscope.pipeline.corrections import refuse_uncarried_corrections, take_in_hand_edits
-from blurryscope.pipeline.run import finish
+from blurryscope.pipeline.finishing import finish
 from blurryscope.pipeline.scoring import load_scorer, score, score_cores
 from blurryscope.pipeline.settings import RunSettings
 from blurryscope.pipeline.steps import MOSAIC, scanned_folders

@@ -1,24 +1,17 @@
 """From films to a report: stitch, cores, score, report. Each step is resumed, none done twice."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Sequence
 from pathlib import Path
 
-from blurryscope.artifacts.provenance import (
-    Provenance,
-    current_versions,
-    sha256_of_file,
-    write_provenance,
-)
+from blurryscope.artifacts.provenance import sha256_of_file
 from blurryscope.basics.errors import InputError
 from blurryscope.basics.progress import Progress, silent
-from blurryscope.classify.predict import Classifier
 from blurryscope.pipeline.cores import cores, read_map
+from blurryscope.pipeline.finishing import finish
 from blurryscope.pipeline.scoring import load_scorer, score
 from blurryscope.pipeline.settings import RunSettings
-from blurryscope.pipeline.steps import plain, prepare, repeat_folders
+from blurryscope.pipeline.steps import prepare, repeat_folders
 from blurryscope.pipeline.stitching import check_film, stitch
-from blurryscope.report import write_report
 
 
 def run(
@@ -60,41 +53,6 @@ def run(
     score(folders, out, slide=name, classifier=classifier, settings=settings, progress=progress)
     inputs = _checksums([*videos, *([map_path] if map_path else [])])
     return finish(out, inputs, classifier, settings, progress)
-
-
-def finish(
-    out: Path,
-    inputs: Mapping[str, str],
-    classifier: Classifier,
-    settings: RunSettings,
-    progress: Progress = silent,
-) -> Path:
-    """Write the provenance and, last of all, the report."""
-    told = {key: plain(value) for key, value in asdict(settings).items()}
-    told |= {
-        "model": classifier.name,
-        "threshold": classifier.decision_rule(settings.threshold).threshold,
-    }
-    if classifier.limits is not None:
-        single, *fused = classifier.limits.rules.by_count
-        told["limits"] = (
-            asdict(single)
-            | {f"of {count} scans": asdict(rule) for count, rule in enumerate(fused, start=2)}
-            | {"fitted_on": classifier.limits.fitted_on}
-        )
-    write_provenance(
-        out / "provenance.json",
-        Provenance(
-            settings=told,
-            inputs_sha256=inputs,
-            model_sha256=classifier.sha256,
-            versions=current_versions(),
-        ),
-    )
-    progress("write the report", 0.0)
-    report = write_report(out)
-    progress("write the report", 1.0)
-    return report
 
 
 def _refuse_twice_given(videos: Sequence[Path]) -> None:
