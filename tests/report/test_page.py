@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
+from blurryscope.artifacts.mosaic import MosaicWriter
 from blurryscope.artifacts.tissue_cores import CoreStatus
 from blurryscope.artifacts.view_places import ViewPlace, WeighedView, write_view_places
 from blurryscope.basics.core_name import CoreName
@@ -221,7 +222,8 @@ def _explain(root: Path, core: str) -> None:
     picture = np.random.default_rng(0).normal(150, 25, (105, 105, 3)).astype(np.uint8)
     small = cv2.resize(picture, (420, 420), interpolation=cv2.INTER_LINEAR)
     ramp = np.linspace(-8, 8, 128 * 128, dtype=np.float32).reshape(128, 128)
-    shown = why_picture(np.asarray(small, np.uint8), ramp, views, 2.0)
+    tissue = np.ones((420, 420), np.bool_)
+    shown = why_picture(np.asarray(small, np.uint8), tissue, ramp, views, 2.0)
     (root / "why").mkdir()
     cv2.imwrite(str(root / "why" / f"{core}.jpg"), shown[..., ::-1])
     write_view_places(root / "why" / "views.csv", {CoreName.parse(core): views})
@@ -231,10 +233,38 @@ def test_what_speaks_for_a_higher_score_is_orange_and_what_speaks_against_it_blu
     grey = np.full((60, 60, 3), 200, np.uint8)
     evidence = np.zeros((60, 60), np.float32)
     evidence[:20], evidence[40:] = 6.0, -6.0
-    shown = why_picture(grey, evidence, [], 1.0).astype(int)
+    shown = why_picture(grey, np.ones((60, 60), np.bool_), evidence, [], 1.0).astype(int)
     assert shown[5, 30, 0] > shown[5, 30, 2] + 60
     assert shown[55, 30, 2] > shown[55, 30, 0] + 60
     assert np.ptp(shown[30, 30]) == 0
+
+
+def test_clear_glass_has_no_colour_whatever_spills_over_it() -> None:
+    grey = np.full((60, 60, 3), 200, np.uint8)
+    tissue = np.zeros((60, 60), np.bool_)
+    tissue[:, :30] = True
+    shown = why_picture(grey, tissue, np.full((60, 60), 6.0, np.float32), [], 1.0).astype(int)
+    assert shown[30, 10, 0] > shown[30, 10, 2] + 60
+    assert np.ptp(shown[:, 40:], axis=2).max() == 0
+
+
+def test_a_bar_tells_the_scale_of_a_picture_by_the_pixels_of_the_mosaic(
+    make_slide: MakeSlide,
+) -> None:
+    root = make_slide({"A1": ["3+"]})
+    (root / "cores").mkdir(exist_ok=True)
+    cv2.imwrite(str(root / "cores" / "A1.png"), np.full((1000, 1000, 3), 200, np.uint8))
+    assert 'class="scale"' not in _Page(write_report(root)).html
+    with MosaicWriter(root / "mosaic.ome.zarr", (64, 64), 1.25) as writer:
+        writer.write_rows(np.full((64, 64, 3), 200, np.uint8))
+    page = _Page(write_report(root))
+    assert "200 µm" in page.text
+    assert 'width="16.00"' in page.html  # percent of 1,250 µm
+
+
+def test_lists_of_things_are_counted_and_never_shown_as_code() -> None:
+    torn = {"torn_seams": [{"lane": 9, "agreement": 0.31}]}
+    assert list(facts_of(torn)) == [Fact("Torn seams", "one entry")]
 
 
 def test_cores_withheld_for_one_reason_stand_in_one_line_whatever_was_measured(

@@ -140,7 +140,8 @@ def test_a_map_printed_in_grey_tells_what_speaks_against_by_lines() -> None:
     ground = np.full((80, 80, 3), 200, np.uint8)
     evidence = np.full((80, 80), 4.0, np.float32)
     evidence[40:] = -4.0
-    grey = cv2.cvtColor(why_picture(ground, evidence, [], 1.0), cv2.COLOR_RGB2GRAY)
+    tissue = np.ones((80, 80), np.bool_)
+    grey = cv2.cvtColor(why_picture(ground, tissue, evidence, [], 1.0), cv2.COLOR_RGB2GRAY)
     assert np.ptp(grey[5:30]) == 0
     assert np.ptp(grey[50:75]) > 40
 

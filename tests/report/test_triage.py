@@ -80,6 +80,17 @@ def test_a_sure_negative_is_not_urgent_however_low_the_bar(make_slide: MakeSlide
     }
 
 
+def test_a_damaged_core_is_read_before_whole_ones_however_sure_its_score(
+    make_slide: MakeSlide,
+) -> None:
+    damaged = {
+        "A2": CoreStatus.FOLDED, "A3": CoreStatus.PARTIAL, "A4": CoreStatus.HOLED,
+    }  # fmt: skip
+    root = make_slide({f"A{n}": ["3+"] for n in range(1, 5)}, statuses=damaged)
+    assert _order(root) == [*((name, Urgency.DAMAGED) for name in damaged), ("A1", Urgency.OTHERS)]
+    assert Urgency.DAMAGED.is_first
+
+
 def test_a_core_without_trouble_is_not_on_the_rescan_list(make_slide: MakeSlide) -> None:
     assert _tasks(make_slide({"A1": ["3+"], "A2": ["0"]})) == {}
 

@@ -54,6 +54,14 @@ class CoreStatus(StrEnum):
         """Whether tissue was seen there."""
         return self not in {CoreStatus.MISSING, CoreStatus.NOT_SCANNED}
 
+    @property
+    def is_damaged(self) -> bool:
+        """Whether what was seen is not the core as it was cut: on the slide, or in the film."""
+        return self in {
+            CoreStatus.PARTIAL, CoreStatus.FRAGMENTED, CoreStatus.FOLDED, CoreStatus.HOLED,
+            CoreStatus.EDGE_CUT,
+        }  # fmt: skip
+
 
 class PlaceSource(StrEnum):
     """Where the place and the name of a core come from."""

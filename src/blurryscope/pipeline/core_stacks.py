@@ -9,9 +9,9 @@ import numpy as np
 
 from blurryscope.artifacts.samples import Sample
 from blurryscope.basics.errors import InputError, MissingInputError
-from blurryscope.basics.image import Rgb
+from blurryscope.basics.image import Mask, Rgb, is_unscanned
 from blurryscope.basics.side_by_side import side_by_side
-from blurryscope.dataset.views import PlacedStack, prepare_core
+from blurryscope.dataset.views import PlacedStack, find_tissue, prepare_core
 
 _SHOWN_PX = 420
 """Longest side of the small picture that maps are laid over; as the report shows cores."""
@@ -27,11 +27,19 @@ class CoreStack:
     """(rows, columns) of its picture."""
     small: Rgb
     """The picture, made to fit `_SHOWN_PX`."""
+    pixel_size_um: float
+    """Of the picture before it was made small."""
 
     @property
     def reduction(self) -> float:
         """How many times smaller `small` is."""
         return float(self.size_px[0] / self.small.shape[0])
+
+    @property
+    def tissue(self) -> Mask:
+        """Where `small` shows tissue, (row, col)."""
+        seen = find_tissue(self.small, self.pixel_size_um * self.reduction)
+        return np.asarray(seen & ~is_unscanned(self.small))
 
 
 def core_stacks(
@@ -57,6 +65,7 @@ def _core_stack(sample: Sample, pixel_size_um: float, view_px: int) -> CoreStack
         placed=prepared.placed_stack(),
         size_px=(rows, columns),
         small=np.asarray(small, np.uint8),
+        pixel_size_um=pixel_size_um,
     )
 
 

@@ -61,7 +61,8 @@ class WhyFolder:
             for place, weight in zip(places, attention, strict=True)
         )
         evidence = core_map(maps, attention, places, core.size_px)
-        return _Why(views, _jpeg(why_picture(core.small, evidence, views, core.reduction)))
+        picture = why_picture(core.small, core.tissue, evidence, views, core.reduction)
+        return _Why(views, _jpeg(picture))
 
     def close(self) -> None:
         """Write the table of views."""

@@ -7,6 +7,7 @@ from blurryscope.artifacts.predictions import Decision, Prediction, Probabilitie
 from blurryscope.artifacts.tissue_cores import CoreStatus, TissueCore
 from blurryscope.basics.her2 import Score
 from blurryscope.report.pictures import EmbeddedPicture, embed_picture
+from blurryscope.report.scale_bar import ScaleBar, scale_bar
 from blurryscope.report.slide_folder import RepeatScan
 from blurryscope.report.triage import CoreCase, Urgency
 from blurryscope.report.words import STATUS_WORDS
@@ -62,6 +63,8 @@ class CoreCard:
     repeat_count_used: int
     picture: EmbeddedPicture | None
     picture_repeat: int | None
+    scale: ScaleBar | None
+    """Of the picture and its map; None where the pixel size is not known."""
     why: EmbeddedPicture | None
     """Where the score comes from, in the repeat that is shown."""
     view_weights: tuple[float, ...]
@@ -98,6 +101,10 @@ class CoreCard:
         return f"score {self.score}{sure}"
 
     @property
+    def has_no_tissue(self) -> bool:
+        return self.urgency is Urgency.NO_TISSUE
+
+    @property
     def sort_key(self) -> int:
         """Place in a column sorted by score; no score stands before 0."""
         return -1 if self.css_class == "none" else int(self.css_class.removeprefix("s"))
@@ -110,6 +117,7 @@ def make_card(
     best = case.best_repeat
     shown = None if best is None else case.found[best]
     result = case.result
+    picture = None if best is None else embed_picture(repeats[best].picture(case.name), picture_px)
     return CoreCard(
         name=str(case.name),
         urgency=case.urgency,
@@ -126,10 +134,9 @@ def make_card(
         lab_label="" if case.label is None else case.label.label,
         agreement=None if result is None else result.agreement,
         repeat_count_used=0 if result is None else result.repeats_used,
-        picture=None
-        if best is None
-        else embed_picture(repeats[best].picture(case.name), picture_px),
+        picture=picture,
         picture_repeat=best,
+        scale=None if best is None else scale_bar(picture, repeats[best].pixel_size_um),
         why=None
         if best is None
         else embed_picture(repeats[best].why_picture(case.name), picture_px, _WHY_JPEG_QUALITY),

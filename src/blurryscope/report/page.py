@@ -52,6 +52,10 @@ class _Group:
     meaning: str
     cards: tuple[CoreCard, ...]
 
+    @property
+    def has_no_tissue(self) -> bool:
+        return self.urgency is Urgency.NO_TISSUE
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _ScanFacts:

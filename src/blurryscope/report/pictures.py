@@ -16,6 +16,8 @@ class EmbeddedPicture:
     uri: Markup
     width_px: int
     height_px: int
+    stored_width_px: int
+    """Before it was made smaller."""
 
 
 def embed_picture(path: Path, longest_px: int, jpeg_quality: int = 82) -> EmbeddedPicture | None:
@@ -37,4 +39,5 @@ def embed_picture(path: Path, longest_px: int, jpeg_quality: int = 82) -> Embedd
         uri=Markup("data:image/jpeg;base64,") + Markup(text),  # base64 holds nothing to escape
         width_px=width_px,
         height_px=height_px,
+        stored_width_px=bgr.shape[1],
     )

@@ -34,8 +34,14 @@ class Urgency(IntEnum):
     UNSURE_POSITIVE = 1
     DISAGREEMENT = 2
     NO_SCORE = 3
-    OTHERS = 4
-    NO_TISSUE = 5
+    DAMAGED = 4
+    OTHERS = 5
+    NO_TISSUE = 6
+
+    @property
+    def is_first(self) -> bool:
+        """Whether a person should read such cores before all others."""
+        return self < Urgency.OTHERS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,7 +128,9 @@ def _urgency(
         return Urgency.DISAGREEMENT
     if result is None or result.decision is not Decision.SCORED:
         return Urgency.NO_SCORE
-    return Urgency.OTHERS
+    # A fold stains twice, and a part may lack the tumour: the score may be sure and wrong.
+    seen = [status for status in statuses if status.has_tissue]
+    return Urgency.DAMAGED if seen and all(s.is_damaged for s in seen) else Urgency.OTHERS
 
 
 def _scores_given(predictions: Mapping[int, Prediction]) -> frozenset[Score]:

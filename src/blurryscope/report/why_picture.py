@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from blurryscope.artifacts.view_places import WeighedView
-from blurryscope.basics.image import Grey, Rgb, to_uint8
+from blurryscope.basics.image import Grey, Mask, Rgb, to_uint8
 
 FULL_COLOUR = 6.0
 """Log-odds at which the colour is as strong as it gets; the same for all cores, so that two maps
@@ -21,12 +21,14 @@ _HATCH_DARKENS = 0.45
 """By how much a line is darker than its ground, where the colour is full."""
 _STRONGEST = 0.75
 """Share of the colour where it is strongest: the tissue stays visible below."""
+_SOFT_RIM_PX = 7
+"""Over which colour fades where tissue ends."""
 _FAINTEST_GREY = 70.0
 """Grey of the darkest tissue: dark ground would swallow the colours."""
 
 
 def why_picture(
-    core_rgb: Rgb, evidence: Grey, views: Sequence[WeighedView], reduction: float
+    core_rgb: Rgb, tissue: Mask, evidence: Grey, views: Sequence[WeighedView], reduction: float
 ) -> Rgb:
     """Lay a core's map over its picture, and outline its crops.
 
@@ -34,6 +36,9 @@ def why_picture(
     ----------
     core_rgb
         The core's picture, (row, col, rgb) uint8, `reduction` times smaller than at first.
+    tissue
+        (row, col) of the same size: what may have a colour. The network's last maps are so coarse
+        that evidence spills over the rim, and a colour on empty glass explains nothing.
     evidence
         (row, col) of any size, over the whole of the picture; log-odds.
     views
@@ -47,7 +52,8 @@ def why_picture(
     """
     rows, columns = core_rgb.shape[:2]
     resized = cv2.resize(evidence, (columns, rows), interpolation=cv2.INTER_LINEAR)
-    fine = np.asarray(resized, np.float32)[..., None]
+    covered = cv2.blur(tissue.astype(np.float32), (_SOFT_RIM_PX, _SOFT_RIM_PX))
+    fine = np.asarray(resized * covered, np.float32)[..., None]
     grey = core_rgb.astype(np.float32).mean(axis=2, keepdims=True)
     grey = _FAINTEST_GREY + grey * (255 - _FAINTEST_GREY) / 255
     strength = np.clip(np.abs(fine) / FULL_COLOUR, 0.0, 1.0) * _STRONGEST

@@ -22,8 +22,8 @@ STATUS_WORDS: Mapping[CoreStatus, str] = {
 
 URGENCY_WORDS: Mapping[Urgency, tuple[str, str]] = {
     Urgency.UNSURE_POSITIVE: (
-        "Positive or likely positive, low confidence",
-        "A wrong call here matters most. Read these by eye first.",
+        "Positive or likely positive, and unsure",
+        "Low confidence or no score. A wrong call here matters most. Read these by eye first.",
     ),
     Urgency.DISAGREEMENT: (
         "Repeats disagree",
@@ -33,6 +33,11 @@ URGENCY_WORDS: Mapping[Urgency, tuple[str, str]] = {
     Urgency.NO_SCORE: (
         "No score given",
         "Withheld, with the reason. The program did not score these; read them by eye.",
+    ),
+    Urgency.DAMAGED: (
+        "Damaged, with a score",
+        "Folded, in pieces, or only partly there or filmed. What is missing or lies double may "
+        "change the score, however sure it is; read these by eye.",
     ),
     Urgency.OTHERS: ("All other cores", "In order of their names."),
     Urgency.NO_TISSUE: (
@@ -106,11 +111,11 @@ def _number_in_words(value: float, unit: str) -> str:
 def _list_in_words(values: Sequence[object], unit: str) -> str:
     if not values:
         return "none"
-    if len(values) <= _LONGEST_LIST:
+    if len(values) <= _LONGEST_LIST and not any(isinstance(v, Mapping) for v in values):
         return ", ".join(_value_in_words(value, unit) for value in values)
     numbers = [v for v in values if isinstance(v, int | float)]
     if len(numbers) < len(values):
-        return f"{len(values)} entries"
+        return "one entry" if len(values) == 1 else f"{len(values)} entries"
     low, middle, high = (_number_in_words(v, unit) for v in _spread(numbers))
     return f"{len(values)} values, {low} to {high}, median {middle}"
 
