@@ -1,5 +1,6 @@
 import base64
 import hashlib
+import os
 import re
 from collections.abc import Callable
 from html.parser import HTMLParser
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 
 from blurryscope.artifacts.mosaic import MosaicWriter
+from blurryscope.artifacts.small_pictures import small_jpeg, small_picture_path
 from blurryscope.artifacts.tissue_cores import CoreStatus
 from blurryscope.artifacts.view_places import ViewPlace, WeighedView, write_view_places
 from blurryscope.basics.core_name import CoreName
@@ -260,6 +262,25 @@ def test_a_bar_tells_the_scale_of_a_picture_by_the_pixels_of_the_mosaic(
     page = _Page(write_report(root))
     assert "200 µm" in page.text
     assert 'width="16.00"' in page.html  # percent of 1,250 µm
+
+
+def test_the_page_is_the_same_by_way_of_small_pictures_and_without_old_ones(
+    make_slide: MakeSlide,
+) -> None:
+    root = make_slide({"A1": ["3+"]})
+    full = root / "cores" / "A1.png"
+    rgb = np.random.default_rng(0).integers(0, 255, (90, 90, 3), np.uint8)
+    tissue = cv2.resize(rgb, (1000, 1000), interpolation=cv2.INTER_LINEAR)
+    cv2.imwrite(str(full), tissue)
+    by_full = write_report(root).read_bytes()
+    small = small_picture_path(full)
+    small.parent.mkdir()
+    small.write_bytes(small_jpeg(np.ascontiguousarray(tissue[..., ::-1])))
+    assert write_report(root).read_bytes() == by_full
+    small.write_bytes(small_jpeg(np.zeros((1000, 1000, 3), np.uint8)))
+    assert write_report(root).read_bytes() != by_full
+    os.utime(small, ns=(0, full.stat().st_mtime_ns - 1))
+    assert write_report(root).read_bytes() == by_full
 
 
 def test_lists_of_things_are_counted_and_never_shown_as_code() -> None:

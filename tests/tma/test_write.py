@@ -5,6 +5,13 @@ import numpy as np
 import pytest
 
 from blurryscope.artifacts.mosaic import Mosaic, MosaicWriter
+from blurryscope.artifacts.small_pictures import (
+    SMALL_PX,
+    SMALL_QUALITY,
+    fitted,
+    fresh_small_picture,
+    jpeg_of,
+)
 from blurryscope.artifacts.tissue_cores import read_core_grid, read_tissue_cores
 from blurryscope.basics.errors import InputError
 from blurryscope.tma.find import find_cores
@@ -37,6 +44,18 @@ def test_every_core_that_is_there_has_its_picture(written: Path) -> None:
     assert names == {"A1", "A2", "A3", "B1", "B3", "overview"}
 
 
+def test_every_picture_has_a_small_one_as_pages_show_it(written: Path) -> None:
+    folder = written / "cores"
+    for full in folder.glob("[AB]*.png"):
+        small = fresh_small_picture(full)
+        assert small is not None
+        bgr = cv2.imread(str(full))
+        assert bgr is not None
+        shown = jpeg_of(fitted(np.asarray(bgr, np.uint8), SMALL_PX), SMALL_QUALITY)
+        assert small.read_bytes() == shown
+    assert len(list((folder / "small").iterdir())) == 5
+
+
 def test_a_cores_picture_is_white_balanced_and_shows_glass_all_around(written: Path) -> None:
     bgr = cv2.imread(str(written / "cores" / "A2.png"))
     assert bgr is not None
@@ -60,10 +79,10 @@ def test_a_damaged_mosaic_leaves_the_cores_of_before(tmp_path: Path) -> None:
     mosaic = Mosaic(tmp_path / "mosaic.ome.zarr")
     found = find_cores(mosaic, None, TmaSettings())
     write_cores(found, mosaic, tmp_path)
-    before = {path: path.read_bytes() for path in (tmp_path / "cores").iterdir()}
+    before = {path: path.read_bytes() for path in (tmp_path / "cores").rglob("*.*")}
     for chunk in (tmp_path / "mosaic.ome.zarr" / "0" / "0").rglob("[0-9]*"):
         if chunk.is_file():
             chunk.write_bytes(chunk.read_bytes()[:100])
     with pytest.raises(InputError, match="is damaged"):
         write_cores(found, mosaic, tmp_path)
-    assert {path: path.read_bytes() for path in (tmp_path / "cores").iterdir()} == before
+    assert {path: path.read_bytes() for path in (tmp_path / "cores").rglob("*.*")} == before

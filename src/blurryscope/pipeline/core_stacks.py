@@ -8,13 +8,11 @@ import cv2
 import numpy as np
 
 from blurryscope.artifacts.samples import Sample
+from blurryscope.artifacts.small_pictures import SMALL_PX, fitted
 from blurryscope.basics.errors import InputError, MissingInputError
 from blurryscope.basics.image import Mask, Rgb, is_unscanned
 from blurryscope.basics.side_by_side import side_by_side
 from blurryscope.dataset.views import PlacedStack, find_tissue, prepare_core
-
-_SHOWN_PX = 420
-"""Longest side of the small picture that maps are laid over; as the report shows cores."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +24,7 @@ class CoreStack:
     size_px: tuple[int, int]
     """(rows, columns) of its picture."""
     small: Rgb
-    """The picture, made to fit `_SHOWN_PX`."""
+    """The picture, made to fit `SMALL_PX`: maps are laid over it."""
     pixel_size_um: float
     """Of the picture before it was made small."""
 
@@ -55,16 +53,12 @@ def core_stacks(
 
 def _core_stack(sample: Sample, pixel_size_um: float, view_px: int) -> CoreStack:
     rgb = _read_rgb(sample.path)
-    rows, columns = rgb.shape[:2]
-    factor = min(1.0, _SHOWN_PX / max(rows, columns))
-    small_px = (max(1, round(columns * factor)), max(1, round(rows * factor)))
-    small = cv2.resize(rgb, small_px, interpolation=cv2.INTER_AREA)
     prepared = prepare_core(rgb, pixel_size_um=pixel_size_um, view_px=view_px)
     return CoreStack(
         sample=sample,
         placed=prepared.placed_stack(),
-        size_px=(rows, columns),
-        small=np.asarray(small, np.uint8),
+        size_px=(rgb.shape[0], rgb.shape[1]),
+        small=fitted(rgb, SMALL_PX),
         pixel_size_um=pixel_size_um,
     )
 

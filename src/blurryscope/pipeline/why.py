@@ -5,13 +5,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 
+from blurryscope.artifacts.small_pictures import jpeg_of
 from blurryscope.artifacts.view_places import WeighedView, write_view_places
 from blurryscope.artifacts.whole import whole_folder
 from blurryscope.basics.core_name import CoreName
-from blurryscope.basics.image import Rgb
 from blurryscope.basics.side_by_side import side_by_side
 from blurryscope.classify.evidence import Seen, core_map
 from blurryscope.classify.predict import Classifier, Scored
@@ -62,7 +61,8 @@ class WhyFolder:
         )
         evidence = core_map(maps, attention, places, core.size_px)
         picture = why_picture(core.small, core.tissue, evidence, views, core.reduction)
-        return _Why(views, _jpeg(picture))
+        bgr = np.ascontiguousarray(picture[..., ::-1])
+        return _Why(views, jpeg_of(bgr, _JPEG_QUALITY))
 
     def close(self) -> None:
         """Write the table of views."""
@@ -76,10 +76,3 @@ def open_why(folder: Path, classifier: Classifier) -> Iterator[WhyFolder]:
         why = WhyFolder(partial, classifier)
         yield why
         why.close()
-
-
-def _jpeg(rgb: Rgb) -> bytes:
-    """Not by cv2.imwrite, which cannot write to all Windows paths."""
-    bgr = cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR)
-    encoded = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])[1]
-    return np.asarray(encoded).tobytes()

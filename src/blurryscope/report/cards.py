@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from blurryscope.artifacts.predictions import Decision, Prediction, Probabilities
 from blurryscope.artifacts.tissue_cores import CoreStatus, TissueCore
 from blurryscope.basics.her2 import Score
-from blurryscope.report.pictures import EmbeddedPicture, embed_picture
+from blurryscope.report.pictures import EmbeddedPicture, embed_core, embed_picture
 from blurryscope.report.scale_bar import ScaleBar, scale_bar
 from blurryscope.report.slide_folder import RepeatScan
 from blurryscope.report.triage import CoreCase, Urgency
@@ -117,7 +117,7 @@ def make_card(
     best = case.best_repeat
     shown = None if best is None else case.found[best]
     result = case.result
-    picture = None if best is None else embed_picture(repeats[best].picture(case.name), picture_px)
+    picture = None if best is None else embed_core(repeats[best].picture(case.name), picture_px)
     return CoreCard(
         name=str(case.name),
         urgency=case.urgency,
@@ -148,7 +148,7 @@ def make_card(
                 number,
                 case.predictions.get(number),
                 case.found.get(number),
-                embed_picture(repeat.picture(case.name), repeat_picture_px)
+                embed_core(repeat.picture(case.name), repeat_picture_px)
                 if number in case.found
                 else None,
             )

@@ -13,6 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from blurryscope.artifacts.recording import Recording
+from blurryscope.artifacts.small_pictures import SMALL_PX
 from blurryscope.artifacts.whole import write_text_whole
 from blurryscope.basics.core_name import CoreName, row_letters
 from blurryscope.basics.her2 import RESEARCH_USE_ONLY, Score
@@ -39,7 +40,7 @@ class ReportSettings:
 
     triage: TriageSettings = field(default_factory=TriageSettings)
     overview_px: int = 1600
-    core_px: int = 420
+    core_px: int = SMALL_PX
     repeat_px: int = 150
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from blurryscope.artifacts.small_pictures import small_jpeg, small_picture_path
 from blurryscope.artifacts.tissue_cores import (
     TissueCore,
     write_core_grid,
@@ -24,7 +25,7 @@ _CROP_DIAMETERS = 1.2
 
 
 def write_cores(dearrayed: Dearrayed, picture: SlidePicture, out_dir: Path) -> None:
-    """Write `cores/` (pictures, `overview.png`), `cores.json`, and last `cores.csv`.
+    """Write `cores/` (pictures, small ones, `overview.png`), `cores.json`, and last `cores.csv`.
 
     Where a person must choose a placement, `cores/candidates.png` shows what there is to choose.
 
@@ -32,12 +33,16 @@ def write_cores(dearrayed: Dearrayed, picture: SlidePicture, out_dir: Path) -> N
     """
     shown = [core for core in dearrayed.cores if core.status.has_tissue]
 
-    def stored(core: TissueCore) -> bytes:
-        return _png(core_picture(picture, core, dearrayed.white))
+    def coded(core: TissueCore) -> tuple[bytes, bytes]:
+        rgb = core_picture(picture, core, dearrayed.white)
+        return _png(rgb), small_jpeg(rgb)
 
     with whole_folder(out_dir / "cores") as folder:
-        for core, png in zip(shown, side_by_side(stored, shown), strict=True):
-            (folder / f"{core.name}.png").write_bytes(png)
+        for core, (png, small) in zip(shown, side_by_side(coded, shown), strict=True):
+            full = folder / f"{core.name}.png"
+            full.write_bytes(png)
+            small_picture_path(full).parent.mkdir(exist_ok=True)
+            small_picture_path(full).write_bytes(small)
         working = working_picture(picture)
         (folder / "overview.png").write_bytes(_png(draw_overview(dearrayed, working)))
         choice = draw_candidates(dearrayed, working) if dearrayed.grid.needs_confirmation else None
