@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.numpy import save_file
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from blurryscope.artifacts.predictions import Decision
 from blurryscope.artifacts.samples import sample_of_file
@@ -57,6 +58,17 @@ def test_a_stack_scores_the_same_in_any_company_and_on_any_number_of_threads() -
             np.testing.assert_allclose(classifier.predict(stacks[::-1])[::-1], alone, atol=1e-5)
     finally:
         torch.set_num_threads(before)
+
+
+def test_scoring_leaves_the_threads_of_others_as_they_were() -> None:
+    def counts() -> list[int]:
+        return [library["num_threads"] for library in threadpool_info()]
+
+    classifier = load_model()
+    with threadpool_limits(2):
+        before = counts()
+        assert classifier.score(_SAMPLE, _tissue(1)[:, ::4, ::4]).probabilities is not None
+        assert counts() == before
 
 
 def test_a_reduced_stack_scores_as_the_full_one_does() -> None:
