@@ -107,6 +107,7 @@ def main() -> None:
         )
         low, high = _interval(_loss(after, truth) - _loss(before, truth), data, test)
         print(f"{'':28}change of mean -log p {low:+.2f} to {high:+.2f} (95 %, by patient)")
+        print(f"{'':28}as shipped: {_honesty(load_model(), stacks, test, truth)}")
         print(f"{'':28}drawn in {drawn - begun:.0f} s")
 
 
@@ -156,6 +157,25 @@ def _answers(
 ) -> Iterator[NDArray[np.float64]]:
     for index in test:
         yield classifier.predict(fixed_stacks(stacks, [index], classifier.view_px))
+
+
+def _honesty(
+    classifier: Classifier, stacks: DataSetStacks, test: list[int], truth: NDArray[np.int64]
+) -> str:
+    """How sure a model is where it has never been, and what its own limits then let through."""
+    given = [
+        (classifier.score(stacks.samples[index], stacks.stack(index, classifier.view_px)), label)
+        for index, label in zip(test, truth, strict=True)
+    ]
+    answered = [(p.confidence, p.most_probable == label) for p, label in given if p.confidence]
+    scored = [(p.score, label) for p, label in given if p.score is not None]
+    return (
+        f"mean confidence {np.mean([sure for sure, _ in answered]):.0%}, "
+        f"right {np.mean([right for _, right in answered]):.0%}; "
+        f"{len(scored)} of {len(test)} scored, right in four classes "
+        f"{np.mean([score == label for score, label in scored]):.0%}, in two "
+        f"{np.mean([score.is_positive == (label >= Score.TWO) for score, label in scored]):.0%}"
+    )
 
 
 def _right(said: NDArray[np.float64], truth: NDArray[np.int64], classes: int = 4) -> float:

@@ -98,6 +98,7 @@ def _steps(core: Rgb, samples: list[Sample], classifier: Classifier) -> bool:
     prepared = prepare_core(core, pixel_size_um=_PIXEL_UM, view_px=classifier.stack_px)
     small = prepared.stack()[None]
     encoded = np.fromfile(samples[0].path, np.uint8)
+    (scored,) = classifier.score_and_see(samples[:1], small)
     steps: dict[str, Callable[[], object]] = {
         "read the picture": lambda: cv2.imdecode(encoded, cv2.IMREAD_COLOR_RGB),
         "stack of full size": lambda: make_stack(core, pixel_size_um=_PIXEL_UM),
@@ -106,7 +107,7 @@ def _steps(core: Rgb, samples: list[Sample], classifier: Classifier) -> bool:
         ).stack(),
         "gate and network": lambda: classifier.score_all(samples[:1], small),
         "network": lambda: classifier.answers(small),
-        "map": lambda: classifier.evidence(small[0]),
+        "map": lambda: classifier.evidence(small[0], scored.seen),
     }
     taken = {name: _timed(step, 1) for name, step in steps.items()}
     for name, one in taken.items():

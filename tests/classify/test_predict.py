@@ -103,7 +103,20 @@ def test_a_blank_stack_is_withheld(small_model: Path) -> None:
     blank = np.full((5, 512, 512, 3), 255, np.uint8)
     prediction = load_model(small_model).score(_SAMPLE, blank)
     assert prediction.decision is Decision.WITHHELD
-    assert prediction.reason == "100% of the overview is blank"
+    assert prediction.reason == "100% of the overview is blank: not scanned, or overexposed"
+
+
+def test_a_masked_stack_is_withheld_whatever_was_done_to_its_light() -> None:
+    masked = _tissue(1)
+    masked[-1, :, 130:] = 255
+    for light in (1.0, 0.5, np.array([0.85, 1.0, 1.0])):
+        dimmed = (masked * light).astype(np.uint8)
+        assert "blank" in (objection(stack_quality(dimmed)) or "")
+
+
+def test_an_overexposed_stack_is_withheld_for_that() -> None:
+    bright = np.minimum(_tissue(1).astype(np.float32) * 2, 255).astype(np.uint8)
+    assert "overexposed" in (objection(stack_quality(bright)) or "")
 
 
 def test_glass_with_a_little_noise_is_withheld() -> None:

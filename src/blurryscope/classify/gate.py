@@ -38,7 +38,8 @@ class StackQuality:
     """What can be said of a stack before it is scored. Shares and ratios unless a unit is told."""
 
     blank: float
-    """Share of the overview that is pure white: masked, or never scanned."""
+    """Share of the overview that has exactly its brightest colour: masked, never scanned, or
+    overexposed. Glass that was filmed has noise."""
     black: float
     """Share of all views that is black: blocks that were lost."""
     overview_tissue: float
@@ -78,7 +79,7 @@ def stack_quality(stack: Rgb) -> StackQuality:
     density, clear = _density(small)
     colour, foreign = _stains(density[tissue])
     return StackQuality(
-        blank=float((grey[-1] == np.iinfo(np.uint8).max).mean()),
+        blank=float((small[-1] == small[-1].max(axis=(0, 1))).all(axis=-1).mean()),
         black=float((np.maximum(np.maximum(red, green), blue) < _BLACK).mean()),
         overview_tissue=float(tissue[-1].mean()),
         crop_tissue=float(tissue[:-1].mean()),
@@ -105,7 +106,10 @@ class _Rule:
 
 _ANY = float("inf")
 _RULES = (
-    _Rule(lambda q: q.blank, 0.0, 0.6, "{:.0%} of the overview is blank"),
+    _Rule(
+        lambda q: q.blank, 0.0, 0.6,
+        "{:.0%} of the overview is blank: not scanned, or overexposed",
+    ),
     _Rule(lambda q: q.black, 0.0, 0.05, "{:.0%} of the views is black: frames were lost"),
     _Rule(lambda q: q.crop_tissue, 0.10, 1.0, "hardly any tissue: {:.0%} of the crops"),
     _Rule(lambda q: q.overview_tissue, 0.04, 1.0, "mostly glass: tissue on {:.0%} of the overview"),
