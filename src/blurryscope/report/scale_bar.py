@@ -6,7 +6,7 @@ from blurryscope.report.pictures import EmbeddedPicture
 
 _LENGTHS_UM = (1000.0, 500.0, 200.0, 100.0, 50.0, 20.0)
 _LONGEST = 22.0
-"""Percent of the picture's width: it shares the lower edge with a button."""
+"""Percent of the picture's width: it stays in a corner, beside the round core."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
