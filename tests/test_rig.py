@@ -1,3 +1,4 @@
+import re
 import sys
 from pathlib import Path
 
@@ -136,6 +137,64 @@ def test_a_rig_that_cannot_be_used_is_refused_by_its_place(
 ) -> None:
     with pytest.raises(InputError, match=place):
         load_rig(rig_file(tmp_path, REAL.replace(old, new)))
+
+
+@pytest.mark.parametrize(
+    ("rig", "field", "slips"),
+    [
+        (REAL, "camera.exposure_s", ("7.8", '"0.0078"', "true")),
+        (REAL, "camera.frame_rate_hz", ("0.033", "1e9")),
+        (REAL, "camera.columns", ("1000000000", "640.5")),
+        (REAL, "camera.pixel_size_um", ("1e-9", "720")),
+        (REAL, "camera.turn_deg", ("1e300",)),
+        (REAL, "camera.gain", ("-1",)),
+        (REAL, "camera.white_balance_k", ("4.6", "1e6")),
+        (REAL, "focus.start_um", ("1e9",)),
+        (REAL, "focus.reach_um", ("0", "1e5")),
+        (SIMULATED, "simulated.speed", ("0", "1e9")),
+        (SIMULATED, "simulated.rows", ("0", "1000000000")),
+        (SIMULATED, "simulated.seed", ("-1",)),
+        (SIMULATED, "simulated.core_diameter_um", ("1", "1e9")),
+        (SIMULATED, "simulated.margin_um", ("-1", "1e9")),
+        (SIMULATED, "simulated.focus.z_um", ("1e9",)),
+        (SIMULATED + "[simulated.focus]\nz_um = 0\n", "simulated.focus.slope_x", ("2",)),
+        (MICRO_MANAGER, "micro_manager.speed_um_per_s", ("10", "1e9")),
+        (MICRO_MANAGER, "micro_manager.acceleration_um_per_s2", ("100",)),
+        (MICRO_MANAGER, "micro_manager.highest_um", ("[1e9, 0, 0]", "[1, 1]")),
+    ],
+)
+def test_a_slip_of_a_unit_or_of_the_keyboard_is_refused_by_its_field(
+    tmp_path: Path, rig: str, field: str, slips: tuple[str, ...]
+) -> None:
+    table, _, name = field.rpartition(".")
+    for slip in slips:
+        text = rig_with(rig, table, name, slip)
+        with pytest.raises(InputError, match=rf"rig\.toml, {field}[ :]"):
+            load_rig(rig_file(tmp_path, text))
+
+
+@pytest.mark.parametrize(
+    ("rig", "table", "slip", "told"),
+    [
+        (REAL, "focus", "reach_um = 5", "reach_um must be 1 to 200 times step_um, got 5 and 10"),
+        (REAL, "focus", "step_um = 1e-9", "reach_um must be"),
+        (SIMULATED, "simulated", "core_diameter_um = 2000", "not above pitch_um"),
+    ],
+)
+def test_fields_that_do_not_go_together_are_refused_by_their_table(
+    tmp_path: Path, rig: str, table: str, slip: str, told: str
+) -> None:
+    name, _, value = slip.partition(" = ")
+    with pytest.raises(InputError, match=rf"rig\.toml, {table}: .*{told}"):
+        load_rig(rig_file(tmp_path, rig_with(rig, table, name, value)))
+
+
+def rig_with(rig: str, table: str, name: str, value: str) -> str:
+    """A rig with a field of a table as given, in place of what it was."""
+    header = f"[{table}]\n"
+    text = re.sub(rf"(?m)^{name} = .*\n", "", rig)
+    text = text if header in text else text + header
+    return text.replace(header, f"{header}{name} = {value}\n")
 
 
 def test_devices_of_micro_manager_open_by_their_rig(tmp_path: Path) -> None:

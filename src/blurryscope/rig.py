@@ -1,6 +1,5 @@
 """`rig.toml`: which microscope. The only place that chooses between a real and a simulated one."""
 
-import tomllib
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, fields, replace
@@ -9,8 +8,7 @@ from typing import Literal, Self
 
 import pydantic
 
-from blurryscope.artifacts.whole import present_file
-from blurryscope.artifacts.wrong_field import wrong_field
+from blurryscope.artifacts.toml_file import TomlTable, read_toml
 from blurryscope.basics.clock import SystemClock
 from blurryscope.basics.errors import InputError
 from blurryscope.devices.contracts import Camera, CameraSettings, Stage, StageLimits, StagePoint
@@ -22,6 +20,18 @@ from blurryscope.devices.uvc_camera import UvcCamera
 from blurryscope.scan.bench import FocusSearch
 from blurryscope.scan.drive import Microscope
 from blurryscope.scan.plan import FieldOfView
+from blurryscope.scan.plausible import (
+    AccelerationUmPerS2,
+    ExposureS,
+    FrameRateHz,
+    FrameSidePx,
+    LengthUm,
+    PixelSizeUm,
+    PlaceUm,
+    SlopeUmPerUm,
+    SpeedUmPerS,
+    TurnDeg,
+)
 from blurryscope.simulator.fast_clock import FastClock
 from blurryscope.simulator.presets import PRESETS, ScanSettings
 from blurryscope.simulator.rig import FocusSurface, RigSettings, SimulatedRig
@@ -29,6 +39,8 @@ from blurryscope.simulator.slide import SlideDesign
 
 SIMULATED = "simulated"
 _REMEDY = "Correct it; docs/how-to/scan.md shows a rig.toml"
+_MOST_FOCUS_STEPS = 200
+"""Above the middle, and below; more would take a quarter of an hour at each place."""
 _FAST = 20.0
 """How many times faster than real time a simulated microscope runs at most."""
 _SLOWEST_FRAME_S = 60.0
@@ -118,15 +130,8 @@ def load_rig(named: str) -> Rig:
     if named == SIMULATED:
         return _simulated(_SimulatedOnDisk(), SIMULATED, None)
     path = Path(named)
-    try:
-        text = present_file(path, f"Give a rig.toml, or {SIMULATED!r}").read_text(encoding="utf-8")
-        stored = _RigOnDisk.model_validate(tomllib.loads(text))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(path, f"is no TOML ({error})", "Correct the line") from error
-    except pydantic.ValidationError as error:
-        place, problem = wrong_field(error)
-        raise InputError(f"{path}, {place}", problem, _REMEDY) from error
-    return _rig_of(stored, path)
+    missing = f"Give a rig.toml, or {SIMULATED!r}"
+    return _rig_of(read_toml(path, _RigOnDisk, missing=missing, remedy=_REMEDY), path)
 
 
 def _rig_of(stored: "_RigOnDisk", path: Path) -> Rig:
@@ -206,13 +211,12 @@ def _simulated(
         pixel_size_um=scan.camera.pixel_size_um * stored.shrink,
     )
     focus = rig.focus if rig is not None else _FocusOnDisk()
-    design = stored.model_dump(exclude={"preset", "shrink", "speed", "focus"})
     surface = None if stored.focus is None else FocusSurface(**stored.focus.model_dump())
     return Rig(
         name=name,
         devices=SimulatedSlide(
             scan=replace(scan, camera=mounted),
-            design=SlideDesign(name="SIM", **design),
+            design=stored.design(),
             focus=surface,
             speed=stored.speed,
         ),
@@ -268,11 +272,7 @@ def _open_micro_manager(name: str, devices: MicroManagerDevices, stack: ExitStac
     return Microscope(name, stack.enter_context(stage), stack.enter_context(camera), clock)
 
 
-class _Strict(pydantic.BaseModel):
-    model_config = pydantic.ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class _StageOnDisk(_Strict):
+class _StageOnDisk(TomlTable):
     speaks: Literal["grbl", "marlin"] = "grbl"
     port: str = pydantic.Field(min_length=1)
     settings: dict[str, float] = pydantic.Field(default={})
@@ -298,17 +298,17 @@ class _StageOnDisk(_Strict):
         return self
 
 
-class _FieldOnDisk(_Strict):
+class _FieldOnDisk(TomlTable):
     """What a camera is thought to see."""
 
-    columns: int = pydantic.Field(default=640, ge=16)
-    rows: int = pydantic.Field(default=480, ge=16)
-    frame_rate_hz: float = pydantic.Field(default=30.0, gt=0)
-    exposure_s: float | None = pydantic.Field(default=None, gt=0)
+    columns: FrameSidePx = 640
+    rows: FrameSidePx = 480
+    frame_rate_hz: FrameRateHz = 30.0
+    exposure_s: ExposureS | None = None
     """Left out: nothing is asked of the camera, which then keeps what it is set to."""
-    pixel_size_um: float = pydantic.Field(gt=0)
+    pixel_size_um: PixelSizeUm
     """A guess; calibration measures it."""
-    turn_deg: float
+    turn_deg: TurnDeg
     """A guess to the nearest right angle."""
 
     def field_of_view(self) -> FieldOfView:
@@ -325,10 +325,10 @@ class _FieldOnDisk(_Strict):
 class _CameraOnDisk(_FieldOnDisk):
     driver: Literal["uvc", "film"] = "uvc"
     device: str = pydantic.Field(min_length=1)
-    gain: float | None = None
-    white_balance_k: float | None = pydantic.Field(default=None, gt=0)
-    pixel_size_um: float = pydantic.Field(default=0.72, gt=0)
-    turn_deg: float = 90.0
+    gain: float | None = pydantic.Field(default=None, ge=0)
+    white_balance_k: float | None = pydantic.Field(default=None, ge=1000, le=20_000)
+    pixel_size_um: PixelSizeUm = 0.72
+    turn_deg: TurnDeg = 90.0
 
     def settings(self) -> CameraSettings:
         """What is asked of the camera; of a film, which is as it is, only what the file says."""
@@ -342,44 +342,63 @@ class _CameraOnDisk(_FieldOnDisk):
         return str(rig.parent / self.device) if self.driver == "film" else self.device
 
 
-class _FocusOnDisk(_Strict):
-    start_um: float = 0.0
-    reach_um: float = pydantic.Field(default=60.0, gt=0)
+class _FocusOnDisk(TomlTable):
+    start_um: PlaceUm = 0.0
+    reach_um: float = pydantic.Field(default=60.0, gt=0, le=1e4)
     step_um: float = pydantic.Field(default=10.0, gt=0)
 
+    @pydantic.model_validator(mode="after")
+    def _looks_at_some_heights(self) -> Self:
+        if not 1 <= self.reach_um / self.step_um <= _MOST_FOCUS_STEPS:
+            raise ValueError(
+                f"reach_um must be 1 to {_MOST_FOCUS_STEPS} times step_um, "
+                f"got {self.reach_um:g} and {self.step_um:g}"
+            )
+        return self
 
-class _FocusSurfaceOnDisk(_Strict):
-    z_um: float
-    slope_x: float = 0.0
-    slope_y: float = 0.0
-    drift_um_per_s: float = 0.0
+
+class _FocusSurfaceOnDisk(TomlTable):
+    z_um: PlaceUm
+    slope_x: SlopeUmPerUm = 0.0
+    slope_y: SlopeUmPerUm = 0.0
+    drift_um_per_s: PlaceUm = 0.0
 
 
-class _SimulatedOnDisk(_Strict):
+class _SimulatedOnDisk(TomlTable):
     preset: Literal["plain", "authentic"] = "authentic"
     shrink: int = pydantic.Field(default=1, ge=1, le=8)
     """So many times fewer pixels each way, and so many times larger: quicker, and coarser."""
-    speed: float = pydantic.Field(default=_FAST, gt=0)
-    rows: int = pydantic.Field(default=6, ge=1)
-    columns: int = pydantic.Field(default=12, ge=1)
-    core_diameter_um: float = pydantic.Field(default=1000.0, gt=0)
-    pitch_um: float = pydantic.Field(default=1500.0, gt=0)
-    margin_um: float = pydantic.Field(default=1250.0, gt=0)
-    seed: int = 0
+    speed: float = pydantic.Field(default=_FAST, ge=0.01, le=1000)
+    rows: int = pydantic.Field(default=6, ge=1, le=100)
+    columns: int = pydantic.Field(default=12, ge=1, le=100)
+    core_diameter_um: LengthUm = 1000.0
+    pitch_um: LengthUm = 1500.0
+    margin_um: float = pydantic.Field(default=1250.0, gt=0, le=1e5)
+    seed: int = pydantic.Field(default=0, ge=0)
     focus: _FocusSurfaceOnDisk | None = None
+
+    @pydantic.model_validator(mode="after")
+    def _can_be_drawn(self) -> Self:
+        self.design()
+        return self
+
+    def design(self) -> SlideDesign:
+        """The slide that it carries; a `ValueError` for one that cannot be."""
+        of_the_rig = {"preset", "shrink", "speed", "focus"}
+        return SlideDesign(name="SIM", **self.model_dump(exclude=of_the_rig))
 
 
 class _MicroManagerOnDisk(_FieldOnDisk):
     configuration: Path | None = None
-    lowest_um: tuple[float, float, float]
-    highest_um: tuple[float, float, float]
-    speed_um_per_s: float = pydantic.Field(gt=0)
-    acceleration_um_per_s2: float = pydantic.Field(default=100_000.0, gt=0)
+    lowest_um: tuple[PlaceUm, PlaceUm, PlaceUm]
+    highest_um: tuple[PlaceUm, PlaceUm, PlaceUm]
+    speed_um_per_s: SpeedUmPerS
+    acceleration_um_per_s2: AccelerationUmPerS2 = 100_000.0
     speed_property: str | None = None
-    turn_deg: float = 0.0
+    turn_deg: TurnDeg = 0.0
 
 
-class _RigOnDisk(_Strict):
+class _RigOnDisk(TomlTable):
     name: str = pydantic.Field(min_length=1)
     micro_manager: _MicroManagerOnDisk | None = None
     stage: _StageOnDisk | None = None

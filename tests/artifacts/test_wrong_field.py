@@ -43,7 +43,7 @@ GOOD: dict[str, object] = {"left_um": 1.0}
             "should be greater than or equal to 0, got -1",
         ),
         ({"corners": [GOOD] * 3}, "corners", "has room for 2, got 3"),
-        ([], "the file", "should be a valid dictionary or instance of Sheet"),
+        ([], "the file", "should be a table with fields"),
     ],
 )
 def test_the_place_and_the_problem_are_told(told: object, place: str, problem: str) -> None:

@@ -138,7 +138,7 @@ def test_a_config_is_read_with_its_set_beside_it(tmp_path: Path) -> None:
         ('[data]\nset = "s"\n[optimiser]\nbathc = 4\n', "optimiser.bathc"),
         ('[data]\nset = "s"\n[network]\nview_px = 100\n', "100 is no size of a view"),
         ('[data]\nset = "s"\n[network]\nkind = "corenet"\n', "views of 128"),
-        ("data = = 1", "is not TOML"),
+        ("data = = 1", "is no TOML"),
     ],
 )
 def test_a_config_that_cannot_be_used_says_where(tmp_path: Path, text: str, told: str) -> None:

@@ -1,9 +1,12 @@
 """Calibrate the simulated rig, whose truth is known, through its serial line."""
 
+import json
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from blurryscope.basics.errors import InputError
@@ -135,6 +138,40 @@ def test_what_is_measured_badly_is_doubted(calibrated: Calibrated) -> None:
     assert doubts(bad) == ["the backlash varies by 9.0 µm"]
 
 
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        ("pixels.pixel_size_um", 0.0),
+        ("pixels.pixel_size_um", 1e-9),
+        ("pixels.turn_deg", 1e9),
+        ("geometry.rows", -1),
+        ("geometry.columns", True),
+        ("geometry.highest_um", [1e9, 1.0, 1.0]),
+        ("exposure_s", 7.8),
+        ("strip.speed_um_per_s", 0.0),
+        ("strip.frame_rate_hz", -30.0),
+        ("strip.readout_ratio", 1.0),
+        ("backlash.backlash_um", 1e9),
+        ("focus.slope_x", 5.0),
+        ("white", [0.0, 0.0, 0.0]),
+        ("focus_points_um", [[0.0, 0.0, math.inf]]),
+    ],
+)
+def test_a_record_that_cannot_be_is_refused_by_its_field(
+    calibrated: Calibrated, tmp_path: Path, place: str, value: object
+) -> None:
+    path = write_calibration(tmp_path, calibrated.record, calibrated.flat)
+    told = json.loads(path.read_text())
+    *tables, name = place.split(".")
+    table = told
+    for each in tables:
+        table = table[each]
+    table[name] = value
+    path.write_text(json.dumps(told))
+    with pytest.raises(InputError, match=rf"calibration\.json, {place}[ :].* Calibrate again"):
+        read_calibration(path)
+
+
 def test_a_damaged_record_is_refused(calibrated: Calibrated, tmp_path: Path) -> None:
     path = write_calibration(tmp_path, calibrated.record, calibrated.flat)
     path.write_text(path.read_text().replace('"rows": 240', '"rows": "many"'))
@@ -147,6 +184,9 @@ def test_a_damaged_record_is_refused(calibrated: Calibrated, tmp_path: Path) -> 
     (tmp_path / FLAT_FILE).write_bytes(flat)
     with pytest.raises(InputError, match="of this camera"):
         read_flat_field(path, replace(calibrated.record.geometry, rows=480))
+    np.save(tmp_path / FLAT_FILE, np.full_like(calibrated.flat.gain, np.inf))
+    with pytest.raises(InputError, match="of this camera"):
+        read_flat_field(path, calibrated.record.geometry)
     (tmp_path / FLAT_FILE).unlink()
     with pytest.raises(InputError, match="no such file"):
         read_flat_field(path, calibrated.record.geometry)

@@ -75,6 +75,34 @@ def test_a_plan_that_cannot_be_used_is_refused_by_its_place(
         order_of(tmp_path, GOOD.replace(old, new))
 
 
+@pytest.mark.parametrize(
+    ("table", "field", "slips"),
+    [
+        ("motion", "speed_um_per_s", ("5", "1e300", "true", '"5000"')),  # mm/s
+        ("motion", "acceleration_um_per_s2", ("100", "1e300")),  # mm/s²
+        ("motion", "rest_s", ("0", "500")),  # ms
+        ("lanes", "overlap_fraction", ("-0.1", "20", "0.999")),  # percent
+        ("lanes", "pitch_um", ("0.35", "1e9")),  # mm
+        ("field", "pixel_size_um", ("1e-9", "720", "-0.72", "inf")),  # nm
+        ("field", "rows", ("0", "1000000000", "480.5")),
+        ("field", "columns", ("0", "1000000000")),
+        ("field", "frame_rate_hz", ("0", "0.033", "1e9")),  # s
+        ("field", "exposure_s", ("0", "7.8", "1e-9")),  # ms
+        ("field", "turn_deg", ("1e9",)),
+        ("field", "readout_ratio", ("1", "-27")),  # percent
+    ],
+)
+def test_a_slip_of_a_unit_or_of_the_keyboard_is_refused_by_its_field(
+    tmp_path: Path, table: str, field: str, slips: tuple[str, ...]
+) -> None:
+    start = "[field]\npixel_size_um = 1\n" if table == "field" else f"[{table}]\n"
+    start = start.replace("pixel_size_um = 1\n", "") if field == "pixel_size_um" else start
+    slide = '[[slides]]\nname = "one"\narea = { left_um = 0, top_um = 0, width_um = 1000, '
+    for slip in slips:
+        with pytest.raises(InputError, match=rf"plan\.toml, {table}\.{field}: "):
+            order_of(tmp_path, f"{start}{field} = {slip}\n{slide}height_um = 900 }}\n")
+
+
 def test_a_plan_that_is_not_there_is_told(tmp_path: Path) -> None:
     with pytest.raises(MissingInputError, match=r"plan\.toml"):
         read_plan(tmp_path / "plan.toml")

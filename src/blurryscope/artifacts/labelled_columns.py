@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from blurryscope.artifacts.samples import Sample, sample_of_file
-from blurryscope.basics.errors import InputError, MissingInputError
+from blurryscope.artifacts.whole import present_file
+from blurryscope.basics.errors import InputError
 
 QUALITIES = ("focus", "tissue_fraction", "blank", "distance")
 """Figures of a picture that an evaluation is broken down by."""
@@ -98,8 +99,7 @@ def read_named_rows(
     `columns` maps our name to the heading in this file and goes before the names that are known.
     In a file of labels a column `score` is the label; among predictions it is what was predicted.
     """
-    if not path.is_file():
-        raise MissingInputError(path, "no such file", "Check the path of the table")
+    present_file(path, "Check the path of the table")
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file, dialect=_dialect(file.read(4096)))

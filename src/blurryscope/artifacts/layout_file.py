@@ -33,10 +33,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from blurryscope.artifacts.array_layout import Layout, LayoutBlock, PlaceKind, SpecialPlace
 from blurryscope.artifacts.core_labels import parse_label, read_axis
 from blurryscope.artifacts.score_words import read_word
-from blurryscope.artifacts.whole import write_text_whole
+from blurryscope.artifacts.whole import present_file, write_text_whole
 from blurryscope.artifacts.wrong_field import wrong_field
 from blurryscope.basics.core_name import CoreName
-from blurryscope.basics.errors import InputError, MissingInputError
+from blurryscope.basics.errors import InputError
 from blurryscope.basics.her2 import Score
 
 Length = Annotated[float, Field(gt=0, lt=1e6)]
@@ -70,13 +70,11 @@ class _LayoutFile(BaseModel):
 
 def read_layout(path: Path) -> Layout:
     """Read a `layout.toml`; an `InputError` names what cannot be used."""
-    if not path.is_file():
-        raise MissingInputError(path, "no such layout", "Check --layout")
+    raw = present_file(path, "Check the path of the layout").read_bytes()
     try:
-        raw = path.read_bytes()
         if len(raw) > _LARGEST_FILE:
             raise ValueError("it is larger than 1 MB")
-        return _layout(_LayoutFile.model_validate(tomllib.loads(raw.decode("utf-8"))))
+        return _layout(_LayoutFile.model_validate(tomllib.loads(raw.decode("utf-8-sig"))))
     except ValidationError as error:
         place, problem = wrong_field(error)
         raise InputError(path, f"is not a layout ({place}: {problem})", _REMEDY) from error

@@ -16,9 +16,9 @@ from blurryscope.artifacts.core_labels import AxisLabels, parse_label
 from blurryscope.artifacts.lab_map import MapEntry, MapForm, SlideMap
 from blurryscope.artifacts.score_words import Presence
 from blurryscope.artifacts.sheet import Sheet
-from blurryscope.artifacts.whole import write_text_whole
+from blurryscope.artifacts.whole import present_file, write_text_whole
 from blurryscope.basics.core_name import CoreName
-from blurryscope.basics.errors import InputError, MissingInputError
+from blurryscope.basics.errors import InputError
 
 _COLUMNS = ("Core name", "X", "Y", "Width", "Height", "Present", "Case ID")
 _CASE_COLUMNS = frozenset({"case id", "unique id"})
@@ -132,8 +132,7 @@ def read_qptma(path: Path) -> QuPathGrid:
 
 
 def _lines(path: Path) -> list[str]:
-    if not path.is_file():
-        raise MissingInputError(path, "no such file", "Check the path")
+    present_file(path, "Check the path")
     raw = path.read_bytes()
     if len(raw) > _LARGEST_FILE:
         raise InputError(path, "is too large for a grid of cores", _WRITE_AGAIN)

@@ -13,9 +13,9 @@ import tifffile
 from blurryscope.artifacts.colour_order import is_blue_first
 from blurryscope.artifacts.provenance import sha256_of_file
 from blurryscope.artifacts.table_text import opened_table
-from blurryscope.artifacts.whole import whole_file
+from blurryscope.artifacts.whole import present_file, whole_file
 from blurryscope.basics.core_name import CoreName
-from blurryscope.basics.errors import InputError, MissingInputError
+from blurryscope.basics.errors import InputError
 from blurryscope.basics.her2 import Score, score_of_label
 from blurryscope.basics.image import Rgb
 
@@ -93,8 +93,7 @@ def read_stack(path: Path, *, bgr: bool | None = False) -> Rgb:
     `bgr` is for stacks made with the authors' code: their files say RGB and hold BGR. With None
     red is taken to be first, and an `InputError` says so where the pixels show that blue is.
     """
-    if not path.is_file():
-        raise MissingInputError(path, "no such file", "Check the path of the stack")
+    present_file(path, "Check the path of the stack")
     try:
         stack = np.asarray(tifffile.imread(path))
     except (tifffile.TiffFileError, ValueError, OSError) as error:

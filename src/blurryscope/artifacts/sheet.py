@@ -18,7 +18,8 @@ from openpyxl.utils import get_column_letter
 from openpyxl.workbook import Workbook
 from openpyxl.worksheet.worksheet import Worksheet
 
-from blurryscope.basics.errors import InputError, MissingInputError
+from blurryscope.artifacts.whole import present_file
+from blurryscope.basics.errors import InputError
 
 _MOST_UNPACKED_BYTES = 50_000_000
 _MOST_PACKING_RATIO = 100
@@ -47,8 +48,7 @@ def read_sheet(path: Path, tab: str | None = None) -> Sheet:
 
     Raises `InputError` for whatever could be misread: see the sentences in this file.
     """
-    if not path.is_file():
-        raise MissingInputError(path, "no such file", "Check the path of the map")
+    present_file(path, "Check the path of the map")
     with path.open("rb") as file:
         start = file.read(8)
     if start == _OLE_MAGIC:

@@ -10,10 +10,10 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from blurryscope.artifacts.table_text import opened_table
-from blurryscope.artifacts.whole import whole_file, write_text_whole
+from blurryscope.artifacts.whole import present_file, whole_file, write_text_whole
 from blurryscope.artifacts.wrong_field import wrong_field
 from blurryscope.basics.core_name import CoreName
-from blurryscope.basics.errors import InputError, MissingInputError
+from blurryscope.basics.errors import InputError
 from blurryscope.basics.her2 import Score, score_of_label
 
 _COLUMNS = (
@@ -297,8 +297,7 @@ def write_core_grid(path: Path, grid: CoreGrid) -> None:
 
 def read_core_grid(path: Path) -> CoreGrid:
     """Read `cores.json`; an `InputError` names the entry that cannot be used."""
-    if not path.is_file():
-        raise MissingInputError(path, "no such file", "Find the cores first: blurryscope cores")
+    present_file(path, "Find the cores first: blurryscope cores")
     try:
         return CoreGrid.model_validate_json(path.read_bytes())
     except ValidationError as error:

@@ -20,7 +20,8 @@ from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
-from blurryscope.basics.errors import InputError, MissingInputError
+from blurryscope.artifacts.whole import present_file
+from blurryscope.basics.errors import InputError
 from blurryscope.basics.image import Rgb, to_uint8
 
 _TICK_S = Fraction(1, 60_000)
@@ -160,8 +161,7 @@ class Video:
         self.damage: str | None = None
 
     def __enter__(self) -> Self:
-        if not self.path.is_file():
-            raise MissingInputError(self.path, "no such file", "Check the path of the video")
+        present_file(self.path, "Check the path of the video")
         try:
             self._container: InputContainer = av.open(str(self.path))
         except (av.error.FFmpegError, ValueError) as error:

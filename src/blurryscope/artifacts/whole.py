@@ -86,6 +86,8 @@ def _is_a_folder(path: Path) -> OutputError:
 
 def present_file(path: Path, remedy: str) -> Path:
     """Give `path` back if a file lies there; else a `MissingInputError` with the remedy."""
+    if path.is_dir():
+        raise MissingInputError(path, "is a folder, and no file", remedy)
     if not path.is_file():
         raise MissingInputError(path, "no such file", remedy)
     return path

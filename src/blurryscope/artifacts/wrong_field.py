@@ -7,6 +7,12 @@ import pydantic
 from pydantic_core import ErrorDetails
 
 _UNKNOWN, _MISSING = "extra_forbidden", "missing"
+_WORDS = {
+    "model_type": "should be a table with fields",
+    "dataclass_type": "should be a table with fields",
+    "dict_type": "should be a table with fields",
+}
+"""In place of pydantic's own, which speak to programmers."""
 _LONGEST_SHOWN = 40
 
 
@@ -45,7 +51,8 @@ def _problem(first: ErrorDetails, errors: Sequence[ErrorDetails]) -> str:
         ]
         meant = difflib.get_close_matches(str(name), missing, n=1, cutoff=0.5)
         return "is not known here" + (f"; {meant[0]} is missing" if meant else "")
-    words = first["msg"].removeprefix("Value error, ").removeprefix("Input ")
+    own = first["msg"].removeprefix("Value error, ").removeprefix("Input ")
+    words = _WORDS.get(first["type"], own)
     given = first["input"]
     is_short = isinstance(given, (str, int, float)) and len(str(given)) <= _LONGEST_SHOWN
     return f"{words}, got {given!r}" if is_short and "got " not in words else words

@@ -2,14 +2,12 @@
 
 import hashlib
 import json
-import tomllib
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 
-from blurryscope.artifacts.whole import present_file
-from blurryscope.artifacts.wrong_field import wrong_field
+from blurryscope.artifacts.toml_file import TomlTable, read_toml
 from blurryscope.basics.errors import InputError
 from blurryscope.classify.efin import PAPER, Variant
 from blurryscope.classify.networks import CORENET_1, CoreVariant
@@ -20,11 +18,7 @@ _Positive = Annotated[float, Field(gt=0)]
 _Share = Annotated[float, Field(ge=0, lt=1)]
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class DataConfig(_Section):
+class DataConfig(TomlTable):
     """What is learnt from."""
 
     set: Path
@@ -42,7 +36,7 @@ class DataConfig(_Section):
     loading_processes: Annotated[int, Field(ge=0)] = 0
 
 
-class NetworkConfig(_Section):
+class NetworkConfig(TomlTable):
     """What learns."""
 
     kind: Literal["efin", "corenet"] = "efin"
@@ -60,7 +54,7 @@ class NetworkConfig(_Section):
     """A shipped model by name, or a file, to go on from; None starts at random."""
 
 
-class OptimiserConfig(_Section):
+class OptimiserConfig(TomlTable):
     """How it learns: AdamW; the defaults are the paper's."""
 
     learning_rate: _Positive = 1e-3
@@ -79,14 +73,14 @@ class OptimiserConfig(_Section):
     and stored. 0 takes the weights themselves, as the paper did."""
 
 
-class LossConfig(_Section):
+class LossConfig(TomlTable):
     """What learning makes small."""
 
     kind: Literal["cross-entropy", "ordinal", "earth-mover"] = "cross-entropy"
     label_smoothing: _Share = 0.0
 
 
-class RunConfig(_Section):
+class RunConfig(TomlTable):
     """How long, where, how exactly."""
 
     epochs: _Count = 50_000
@@ -103,7 +97,7 @@ class RunConfig(_Section):
     """Of the calibration cores, below the threshold; as in the paper."""
 
 
-class TrainingConfig(_Section):
+class TrainingConfig(TomlTable):
     """A run."""
 
     data: DataConfig
@@ -125,16 +119,12 @@ class TrainingConfig(_Section):
 
 def read_training_config(path: Path) -> TrainingConfig:
     """Read `run.toml`; an `InputError` names the entry that cannot be used."""
-    try:
-        told = tomllib.loads(
-            present_file(path, "Write one: see docs/how-to/train.md").read_text("utf-8")
-        )
-        config = TrainingConfig.model_validate(told)
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(path, f"is not TOML ({error})", "Correct it") from error
-    except ValidationError as error:
-        place, problem = wrong_field(error)
-        raise InputError(f"{path}, {place}", problem, "See docs/how-to/train.md") from error
+    config = read_toml(
+        path,
+        TrainingConfig,
+        missing="Write one: see docs/how-to/train.md",
+        remedy="See docs/how-to/train.md",
+    )
     _refuse_what_does_not_go_together(path, config)
     return config.on_data_set(path.parent / config.data.set)
 

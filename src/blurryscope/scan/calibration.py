@@ -15,6 +15,18 @@ from blurryscope.devices.contracts import StageLimits, StagePoint
 from blurryscope.scan.appearance_fit import FlatField
 from blurryscope.scan.focus import FocusPlane
 from blurryscope.scan.plan import FieldOfView
+from blurryscope.scan.plausible import (
+    BacklashUm,
+    ExposureS,
+    FrameRateHz,
+    FrameSidePx,
+    GreyLevel,
+    PixelSizeUm,
+    PlaceUm,
+    ReadoutRatio,
+    SpeedUmPerS,
+    TurnDeg,
+)
 
 FILE = "calibration.json"
 FLAT_FILE = "flat-field.npy"
@@ -28,15 +40,15 @@ class Geometry:
     stage: str
     """Its name and version, as it tells."""
     camera: str
-    rows: int
-    columns: int
+    rows: FrameSidePx
+    columns: FrameSidePx
     frame_rate_hz: float | None
     exposure_s: float | None
     gain: float | None
     white_balance_k: float | None
     """These four as read back from the camera; None where it does not tell."""
-    lowest_um: tuple[float, float, float]
-    highest_um: tuple[float, float, float]
+    lowest_um: tuple[PlaceUm, PlaceUm, PlaceUm]
+    highest_um: tuple[PlaceUm, PlaceUm, PlaceUm]
     """Another travel is another stage, or one that homes elsewhere. Its steps per mm are compared
     where `rig.toml` gives them."""
 
@@ -81,8 +93,8 @@ class StepsCheck:
 class PixelCheck:
     """Pixel size and rotation, from moves and stops and from the strip at speed."""
 
-    pixel_size_um: float
-    turn_deg: float
+    pixel_size_um: PixelSizeUm
+    turn_deg: TurnDeg
     residual_px: float
     """What the moves and stops leave unexplained."""
     disagreement_fraction: float
@@ -94,11 +106,11 @@ class PixelCheck:
 class StripCheck:
     """What a strip forth and back at scan speed told."""
 
-    speed_um_per_s: float
-    readout_ratio: float | None
+    speed_um_per_s: SpeedUmPerS
+    readout_ratio: ReadoutRatio | None
     """At that speed; None where the camera's rows lie along the lanes, which shows no stretch."""
     row_time_s: float | None
-    frame_rate_hz: float
+    frame_rate_hz: FrameRateHz
     jitter_s: float
     lost_count: int
     spread_fraction: float
@@ -110,7 +122,7 @@ class StripCheck:
 class BacklashCheck:
     """What is lost when the direction along the lanes turns round."""
 
-    backlash_um: float
+    backlash_um: BacklashUm
     spread_um: float
     count: int
 
@@ -203,7 +215,7 @@ class _OnDisk(pydantic.BaseModel):
     made: str
     rig: str
     geometry: Geometry
-    exposure_s: float = pydantic.Field(gt=0)
+    exposure_s: ExposureS
     home: HomeCheck
     steps: StepsCheck
     pixels: PixelCheck
@@ -211,10 +223,16 @@ class _OnDisk(pydantic.BaseModel):
     backlash: BacklashCheck
     falloff_fraction: float
     flat_uncertainty_fraction: float
-    white: tuple[float, float, float]
+    white: tuple[GreyLevel, GreyLevel, GreyLevel]
     focus: FocusPlane
-    focus_points_um: tuple[tuple[float, float, float], ...]
+    focus_points_um: tuple[tuple[PlaceUm, PlaceUm, PlaceUm], ...]
     focus_unseen_count: int = pydantic.Field(default=0, ge=0)
+
+    @pydantic.field_validator("geometry")
+    @classmethod
+    def _has_room_to_move(cls, geometry: Geometry) -> Geometry:
+        geometry.limits()
+        return geometry
 
 
 def write_calibration(folder: Path, calibration: Calibration, flat: FlatField) -> Path:
@@ -231,14 +249,11 @@ def read_calibration(path: Path) -> Calibration:
     """Read `calibration.json`; an `InputError` names the field that cannot be used."""
     try:
         text = present_file(path, "Calibrate first: blurryscope calibrate").read_bytes()
-        stored = _OnDisk.model_validate_json(text)
+        stored = _OnDisk.model_validate_json(text, strict=True)
     except pydantic.ValidationError as error:
         place, problem = wrong_field(error)
         raise InputError(f"{path}, {place}", problem, _REMEDY) from error
-    found = Calibration(**{name: getattr(stored, name) for name in _OnDisk.model_fields})
-    if not 0 < found.pixels.pixel_size_um < math.inf:
-        raise InputError(f"{path}, pixels.pixel_size_um", "is no size", _REMEDY)
-    return found
+    return Calibration(**{name: getattr(stored, name) for name in _OnDisk.model_fields})
 
 
 def read_flat_field(path: Path, geometry: Geometry) -> np.ndarray[Any, np.dtype[np.float32]]:
@@ -248,6 +263,7 @@ def read_flat_field(path: Path, geometry: Geometry) -> np.ndarray[Any, np.dtype[
         gain = np.load(stored, allow_pickle=False)
     except (ValueError, EOFError) as error:
         raise InputError(stored, "is no flat field", _REMEDY) from error
-    if gain.shape != (geometry.rows, geometry.columns, 3) or not gain.min() > 0:
+    is_a_gain = gain.dtype.kind == "f" and bool(np.isfinite(gain).all() and gain.min() > 0)
+    if gain.shape != (geometry.rows, geometry.columns, 3) or not is_a_gain:
         raise InputError(stored, "is no flat field of this camera", _REMEDY)
     return np.asarray(gain, np.float32)

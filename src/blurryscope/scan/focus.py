@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from blurryscope.scan.plausible import PlaceUm, SlopeUmPerUm
+
 FEWEST_POINTS, MOST_POINTS = 3, 9
 _THINNEST = 0.05
 """Points whose cloud is thinner than this share of its length lie on a line: any tilt fits."""
@@ -14,9 +16,9 @@ _THINNEST = 0.05
 class FocusPlane:
     """z = `z_um` + `slope_x` x + `slope_y` y, in µm; the slopes are µm per µm."""
 
-    z_um: float
-    slope_x: float = 0.0
-    slope_y: float = 0.0
+    z_um: PlaceUm
+    slope_x: SlopeUmPerUm = 0.0
+    slope_y: SlopeUmPerUm = 0.0
     residual_um: float = 0.0
     """Root mean square distance of the measured points; 0 for three, which always fit."""
 

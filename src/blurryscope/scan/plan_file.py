@@ -1,24 +1,30 @@
 """`plan.toml`: which slides, which parts of them, how often, and how the stage is to move."""
 
 import re
-import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pydantic
 
-from blurryscope.artifacts.whole import present_file
-from blurryscope.artifacts.wrong_field import wrong_field
+from blurryscope.artifacts.toml_file import TomlTable, read_toml
 from blurryscope.basics.errors import InputError
 from blurryscope.scan.focus import FEWEST_POINTS, MOST_POINTS, FocusPlane, fit_focus_plane
 from blurryscope.scan.plan import Area, FieldOfView, Motion, ScanPlan
+from blurryscope.scan.plausible import (
+    AccelerationUmPerS2,
+    ExposureS,
+    FrameRateHz,
+    FrameSidePx,
+    LengthUm,
+    PitchUm,
+    PixelSizeUm,
+    PlaceUm,
+    ReadoutRatio,
+    SpeedUmPerS,
+    TurnDeg,
+)
 from blurryscope.scan.refusals import MOST_BLUR_UM
-
-_PLAUSIBLE_UM = 1e6
-"""A stage of a metre; beyond it somebody mistook the unit."""
-_LEAST_UM, _LEAST_PITCH_UM = 100.0, 20.0
-"""Of an area, of the way in a second, between lanes; below somebody meant mm."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,22 +93,16 @@ class ScanOrder:
 
 
 _FOLDER_NAME = re.compile(r"[\w .+-]*\w")
-_Number = pydantic.Field(ge=-_PLAUSIBLE_UM, le=_PLAUSIBLE_UM)
-_Length = pydantic.Field(ge=_LEAST_UM, le=_PLAUSIBLE_UM)
 
 
-class _Strict(pydantic.BaseModel):
-    model_config = pydantic.ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+class _AreaOnDisk(TomlTable):
+    left_um: PlaceUm
+    top_um: PlaceUm
+    width_um: LengthUm
+    height_um: LengthUm
 
 
-class _AreaOnDisk(_Strict):
-    left_um: float = _Number
-    top_um: float = _Number
-    width_um: float = _Length
-    height_um: float = _Length
-
-
-class _SlideOnDisk(_Strict):
+class _SlideOnDisk(TomlTable):
     name: str
     """Also that of its folder: no name of dots alone, and no blank at the end."""
     area: _AreaOnDisk
@@ -110,7 +110,7 @@ class _SlideOnDisk(_Strict):
     map: Path | None = None
     layout: Path | None = None
     only_tissue: bool = False
-    focus_um: list[tuple[float, float, float]] = pydantic.Field(default=[])
+    focus_um: list[tuple[PlaceUm, PlaceUm, PlaceUm]] = pydantic.Field(default=[])
 
     @pydantic.field_validator("name")
     @classmethod
@@ -132,29 +132,29 @@ class _SlideOnDisk(_Strict):
         return points
 
 
-class _MotionOnDisk(_Strict):
-    speed_um_per_s: float = pydantic.Field(default=5000.0, ge=_LEAST_UM)
-    acceleration_um_per_s2: float | None = pydantic.Field(default=None, gt=0)
+class _MotionOnDisk(TomlTable):
+    speed_um_per_s: SpeedUmPerS = 5000.0
+    acceleration_um_per_s2: AccelerationUmPerS2 | None = None
     rest_s: float = pydantic.Field(default=0.5, ge=0.1, le=10)
     most_blur_um: float = pydantic.Field(default=MOST_BLUR_UM, gt=0)
 
 
-class _LanesOnDisk(_Strict):
-    overlap_fraction: float = pydantic.Field(default=0.2, ge=0, lt=1)
-    pitch_um: float | None = pydantic.Field(default=None, ge=_LEAST_PITCH_UM)
+class _LanesOnDisk(TomlTable):
+    overlap_fraction: float = pydantic.Field(default=0.2, ge=0, le=0.9)
+    pitch_um: PitchUm | None = None
 
 
-class _FieldOnDisk(_Strict):
-    pixel_size_um: float = pydantic.Field(gt=0)
-    rows: int = pydantic.Field(default=480, ge=16)
-    columns: int = pydantic.Field(default=640, ge=16)
-    turn_deg: float = 0.0
-    frame_rate_hz: float = pydantic.Field(default=30.0, gt=0)
-    exposure_s: float = pydantic.Field(default=0.0078, gt=0)
-    readout_ratio: float = pydantic.Field(default=0.0, gt=-1, lt=1)
+class _FieldOnDisk(TomlTable):
+    pixel_size_um: PixelSizeUm
+    rows: FrameSidePx = 480
+    columns: FrameSidePx = 640
+    turn_deg: TurnDeg = 0.0
+    frame_rate_hz: FrameRateHz = 30.0
+    exposure_s: ExposureS = 0.0078
+    readout_ratio: ReadoutRatio = 0.0
 
 
-class _PlanOnDisk(_Strict):
+class _PlanOnDisk(TomlTable):
     repeats: int = pydantic.Field(default=3, ge=1, le=20)
     motion: _MotionOnDisk = _MotionOnDisk()
     lanes: _LanesOnDisk = _LanesOnDisk()
@@ -167,15 +167,12 @@ def read_plan(path: Path) -> ScanOrder:
 
     Paths of maps and layouts are meant from the folder of the plan.
     """
-    try:
-        text = present_file(path, "Give the plan of a scan, plan.toml").read_text(encoding="utf-8")
-        stored = _PlanOnDisk.model_validate(tomllib.loads(text))
-    except UnicodeDecodeError as error:
-        raise InputError(path, "is not UTF-8 text", "Save it as UTF-8") from error
-    except tomllib.TOMLDecodeError as error:
-        raise InputError(path, f"is no TOML ({error})", "Correct the line") from error
-    except pydantic.ValidationError as error:
-        raise _refused(path, error) from error
+    stored = read_toml(
+        path,
+        _PlanOnDisk,
+        missing="Give the plan of a scan, plan.toml",
+        remedy="Correct it; docs/reference/plan.md lists what a plan may say",
+    )
     names = [slide.name for slide in stored.slides]
     if len({name.casefold() for name in names}) < len(names):  # some disks know no capitals
         raise InputError(f"{path}, slides", "two slides have one name", "Name each differently")
@@ -206,12 +203,6 @@ def _slide_of(path: Path, stored: _SlideOnDisk, repeats: int) -> SlideOrder:
 
 def _beside(path: Path, named: Path | None) -> Path | None:
     return None if named is None else path.parent / named
-
-
-def _refused(path: Path, error: pydantic.ValidationError) -> InputError:
-    place, problem = wrong_field(error)
-    remedy = "Correct it; docs/reference/plan.md lists what a plan may say"
-    return InputError(f"{path}, {place}", problem, remedy)
 
 
 def focus_grid(area: Area, count: int) -> Sequence[tuple[float, float]]:

@@ -76,12 +76,14 @@ def _of_the_field(plan: ScanPlan) -> Iterator[Refusal]:
         )
     step = estimate(plan).frame_step_fraction
     if step > MOST_FRAME_STEP_FRACTION:
+        turned = ", or turn the long side of the camera along the lanes"
+        could_be_longer = plan.field.is_portrait and plan.field.columns > plan.field.rows
         yield Refusal(
             f"at {plan.motion.speed_um_per_s:.0f} µm/s and {plan.field.frame_rate_hz:g} frames a "
             f"second a frame moves on by {step:.0%} of its length of {plan.field.along_um:.0f} µm, "
             "so that neighbouring frames have too little in common",
-            f"Scan at {_most_speed_um_per_s(plan):.0f} µm/s at most, or turn the long side of the "
-            "camera along lanes",
+            f"Scan at {_most_speed_um_per_s(plan):.0f} µm/s at most"
+            + (turned if could_be_longer else ""),
         )
 
 
@@ -131,9 +133,10 @@ def _of_the_way(plan: ScanPlan, limits: StageLimits) -> Iterator[Refusal]:
     )
     for axis, values, lowest, highest in ways:
         if min(values) < lowest or max(values) > highest:
+            digits = 1 if axis == "z" else 0
             beyond = f", {plan.over_travel_um:.0f} µm of run-up included" if axis == "x" else ""
             yield Refusal(
-                f"lanes need {axis} from {min(values):.0f} to {max(values):.0f} µm{beyond}, and "
-                f"the stage goes from {lowest:.0f} to {highest:.0f}",
+                f"lanes need {axis} from {min(values):.{digits}f} to {max(values):.{digits}f} µm"
+                f"{beyond}, and the stage goes from {lowest:.0f} to {highest:.0f}",
                 {"z": "Measure the focus again"}.get(axis, "Move or shrink the area"),
             )
