@@ -122,6 +122,12 @@ class Controller:
         return self.state == ALARM or (self.state == READY and not self.is_busy)
 
     @property
+    def is_silenced(self) -> bool:
+        """Whether the watchdog has stopped the stage or is about to: what is queued is dropped."""
+        is_braking = self.state == BRAKING and self._state_after_brake == SILENCED
+        return is_braking or self.state == SILENCED
+
+    @property
     def is_jogging(self) -> bool:
         """Whether all that moves is a jog, so that another may follow."""
         return self.state == READY and self.motion.is_jogging
@@ -219,8 +225,7 @@ class Controller:
         silence_us = self.board.now_us() - self._last_byte_us
         if silence_us < self.settings.value[200] * 1000:
             return
-        stops = self.state != ALARM and self.state != SILENCED and self.is_busy
-        stops = stops and not (self.state == BRAKING and self._state_after_brake == SILENCED)
+        stops = self.state != ALARM and not self.is_silenced and self.is_busy
         if not (stops or self.lamp or self.state == HOMING):
             return
         self.say("[MSG:WATCHDOG]")
@@ -340,7 +345,7 @@ class Controller:
             raise Refused(LOCKED)
         if text[0] == "$":
             return obey_dollar(self, text[1:])
-        if self.state in (ALARM, SILENCED) or self.motion.is_jogging:
+        if self.state == ALARM or self.is_silenced or self.motion.is_jogging:
             raise Refused(LOCKED)
         command = read_block(text, self.modes)
         if command.kind == MOVE and not self.is_homed:

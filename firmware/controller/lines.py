@@ -113,7 +113,10 @@ class LineGuard:
             return self._admit_plain(raw, star, body, is_whole)
         if not is_whole:
             return None, self._resend()
-        number, command = split_number(without_comments(str(body, "ascii")))
+        try:
+            number, command = split_number(without_comments(str(body, "ascii")))
+        except Refused:  # no number that a line may have: a reply would be taken for the last one's
+            return None, self._resend()
         if number is None:
             renumbered = self._renumber(command)
             return (None, "ok") if renumbered else (None, self._resend())

@@ -15,6 +15,7 @@ from blurryscope.devices.errors import (
     SettingsRefusedError,
 )
 from blurryscope.devices.grbl_words import (
+    LAST_NUMBER,
     NOT_HOMED_ALARMS,
     Reply,
     Report,
@@ -240,6 +241,8 @@ class GrblLink:
         `patience_s` is how long a line may take that waits for motion.
         """
         with self.lock:
+            if self._number >= LAST_NUMBER:
+                self._agree()
             self._number += self.is_checked
             deadline_s = self._clock.monotonic_s() + patience_s
             for _ in range(_LINE_TRIES):

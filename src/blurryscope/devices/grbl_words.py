@@ -84,6 +84,10 @@ def checksum(text: str) -> int:
     return reduce(lambda total, byte: total ^ byte, text.encode("ascii"), 0)
 
 
+LAST_NUMBER = 9_999_999
+"""Of a line; a controller knows no greater one."""
+
+
 def sealed(number: int, line: str) -> bytes:
     """A line with its number and checksum, as it goes over the wire."""
     body = f"N{number} {line}"

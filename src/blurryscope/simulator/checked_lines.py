@@ -53,7 +53,7 @@ class CheckedLines:
         numbered = _NUMBERED.fullmatch(body)
         if not self.is_on:
             return Unpacked(body if numbered is None else numbered[2])
-        if numbered is None:
+        if numbered is None or "N" in numbered[2].upper():  # two lines that ran together
             return Unpacked(instead=self._again())
         return self._in_turn(int(numbered[1]), numbered[2])
 
