@@ -56,18 +56,21 @@ def fixed_parts(sizes: Dimensions, z: float = 0.0) -> dict[str, Part]:
     """What stands on the base; `z` is the focus, upwards."""
     shoulder = sizes.parfocal + sizes.slide_thickness + z
     objective = Cylinder(sizes.objective_diameter / 2, 37, align=ON_FLOOR)
-    clamp_at = shoulder + 50
+    clamp_at = shoulder + 40
     face = -sizes.clamp_reach
     module = linear_module(sizes.short_module_length, sizes.short_module_length / 2 + z, sizes)
     upright = Rot(0, 0, -90) * (Rot(0, -90, 0) * module)
-    middle = sizes.parfocal + sizes.slide_thickness + 50 + sizes.clamp_height / 2
+    middle = sizes.parfocal + sizes.slide_thickness + 40 + sizes.carriage_side / 2
     side, tall = sizes.profile_side, sizes.profile_length
     profile = Box(side, side, tall, align=ON_FLOOR)
     behind = face - sizes.module_height - side / 2
     plate = Box(*sizes.base, align=(Align.CENTER, Align.CENTER, Align.MAX))
+    lens = Cylinder(sizes.lens_diameter / 2, sizes.lens_height, align=ON_FLOOR)
+    lens_floor = sizes.base_top + sizes.condenser_height - sizes.lens_depth
     return {
         "base": Pos(0, sizes.base[1] / 2 - 130, sizes.base_top) * plate,
         "condenser": Pos(0, 0, sizes.base_top) * condenser(sizes),
+        "lens": Pos(0, 0, lens_floor) * lens,
         "objective": Pos(0, 0, shoulder - 37) * objective,
         "objective-tube": Pos(0, 0, shoulder) * objective_tube(sizes),
         "tube-clamp": Pos(0, 0, clamp_at) * tube_clamp(sizes),

@@ -38,7 +38,9 @@ class Dimensions:
     """From the shoulder to the rim on which the camera rests (DIN)."""
     camera_diameter: float = 23.2
     lens_diameter: float = 20.0
-    lens_edge: float = 2.0
+    lens_height: float = 8.0
+    """From its flat side to the top of its round one; it must not rise above the condenser."""
+    diffuser_thickness: float = 2.0
     star_diameter: float = 20.0
     """The LED's star board."""
     condenser_gap: float = 3.0
@@ -78,6 +80,11 @@ class Dimensions:
     @property
     def condenser_height(self) -> float:
         return self.holder_bottom - self.condenser_gap - self.base_top
+
+    @property
+    def lens_depth(self) -> float:
+        """The flat side of the lens lies so far below the rim of the condenser."""
+        return self.lens_height + 0.5
 
     @property
     def x_module_length(self) -> float:

@@ -4,6 +4,7 @@ from build123d import (
     Align,
     Axis,
     Box,
+    Cone,
     Cylinder,
     GridLocations,
     Locations,
@@ -84,14 +85,24 @@ def objective_tube(sizes: Dimensions) -> Part:
     seat = sizes.camera_diameter + 2 * sizes.play
     part -= Pos(0, 0, sizes.tube_length - 35) * Cylinder(seat / 2, 50, align=ON_FLOOR)
     steps = range(12, int(sizes.tube_length) - 42, 8)
-    groove = Cylinder(outer - 2.4, 4, align=ON_FLOOR)
-    part -= Locations(*[(0, 0, float(height)) for height in steps]) * groove
+    part -= Locations(*[(0, 0, float(height)) for height in steps]) * _groove(sizes)
     screw = Rot(0, 90, 0) * Cylinder(1.25, 60)  # M3 cuts its thread: holds the camera
     return part - Pos(0, 0, sizes.tube_length - 18) * screw
 
 
+def _groove(sizes: Dimensions) -> Part:
+    """Cut round the inside of the tube; its ceiling rises at 45°, which prints without support."""
+    bottom = sizes.tube_outer / 2 - 2.4
+    bore = (sizes.objective_thread - 0.6) / 2
+    roof = Cone(bottom, bore, bottom - bore, align=ON_FLOOR)
+    return Cylinder(bottom, 1.2, align=ON_FLOOR) + Pos(0, 0, 1.2) * roof
+
+
 def tube_clamp(sizes: Dimensions) -> Part:
-    """Holds the tube before the Z carriage; slides along it for the first focus."""
+    """Holds the tube before the Z carriage; slides along it for the first focus.
+
+    Ring, arm and plate stand on one floor, so that it prints as it stands.
+    """
     bore = sizes.tube_outer / 2 + sizes.play / 2
     ring = bore + 6
     height = sizes.clamp_height
@@ -100,15 +111,15 @@ def tube_clamp(sizes: Dimensions) -> Part:
     arm = Box(24, sizes.clamp_reach, height, align=(Align.CENTER, Align.MAX, Align.MIN))
     part += arm
     back = Box(sizes.carriage_side, plate, sizes.carriage_side, align=FROM_BACK)
-    lift = (height - sizes.carriage_side) / 2
-    part += Pos(0, -sizes.clamp_reach, lift) * back
+    part += Pos(0, -sizes.clamp_reach, 0) * back
     part += Pos(0, ring + 4, 0) * Box(16, 16, height, align=ON_FLOOR)
     part -= Cylinder(bore, height * 3)
     part -= Pos(0, ring + 4, 0) * Box(2, 30, height * 3)
     bolt = Rot(0, 90, 0) * Cylinder(sizes.screw_hole / 2, 40)
     part -= Locations((0, ring + 7, 8), (0, ring + 7, height - 8)) * bolt
     hole = Rot(90, 0, 0) * Cylinder(sizes.screw_hole / 2, 60)
-    part -= Pos(0, -sizes.clamp_reach, height / 2) * _four(hole, sizes.carriage_holes)
+    middle = sizes.carriage_side / 2
+    part -= Pos(0, -sizes.clamp_reach, middle) * _four(hole, sizes.carriage_holes)
     return part
 
 
@@ -126,13 +137,21 @@ def condenser(sizes: Dimensions) -> Part:
     part += Box(60, 40, 5, align=ON_FLOOR)
     part -= Pos(0, 0, 5) * Cylinder(sizes.lens_diameter / 2 - 2, height, align=ON_FLOOR)
     seat = sizes.lens_diameter / 2 + sizes.play
-    depth = sizes.lens_edge + 2 + 0.5  # lens and diffuser
+    depth = sizes.lens_depth + sizes.diffuser_thickness
     part -= Pos(0, 0, height - depth) * Cylinder(seat, depth + 1, align=ON_FLOOR)
     star = Box(sizes.star_diameter + 2, outer * 3, 26, align=(Align.CENTER, Align.MAX, Align.MIN))
-    shelf = height - 46
+    shelf = height - depth - 41.5
+    star += Pos(0, 0, 26) * _gable(sizes.star_diameter + 2, outer * 3)
     part -= Pos(0, sizes.star_diameter / 2 + 1, shelf) * star  # the star's heat sink slides in
     part -= Locations((-24, 0, 0), (24, 0, 0)) * Cylinder(2.7, 20)
     return part
+
+
+def _gable(width: float, depth: float) -> Part:
+    """A roof of 45° over an opening: it prints without support."""
+    side = width / 2**0.5
+    beam = Box(side, depth, side, align=(Align.CENTER, Align.MAX, Align.CENTER))
+    return Rot(0, 45, 0) * beam
 
 
 def switch_bracket(sizes: Dimensions) -> Part:

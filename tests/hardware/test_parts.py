@@ -9,12 +9,16 @@ from hardware.dimensions import Dimensions
 
 pytest.importorskip("build123d", reason="the extra `hardware` is not installed")
 
+from build123d import CenterOf, GeomType
+
 from hardware.assembly import clearance
 from hardware.make import make_parts
 from hardware.parts import PRINTED
 
 SIZES = Dimensions()
 PRINTER_MM = 220.0
+STEEPEST = 0.72
+"""A printer's layer reaches over the one below at up to 45°, the cosine of which is 0.707."""
 
 
 @pytest.mark.parametrize("name", PRINTED)
@@ -23,6 +27,20 @@ def test_a_part_is_one_sound_body_that_fits_a_printer(name: str) -> None:
     assert part.is_valid
     assert len(part.solids()) == 1
     assert max(part.bounding_box().size) < PRINTER_MM
+
+
+@pytest.mark.parametrize("name", PRINTED)
+def test_a_part_prints_as_it_stands_without_support(name: str) -> None:
+    part = PRINTED[name](SIZES)
+    floor = part.bounding_box().min.Z
+    ceilings = [
+        face
+        for face in part.faces()
+        if face.geom_type in (GeomType.PLANE, GeomType.CONE)
+        and face.normal_at(face.center(CenterOf.GEOMETRY)).Z < -STEEPEST
+        and floor + 0.1 < face.bounding_box().min.Z
+    ]
+    assert not ceilings
 
 
 def test_a_thicker_slide_holder_keeps_the_condenser_below_it() -> None:
