@@ -10,14 +10,16 @@ from pathlib import Path
 from blurryscope.basics.errors import OutputError
 
 logger = logging.getLogger(__name__)
+_LOCK = ".scan-is-running"
+"""On Windows a file in the folder."""
 
 
 @contextmanager
 def alone_in(folder: Path) -> Iterator[None]:
     """Keep other programs that ask for the same out of `folder`, which is made if need be.
 
-    An `OutputError` if one is in it. It ends with the program, however that ends. Windows, and
-    network disks that know no such locks, keep nobody out.
+    An `OutputError` if one is in it. It ends with the program, however that ends. Network disks
+    that know no such locks keep nobody out.
     """
     was_there = folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
@@ -32,15 +34,10 @@ def alone_in(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    if sys.platform == "win32":
-        yield
-        return
-    import fcntl
-
-    opened = os.open(folder, os.O_RDONLY)
+    opened = _opened_to_lock(folder)
     try:
         try:
-            fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _lock(opened)
         except BlockingIOError as error:
             raise OutputError(
                 folder,
@@ -52,3 +49,28 @@ def _locked(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.close(opened)
+        if sys.platform == "win32":
+            with suppress(OSError):  # somebody else has it open
+                (folder / _LOCK).unlink()
+
+
+def _opened_to_lock(folder: Path) -> int:
+    if sys.platform == "win32":  # which opens no folders
+        return os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT)
+    else:  # noqa: RET505 - a type checker for Windows sees nothing behind the first branch
+        return os.open(folder, os.O_RDONLY)
+
+
+def _lock(opened: int) -> None:
+    """Take the lock until the file is closed; `BlockingIOError` where another program has it."""
+    if sys.platform == "win32":
+        import msvcrt
+
+        try:
+            msvcrt.locking(opened, msvcrt.LK_NBLCK, 1)
+        except PermissionError as error:  # what its C library calls a lock that is taken
+            raise BlockingIOError from error
+    else:
+        import fcntl
+
+        fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -63,7 +63,8 @@ class ScanAbortedError(BlurryScopeError):
 
     def __init__(self) -> None:
         super().__init__(
-            "the scan was stopped; what was filmed is kept. Run the same command again to go on."
+            "the scan was stopped; lanes that were finished are kept. "
+            "Run the same command again to go on."
         )
 
 

@@ -30,7 +30,7 @@ _EDGE_UM = 2.9
 what 10 µm off the focus leaves."""
 _LEAST_LAG_PX = 2
 """Noise and colours of single pixels are in narrower slopes."""
-_MOST_LOST = 0.02
+_MOST_LOST, _FEWEST_LOST = 0.02, 2
 _PATIENCE_S = 2.5
 """Without a frame; the camera itself gives up after two seconds."""
 
@@ -170,7 +170,7 @@ class FocusWatch:
 
 
 def lost_words(lost_count: int, frame_count: int) -> str | None:
-    """Words where too many frames of a lane were lost."""
+    """Words where too many frames of a lane were lost; a single one is no news in a short lane."""
     share = lost_count / max(lost_count + frame_count, 1)
-    frames = "1 frame" if lost_count == 1 else f"{lost_count} frames"
-    return None if share <= _MOST_LOST else f"{frames} lost, {share:.0%} of the lane"
+    is_bearable = lost_count < _FEWEST_LOST or share <= _MOST_LOST
+    return None if is_bearable else f"{lost_count} frames lost, {share:.0%} of the lane"
