@@ -47,12 +47,30 @@ def test_results_that_cannot_be_written_are_told_before_anything_moves(plan: Pat
             run(command, "--rig", "simulated", "--plan", plan, "--out", plan / "x")
 
 
+def test_pictures_that_cannot_be_written_are_told_before_anything_else(
+    plan: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for words in (["--pictures", plan], ["--useq", plan / "x"]):
+        with pytest.raises(OutputError, match=r"plan\.toml.*: is a file, or lies in one"):
+            run("plan", plan, "--rig", "simulated", *words)
+    with pytest.raises(OutputError, match="is a folder"):
+        run("look", "--rig", "simulated", "--out", plan.parent)
+    assert not capsys.readouterr().out
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="no /proc")
+def test_a_folder_that_cannot_be_made_is_told_by_its_own_name(plan: Path) -> None:
+    with pytest.raises(OutputError, match=r"^/proc/x: cannot be made in /proc\. Choose another"):
+        run("plan", plan, "--rig", "simulated", "--pictures", "/proc/x")
+
+
 def test_a_calibration_that_was_named_and_is_not_there_is_not_made(
     plan: Path, tmp_path: Path
 ) -> None:
     words = ["--rig", "simulated", "--plan", plan, "--out", tmp_path / "out", "--quiet"]
     with pytest.raises(InputError, match=r"none/calibration\.json: no such file\. Calibrate first"):
         run("scan", *words, "--calibration", tmp_path / "none")
+    assert not (tmp_path / "out").exists()
 
 
 def test_half_a_rig_says_which_half_is_missing(plan: Path, tmp_path: Path) -> None:

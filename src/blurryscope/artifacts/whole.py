@@ -69,8 +69,14 @@ def refuse_unwritable(folder: Path) -> None:
         raise OutputError(
             folder, "is a file, or lies in one, and not a folder", "Choose another folder"
         )
-    with _told_as_output_error(folder), tempfile.TemporaryFile(dir=there):
-        pass
+    with _told_as_output_error(folder):
+        try:
+            with tempfile.TemporaryFile(dir=there):
+                pass
+        except FileNotFoundError as error:  # a folder of the system's own, such as /proc
+            raise OutputError(
+                folder, f"cannot be made in {there}", "Choose another folder"
+            ) from error
 
 
 def refuse_unwritable_file(path: Path) -> None:
@@ -81,7 +87,7 @@ def refuse_unwritable_file(path: Path) -> None:
 
 
 def _is_a_folder(path: Path) -> OutputError:
-    return OutputError(path, "is a folder", f"Name a file, such as {path / 'results.csv'}")
+    return OutputError(path, "is a folder", "Name a file in it")
 
 
 def present_file(path: Path, remedy: str) -> Path:

@@ -24,12 +24,13 @@ def look(
 
     Example: blurryscope look --rig rig.toml --home --out look.jpg
     """
-    from blurryscope.artifacts.whole import whole_file
+    from blurryscope.artifacts.whole import refuse_unwritable_file, whole_file
     from blurryscope.devices.jpeg import to_jpeg
     from blurryscope.rig import load_rig
     from blurryscope.scan.first_look import advice, first_look
 
     rig = load_rig(rig_name)
+    refuse_unwritable_file(out)
     with rig.opened() as scope:
         found = first_look(scope, homes=home)
     _show(found)

@@ -63,7 +63,7 @@ def plan(
 
     Example: blurryscope plan plan.toml --rig rig.toml --pictures plans
     """
-    from blurryscope.artifacts.whole import write_text_whole
+    from blurryscope.artifacts.whole import refuse_unwritable, write_text_whole
     from blurryscope.pipeline.plan_maps import refuse_unreadable_maps
     from blurryscope.rig import load_rig
     from blurryscope.scan.calibration import FILE, read_calibration
@@ -74,6 +74,9 @@ def plan(
 
     order, rig = read_plan(plan_path), None if rig_name is None else load_rig(rig_name)
     refuse_unreadable_maps(order)
+    for folder in (pictures, useq):
+        if folder is not None:
+            refuse_unwritable(folder)
     if rig is not None and calibration is None and _has_record(rig.folder):
         calibration = rig.folder
     record = None if calibration is None else read_calibration(calibration / FILE)
@@ -145,10 +148,14 @@ def scan(
     from blurryscope.artifacts.alone import alone_in
     from blurryscope.artifacts.whole import refuse_unwritable
     from blurryscope.rig import load_rig
+    from blurryscope.scan.calibration import FILE, read_calibration
     from blurryscope.scan.plan_file import read_plan
 
     rig, order = load_rig(rig_name), read_plan(plan_path)
-    for results in (out, _record_folder(rig, calibration, out)):
+    records = _record_folder(rig, calibration, out)
+    if calibration is not None or _has_record(records):
+        read_calibration(records / FILE)
+    for results in (out, records):
         refuse_unwritable(results)
     with shown_progress(quiet) as screen, alone_in(out):
         with _shown_while(screen, "read network and maps"):

@@ -80,6 +80,12 @@ class SerialPort:
                 "Linux: sudo usermod -a -G dialout $USER, then log in anew",
             )
         ports = ", ".join(sorted(port.device for port in present)) or "none"
+        if number == errno.ENOENT:
+            return DeviceMissingError(
+                self.url,
+                f"is not there; ports that are: {ports}",
+                "Check the cable and the name of the port",
+            )
         return DeviceMissingError(
             self.url,
             f"cannot be opened ({error}); ports that are there: {ports}",
