@@ -240,7 +240,7 @@ def _refuse_unfinished(ends: "Sequence[SlideEnd]") -> None:
     without = [end for end in ends if end.report is None]
     if not without:
         return
-    problems = "; ".join(
+    problems = " ".join(
         end.problem if len(ends) == 1 else f"{end.name}: {end.problem}" for end in without
     )
     raise BlurryScopeError(

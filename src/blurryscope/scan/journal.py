@@ -97,7 +97,9 @@ def read_journal(path: Path) -> list[Entry]:
     return entries
 
 
-def _entry_of(told: dict[str, object]) -> Entry:
+def _entry_of(told: object) -> Entry:
+    if not isinstance(told, dict):
+        raise TypeError(told)
     return Entry(
         event=str(told.pop("event")),
         time_s=float(str(told.pop("time_s"))),

@@ -46,9 +46,10 @@ class Past:
 
 def read_past(journal: Path) -> Past:
     """Read how far a scan came; nothing if there is no journal."""
+    entries = read_journal(journal)
     try:
-        return past_of(read_journal(journal))
-    except (KeyError, ValueError) as error:
+        return past_of(entries)
+    except (KeyError, ValueError, OverflowError) as error:
         raise InputError(
             journal,
             f"tells an event without what belongs to it ({error})",
