@@ -32,7 +32,9 @@ def test_a_plan_without_a_camera_asks_for_one(
     with pytest.raises(InputError, match=r"nothing says what the camera sees\. Give --rig"):
         run("plan", plan)
     run("plan", plan, "--rig", "simulated")
-    assert "assumed, not measured" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "assumed, not measured" in told
+    assert "in all: 3 scans, " in told
 
 
 def test_a_map_that_is_not_there_is_told_with_the_plan(plan: Path) -> None:

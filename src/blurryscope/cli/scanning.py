@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from blurryscope.rig import Rig
     from blurryscope.scan.calibration import Calibration
     from blurryscope.scan.drive import Microscope
+    from blurryscope.scan.estimate import Estimate
     from blurryscope.scan.plan import FieldOfView, ScanPlan
     from blurryscope.scan.plan_file import ScanOrder, SlideOrder
     from blurryscope.scan.states import Controls, ScanStatus
@@ -67,6 +68,7 @@ def plan(
     from blurryscope.pipeline.plan_maps import refuse_unreadable_maps
     from blurryscope.rig import load_rig
     from blurryscope.scan.calibration import FILE, read_calibration
+    from blurryscope.scan.estimate import estimate
     from blurryscope.scan.plan_file import read_plan
     from blurryscope.scan.plan_picture import plan_picture
     from blurryscope.scan.refusals import refuse
@@ -82,9 +84,11 @@ def plan(
     record = None if calibration is None else read_calibration(calibration / FILE)
     guess = order.field or (None if rig is None else rig.guess)
     limits = None if record is None else record.geometry.limits()
+    costs = []
     for slide in order.slides:
         each = _planned(order, slide, record, guess)
         refuse(f"{plan_path}, {slide.name}", each, limits, order.most_blur_um)
+        costs += [estimate(each)] * slide.repeats
         _show(slide.name, each, slide.repeats)
         if pictures is not None:
             target = pictures / f"{slide.name}.svg"
@@ -94,6 +98,8 @@ def plan(
             target = useq / f"{slide.name}.json"
             write_text_whole(target, to_useq(each, slide.name))
             print(f"sequence: {target}")
+    if len(costs) > 1:
+        _show_sum(costs)
 
 
 @app.command()
@@ -379,6 +385,17 @@ def _read_keys(controls: "Controls", say: Callable[[str], None]) -> None:
 
 def _counted(count: int, word: str) -> str:
     return f"{count} {word}" if count == 1 else f"{count} {word}s"
+
+
+def _show_sum(costs: "Sequence[Estimate]") -> None:
+    from blurryscope.scan.estimate import in_bytes
+
+    minutes = sum(each.duration_s for each in costs) / 60
+    film_bytes = sum(each.film_bytes for each in costs)
+    print(
+        f"in all: {len(costs)} scans, {minutes:.1f} min and what is before and after each, films "
+        f"about {in_bytes(film_bytes)}"
+    )
 
 
 def _show(name: str, plan: "ScanPlan", repeats: int) -> None:
