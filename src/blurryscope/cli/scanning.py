@@ -247,12 +247,17 @@ def _refuse_unfinished(ends: "Sequence[SlideEnd]") -> None:
     if not without:
         return
     problems = " ".join(
-        end.problem if len(ends) == 1 else f"{end.name}: {end.problem}" for end in without
+        end.problem if _names_its_slide(end, ends) else f"{end.name}: {end.problem}"
+        for end in without
     )
     raise BlurryScopeError(
         problems if len(ends) == 1
         else f"{len(without)} of {len(ends)} slides have no report. {problems}"
     )  # fmt: skip
+
+
+def _names_its_slide(end: "SlideEnd", ends: "Sequence[SlideEnd]") -> bool:
+    return len(ends) == 1 or end.problem.startswith(f"{end.name}: ")
 
 
 def _has_record(folder: Path | None) -> bool:

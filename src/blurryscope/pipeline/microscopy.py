@@ -40,7 +40,7 @@ from blurryscope.scan.plan_file import ScanOrder, SlideOrder
 from blurryscope.scan.plan_picture import plan_picture
 from blurryscope.scan.refusals import refuse, refuse_before_calibrating
 from blurryscope.scan.runner import Supervision, run_scan
-from blurryscope.scan.states import Controls, OnStatus
+from blurryscope.scan.states import Controls, OnStatus, ScanState, ScanStatus
 from blurryscope.scan.survey import survey, survey_lanes
 
 logger = logging.getLogger(__name__)
@@ -347,8 +347,10 @@ def _tissue_seen(remembered: Path, checksum: str) -> Area | None:
 def _look_for_tissue(session: Session, slide: SlideOrder, plan: ScanPlan) -> Area:
     scope, controls = session.scope, session.controls
     if not scope.stage.status().is_homed:
+        _tell(session, slide, ScanState.HOMING)
         scope.stage.home()
     controls.check()
+    _tell(session, slide, ScanState.LOOKING)
     pitch_um = _SURVEY_PITCH * plan.field.across_um
     lanes = survey_lanes(plan, pitch_um, most_count=1000)
     seen = survey(scope, lanes, plan.motion, watch=lambda _: controls.check())
@@ -358,6 +360,21 @@ def _look_for_tissue(session: Session, slide: SlideOrder, plan: ScanPlan) -> Are
             slide.name, "shows no tissue in the area of its plan", "Check area and slide"
         )
     return found.within(plan.area)
+
+
+def _tell(session: Session, slide: SlideOrder, state: ScanState) -> None:
+    """Say what is done for a slide before its first scan."""
+    session.on_status(
+        ScanStatus(
+            slide=slide.name,
+            repeat=1,
+            state=state,
+            lane=0,
+            lane_count=1,
+            frame_count=0,
+            lost_count=0,
+        )
+    )
 
 
 _SURVEY_PITCH = 1.5

@@ -13,7 +13,7 @@ from blurryscope.devices.errors import DeviceError
 class ScanState(StrEnum):
     """Where a scan is.
 
-    OPENING → HOMING → CHECKING → SCANNING → CHECKING → JOINING → DONE
+    LOOKING → OPENING → HOMING → CHECKING → SCANNING → CHECKING → JOINING → DONE
     SCANNING → PAUSED → CHECKING → SCANNING
     and from any of them to ABORTED (a person), INTERRUPTED (a device, the disk) or FAILED (a fault
     of the program). All but DONE and FAILED can be taken up again by the same command.
@@ -21,6 +21,8 @@ class ScanState(StrEnum):
 
     OPENING = "opening"
     HOMING = "homing"
+    LOOKING = "looking for tissue"
+    """Before the first scan of a slide of which only the tissue is wanted."""
     CHECKING = "checking"
     """Looks whether the slide lies where it lay and the stage is where its controller counts, or
     for a place to know the slide by."""
