@@ -12,6 +12,7 @@ from matplotlib.collections import PolyCollection
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.patches import Rectangle
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from blurryscope.artifacts.frame_places import read_frame_places
@@ -93,14 +94,15 @@ def _draw_heading(
     part: SubFigure, slide_dir: Path, regions: Sequence[Region], rescans: Sequence[Rescan]
 ) -> None:
     frames = read_frame_places(slide_dir / "frames.csv")
-    placed = sum(place.x_px is not None for place in frames)
+    in_lanes = [place for place in frames if place.lane >= 0]
+    placed = sum(place.x_px is not None for place in in_lanes)
     lanes = len({region.lane for region in regions})
     lost = sum(region.dropped_frame_count for region in regions)
     facts = json.loads((slide_dir / "stitch.json").read_text(encoding="utf-8"))
     scale = facts.get("pixel_size_um")
     told = [
         f"{lanes} lanes",
-        f"{placed} of {len(frames)} frames placed",
+        f"{placed} of {len(in_lanes)} frames in lanes placed",
         f"{lost} frame{'s' * (lost != 1)} lost",
     ]
     if isinstance(scale, float):
@@ -171,7 +173,13 @@ def _draw_map(
     axes.set_axis_off()
     axes.set_title(drawn.title, size=7.5, loc="left", color=_INK)
     bar = part.colorbar(
-        scale, ax=axes, orientation="horizontal", fraction=0.05, pad=0.03, aspect=30
+        scale,
+        ax=axes,
+        orientation="horizontal",
+        fraction=0.05,
+        pad=0.03,
+        aspect=30,
+        ticks=MaxNLocator(4, steps=(1, 2, 5, 10)),  # more run into those of the map beside it
     )
     bar.outline.set_visible(False)
     bar.ax.tick_params(labelsize=7, colors=_SOFT, length=2)
