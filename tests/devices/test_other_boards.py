@@ -279,3 +279,20 @@ def test_a_marlin_whose_homing_could_not_be_stopped_is_refused(clock: FastClock)
         MarlinStage(port.url, clock=clock),
     ):
         pass
+
+
+def test_a_board_that_speaks_the_other_language_is_told_so(clock: FastClock) -> None:
+    ours = GrblController(SMALL, boot_id=lambda: "0000ABCD")
+    ours.power_on(0.0)
+    with (
+        SimulatedPort(ours, clock) as port,
+        pytest.raises(SettingsRefusedError, match=r"as a Marlin .* needs speaks = \"grbl\""),
+        MarlinStage(port.url, clock=clock),
+    ):
+        pass
+    with (
+        SimulatedPort(_marlin(), clock) as port,
+        pytest.raises(DeviceError, match=r"speaks GRBL \(rig\.toml: speaks\)"),
+        GrblStage(port.url, clock=clock),
+    ):
+        pass

@@ -207,7 +207,8 @@ class GrblLink:
         raise DeviceSilentError(
             self._port.url,
             f"has not answered for {tries * _REPLY_S:.0f} s",
-            "Check that the controller has power and that it is the right port, then reconnect",
+            "Check that the controller has power, that it is the right port, and that it speaks "
+            "GRBL (rig.toml: speaks), then reconnect",
         )
 
     def report_in_any_alarm(self) -> Report:

@@ -7,6 +7,7 @@ from blurryscope.basics.clock import Clock
 from blurryscope.devices.errors import (
     DeviceSilentError,
     GarbledLinkError,
+    SettingsRefusedError,
     StageError,
     StageRestartedError,
 )
@@ -30,6 +31,8 @@ class MarlinLink:
         self.lock = threading.RLock()
         self.has_restarted = False
         """It greeted us since it was opened, so it forgot where it is."""
+        self.identity = ""
+        """What it says of itself."""
         self._port = port
         self._clock = clock
         self._typed = bytearray()
@@ -84,8 +87,21 @@ class MarlinLink:
 
     def _agree(self) -> None:
         self._number = -1
-        self.ask("M110 N0")
-        self._number = 0
+        try:
+            self.ask("M110 N0")
+            self._number = 0
+            self.identity = " ".join(self.ask("M115"))
+        except DeviceSilentError as error:  # GRBL refuses these lines, and says no `ok`
+            raise self._of_another_language() from error
+        if "FIRMWARE_NAME:" not in self.identity:
+            raise self._of_another_language()
+
+    def _of_another_language(self) -> SettingsRefusedError:
+        return SettingsRefusedError(
+            self._port.url,
+            "does not answer as a Marlin controller does",
+            'Switch it off and on; a GRBL board, as ours is, needs speaks = "grbl" in rig.toml',
+        )
 
     def _told_until_ok(self, patience_s: float) -> list[str] | None:
         """What was told until `ok`; None when the line has to be sent again."""

@@ -70,7 +70,7 @@ class MarlinStage:
         try:
             self._is_homed = self._is_held = False
             self._moves.clear()
-            told = " ".join(self._link.ask("M115"))
+            told = self._link.identity
             if "EMERGENCY_PARSER:1" not in told:
                 raise SettingsRefusedError(
                     self._url,
