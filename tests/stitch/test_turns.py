@@ -21,7 +21,7 @@ from blurryscope.stitch.turns import (
 )
 
 INTERVAL_S = 1 / 30
-STAGE = StageHabits(speed_px_per_s=4000.0, rest_s=1.1, ramp_s=0.1, lane_s=1.6)
+STAGE = StageHabits(speed_px_per_s=4000.0, rest_s=1.1, ramp_s=0.1, lane_s=1.6, turn_s=1.1)
 LANE_S, REST_S = 1.6, 1.1
 WIDTH_PX = STAGE.speed_px_per_s * (LANE_S - STAGE.ramp_s)
 LANES = 6
@@ -57,7 +57,7 @@ def test_the_way_to_a_stop_takes_as_long_as_the_timetable_says(way_px: float) ->
 
 
 def test_a_lane_begins_and_ends_with_even_ramps() -> None:
-    stage = StageHabits(speed_px_per_s=100.0, rest_s=1.0, ramp_s=0.5, lane_s=2.0)
+    stage = StageHabits(speed_px_per_s=100.0, rest_s=1.0, ramp_s=0.5, lane_s=2.0, turn_s=1.0)
     table = _table(np.array([1.0]), np.array([3.0]), stage)
     times_s = np.array([0.0, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0])
     assert table.travelled_px(0, times_s) == pytest.approx([0, 0, 25, 75, 125, 150, 150])

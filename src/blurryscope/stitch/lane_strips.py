@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from blurryscope.basics.image import Grey
 from blurryscope.stitch.strips import Scoring, Strip, lay_strip
-from blurryscope.stitch.trajectory import Trajectory
+from blurryscope.stitch.trajectory import Trajectory, is_at_full_speed
 
 DetailOf = Callable[[int], Grey]
 """Gives the detail picture of a frame."""
@@ -54,6 +54,8 @@ def scoring(first: Strip) -> Scoring:
 
 
 def step_px_of(trajectory: Trajectory) -> float:
-    """Of the stage, from frame to frame."""
-    # The median keeps clear of lost frames, and of the ways from one lane to the next.
-    return float(np.median(np.abs(np.diff(trajectory.positions[:, 1]))))
+    """Of the stage at full speed, from frame to frame."""
+    steps = np.abs(np.diff(trajectory.positions[:, 1]))
+    # Ramps and rests may be half of short lanes; the median keeps clear of lost frames, and of the
+    # ways from one lane to the next.
+    return float(np.median(steps[is_at_full_speed(steps)]))

@@ -104,6 +104,7 @@ class Placer:
         """
         given = lanes
         self._rest_s = min(self._settings.rest_s, longest_rest_s)
+        self._turn_s = longest_rest_s
         # What an earlier try told of the sense need not be found again; what it told of the camera
         # may be wrong, else no other try would follow.
         lanes = [replace(lane, direction=lane.direction * self._sense) for lane in lanes]
@@ -413,6 +414,7 @@ class Placer:
             rest_s=self._rest_s,
             ramp_s=self._settings.ramp_s,
             lane_s=self._lane_s,
+            turn_s=self._turn_s,
             starts_s=self._lane_starts_s,
             linked_speeds_px_per_s=self._linked_speeds[first:],
             agreed_speed_px_per_s=self._agreed_speed,

@@ -27,6 +27,8 @@ class StageHabits:
     """Time to gain full speed."""
     lane_s: float
     """How long lanes are seen to move by the rhythm of the film; half of each ramp is left out."""
+    turn_s: float
+    """And how long it takes from one to the next."""
     starts_s: Sequence[float] = ()
     """When it told that it set off on lanes, as far as it did."""
     linked_speeds_px_per_s: Sequence[float] = ()

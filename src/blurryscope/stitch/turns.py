@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from blurryscope.stitch.expectations import Expectations, cruise_ends
 from blurryscope.stitch.lane_speed import seen_speed
 from blurryscope.stitch.lanes import LONGEST_REST, Lane
+from blurryscope.stitch.ramps import seen_habits
 from blurryscope.stitch.trajectory import Trajectory, lane_rows
 from blurryscope.stitch.turning_points import (
     Seen,
@@ -132,6 +133,7 @@ def timetable(
         So many first lanes lie where they will stay; they tell where in the mosaic the stage turns.
         Without any, the left turning points get x = 0.
     """
+    stage = _as_seen(stage, trajectory, lanes, is_seen)
     told_s = told_starts(stage.starts_s, trajectory, len(lanes))
     is_told = bool(np.isfinite(told_s).any())
     if is_told:
@@ -183,6 +185,23 @@ def timetable(
         told_s=told_s,
         keeps_speed=keeps_speed,
     )
+
+
+def _as_seen(
+    stage: StageHabits,
+    trajectory: Trajectory,
+    lanes: Sequence[Lane],
+    is_seen: NDArray[np.bool_],
+) -> StageHabits:
+    """The habits of the stage, with ramps and rests as tissue at the turns shows them."""
+    seen = seen_habits(trajectory, lanes, is_seen, stage.speed_px_per_s)
+    if np.isnan(seen.ramp_s):
+        return stage
+    if np.isnan(seen.rest_s):
+        return replace(stage, ramp_s=seen.ramp_s)
+    turn_s = seen.rest_s + seen.ramp_s
+    lane_s = stage.lane_s + stage.turn_s - turn_s
+    return replace(stage, ramp_s=seen.ramp_s, rest_s=seen.rest_s, turn_s=turn_s, lane_s=lane_s)
 
 
 def _seen_rows(

@@ -1,0 +1,136 @@
+"""How the stage gains and loses its speed at the turns, where tissue shows it.
+
+Over glass nothing tells how long a stage takes to its full speed, nor for how long it rests. Where
+tissue lies at the turns its steps grow or shrink evenly, and a straight line through them tells how
+steep the ramp is and, where it comes to 0, when the stage stood.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from blurryscope.stitch.lanes import Lane
+from blurryscope.stitch.trajectory import Trajectory, lane_rows
+
+_SLOWEST, _FASTEST = 0.1, 0.93
+"""Of full speed: a slower step may hold some of the rest, and frame times jitter by what is left to
+full speed."""
+_LEAST_STEPS = 4
+"""Of a ramp, one after the other; a stage that sticks makes three that pass for one."""
+_LEAST_RISE = 0.2
+"""Of full speed, over the steps seen: frame times jitter by 3 percent of a step."""
+_LEAST_FIT = 0.85
+"""Share of the steps' variance that a straight line explains: where a stage sticks it is slow
+evenly, and free again at once."""
+_LEAST_RAMPS = 3
+"""That tell how long they last; of fewer one that is none would count too much."""
+_LIKE = 0.25
+"""By which the middle half of them may differ, as a part: more is no stage's habit."""
+
+
+class Habits(NamedTuple):
+    """What ramps tell that were seen; NaN where they do not."""
+
+    ramp_s: float
+    """Time to gain full speed."""
+    rest_s: float
+    """Standing still between two lanes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Ramp:
+    """Steps of a lane that grow or shrink evenly; speeds are parts of the full one."""
+
+    lane: int
+    is_start: bool
+    middle_s: float
+    """When it had the mean of the speeds seen ..."""
+    speed: float
+    """... which is this."""
+    lasts_s: float
+    """From rest to full speed, if all of it is like that."""
+
+    def stands_s(self, ramp_s: float) -> float:
+        """When the stage stood, before or after it, if ramps last so long."""
+        way_s = self.speed * ramp_s
+        return self.middle_s - way_s if self.is_start else self.middle_s + way_s
+
+
+def seen_habits(
+    trajectory: Trajectory,
+    lanes: Sequence[Lane],
+    is_seen: NDArray[np.bool_],
+    full_px_per_s: float,
+) -> Habits:
+    """Measure ramps and rests.
+
+    Parameters
+    ----------
+    trajectory
+        Frames in lanes; neighbours must lie right to each other where they were seen to move.
+    is_seen
+        Whether each of its frames was, (n,).
+    full_px_per_s
+        Full speed.
+    """
+    ramps = list(_ramps(trajectory, lanes, is_seen, full_px_per_s))
+    if len(ramps) < _LEAST_RAMPS:
+        return Habits(np.nan, np.nan)
+    low_s, ramp_s, high_s = np.quantile([ramp.lasts_s for ramp in ramps], (0.25, 0.5, 0.75))
+    if high_s - low_s > _LIKE * ramp_s:
+        return Habits(np.nan, np.nan)
+    rests_s = [
+        after.stands_s(ramp_s) - before.stands_s(ramp_s)
+        for before, after in pairwise(ramps)
+        if after.is_start and not before.is_start and after.lane == before.lane + 1
+    ]
+    return Habits(float(ramp_s), float(np.median(rests_s)) if rests_s else np.nan)
+
+
+def _ramps(
+    trajectory: Trajectory,
+    lanes: Sequence[Lane],
+    is_seen: NDArray[np.bool_],
+    full_px_per_s: float,
+) -> Iterator[_Ramp]:
+    """All ramps that were seen, in the order of the film."""
+    for rows in lane_rows(trajectory):
+        number = int(trajectory.lanes[rows[0]])
+        times_s, way_px = trajectory.times_s[rows], trajectory.positions[rows, 1]
+        lasted_s = np.diff(times_s)
+        is_step = is_seen[rows[:-1]] & is_seen[rows[1:]] & (lasted_s > 0)
+        speeds = np.diff(way_px) * lanes[number].direction / np.maximum(lasted_s, 1e-9)
+        speeds, middles_s = speeds / full_px_per_s, (times_s[:-1] + times_s[1:]) / 2
+        full = np.flatnonzero(is_step & (speeds >= _FASTEST))
+        if not len(full):
+            continue
+        slow = np.flatnonzero(is_step & (speeds > _SLOWEST) & (speeds < _FASTEST))
+        for steps, is_start in ((slow[slow < full[0]], True), (slow[slow > full[-1]], False)):
+            ramp = _fitted(number, is_start, middles_s[steps], speeds[steps])
+            if ramp is not None:
+                yield ramp
+
+
+def _fitted(
+    lane: int, is_start: bool, times_s: NDArray[np.float64], speeds: NDArray[np.float64]
+) -> _Ramp | None:
+    """A straight line through steps; None where they are no ramp."""
+    if len(speeds) < _LEAST_STEPS or np.ptp(speeds) < _LEAST_RISE:
+        return None
+    middle_s, middle = float(times_s.mean()), float(speeds.mean())
+    since_s, apart = times_s - middle_s, speeds - middle
+    steepness = float(since_s @ apart) / float(since_s @ since_s)
+    explained = steepness * float(since_s @ apart) / float(apart @ apart)
+    if explained < _LEAST_FIT or (steepness > 0) != is_start:
+        return None
+    return _Ramp(
+        lane=lane,
+        is_start=is_start,
+        middle_s=middle_s,
+        speed=middle,
+        lasts_s=1 / abs(steepness),
+    )
