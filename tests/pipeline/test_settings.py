@@ -7,6 +7,7 @@ from blurryscope.pipeline.settings import RunSettings
 def test_what_the_rig_tells_of_a_film_reaches_the_stitcher() -> None:
     told = Recording(
         rest_s=0.7,
+        exposure_s=0.004,
         lane_starts_s=(1.0, 4.2),
         skew_deg=-0.25,
         speed_um_per_s=5000.0,
@@ -14,6 +15,7 @@ def test_what_the_rig_tells_of_a_film_reaches_the_stitcher() -> None:
     )
     settings = RunSettings().for_film(told)
     assert settings.stitch.rest_s == 0.7
+    assert settings.stitch.exposure_s == 0.004
     assert settings.stitch.lane_starts_s == (1.0, 4.2)
     assert settings.stitch.skew_deg == -0.25
     assert settings.stitch.told_speed_px_per_s == pytest.approx(4000.0)

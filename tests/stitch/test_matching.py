@@ -71,6 +71,40 @@ def test_links_join_points_that_show_the_same_spot(
         assert correlation > 0.8
 
 
+@pytest.mark.parametrize("is_first_sharp", [True, False])
+def test_a_frame_at_rest_is_found_again_in_one_that_the_stage_smears(is_first_sharp: bool) -> None:
+    """Fine detail as it is filmed at rest; told nothing of the exposure, matching errs by more."""
+    noise = np.random.default_rng(54).normal(size=(420, 700)).astype(np.float32)
+    sharp = cv2.GaussianBlur(noise, (0, 0), 2)
+    sharp = np.asarray(0.1 * sharp / sharp.std(), np.float32)
+    smeared = np.asarray(cv2.blur(sharp, (31, 1)), np.float32)
+    slides = (sharp, smeared) if is_first_sharp else (smeared, sharp)
+    blurs_px = (0.0, 31.0) if is_first_sharp else (31.0, 0.0)
+
+    def off_px(blurs_px: tuple[float, float]) -> tuple[float, float]:
+        """Root mean square error along x, and the least correlation."""
+        wrong, correlations = [], []
+        for y in range(80, 340, 20):
+            first, second = (
+                PlacedDetail(
+                    frame=n, detail=_seen(slides[n], place, np.eye(2)), position=place,
+                    matrix=np.eye(2), blur_px=blurs_px[n],
+                )
+                for n, place in enumerate(np.array([[y, 300.0], [y, 330.4]]))
+            )  # fmt: skip
+            for _, _, earlier, later, correlation in match_frames(
+                first, second, REDUCTION, SETTINGS
+            ):
+                wrong.append((earlier[1] - later[1]) / REDUCTION - 30.4)
+                correlations.append(correlation)
+        return float(np.sqrt(np.mean(np.square(wrong)))), min(correlations)
+
+    told_px, correlation = off_px(blurs_px)
+    assert told_px < 0.3
+    assert correlation > 0.9
+    assert off_px((0.0, 0.0))[0] > 2 * told_px
+
+
 def test_frames_that_do_not_overlap_have_no_links(slide: Grey) -> None:
     eye = np.eye(2)
     first, second = (

@@ -48,7 +48,7 @@ class RunSettings:
             raise ValueError(f"rest_s must be positive, got {self.rest_s}")
 
     def for_film(self, recording: Recording) -> "RunSettings":
-        """With what the rig told of the film: rests, starts, speed, and how its axes lie.
+        """With what the rig told of the film: exposure, rests, starts, speed, how its axes lie.
 
         Its pixel size goes no further than that: the film tells it from the speed. Rests that a
         person told count more than those of the rig.
@@ -57,6 +57,8 @@ class RunSettings:
         rest_s = recording.rest_s if self.rest_s is None else self.rest_s
         if rest_s is not None:
             stitch = replace(stitch, rest_s=rest_s)
+        if recording.exposure_s is not None:
+            stitch = replace(stitch, exposure_s=recording.exposure_s)
         if recording.lane_starts_s is not None:
             stitch = replace(stitch, lane_starts_s=recording.lane_starts_s)
         if recording.skew_deg is not None:

@@ -15,6 +15,8 @@ DetailOf = Callable[[int], Grey]
 RUN_STEPS = 4.0
 """How far a piece may lie along the lane from where it is thought to, in steps of the stage: that
 is what two jerks over one stretch of glass come to."""
+_LEAST_STEP_S = 1 / 30
+"""The authors' camera, by whose films the numbers of steps were chosen."""
 _STRIP_NOISE = 0.003
 _CELL_PX = 24.0
 """Pixels of a strip that carry one independent value, about a blur length times a nucleus."""
@@ -54,8 +56,13 @@ def scoring(first: Strip) -> Scoring:
 
 
 def step_px_of(trajectory: Trajectory) -> float:
-    """Of the stage at full speed, from frame to frame."""
+    """Of the stage at full speed, from frame to frame; in 1/30 s where frames come faster.
+
+    What jerks and unknown rests move a lane by does not get less with more frames a second.
+    """
     steps = np.abs(np.diff(trajectory.positions[:, 1]))
     # Ramps and rests may be half of short lanes; the median keeps clear of lost frames, and of the
     # ways from one lane to the next.
-    return float(np.median(steps[is_at_full_speed(steps)]))
+    step_px = float(np.median(steps[is_at_full_speed(steps)]))
+    interval_s = float(np.median(np.diff(trajectory.times_s)))
+    return step_px * max(_LEAST_STEP_S / interval_s, 1.0)

@@ -23,6 +23,8 @@ class PlacedDetail:
     """(y, x) of the field centre, in pixels of `detail`."""
     matrix: NDArray[np.float64]
     """(2, 2) from frame offsets to mosaic offsets."""
+    blur_px: float = 0.0
+    """Way along x during the exposure, in pixels of `detail`."""
 
     @cached_property
     def inverse(self) -> NDArray[np.float64]:
@@ -43,6 +45,19 @@ class PlacedDetail:
             for near, far, rim in zip(inner, outer, _RIM_PX, strict=True)
         )
         return y, x
+
+    def smeared(self, box: tuple[int, int, int, int], blur_px: float) -> Grey:
+        """A piece of the frame as `rectified`, as blurred along x as one with so much blur.
+
+        A box blur has the variance of its squared length over 12, and variances add up.
+        """
+        top, left, rows, columns = box
+        more_px = round(float(np.sqrt(max(blur_px**2 - self.blur_px**2, 0.0))))
+        if more_px < _LEAST_SMEAR_PX:
+            return self.rectified(top, left, rows, columns)
+        rim = more_px // 2
+        piece = self.rectified(top, left - rim, rows, columns + 2 * rim)
+        return np.asarray(cv2.blur(piece, (2 * rim + 1, 1)))[:, rim : rim + columns]
 
     def rectified(self, top: int, left: int, rows: int, columns: int) -> Grey:
         """A piece of the frame on the mosaic's grid; outside the frame the detail is 0.
@@ -83,6 +98,10 @@ class PlacedDetail:
         return (a * y + b * x) * reduction, (c * y + d * x) * reduction
 
 
+_LEAST_SMEAR_PX = 3
+"""Neighbours in a lane differ by less."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PatchSettings:
     """Sizes in pixels of the detail pictures."""
@@ -104,6 +123,9 @@ def match_frames(
 ) -> list[Link]:
     """Find patches of the first frame again in the second; points come in camera pixels.
 
+    The sharper one is smeared along x first, until both are alike: sharp detail agrees with
+    smeared detail hardly better some pixels off.
+
     `reduction` is how much smaller the detail pictures are than the camera's frames.
     """
     box = _common_box(first, second)
@@ -111,10 +133,9 @@ def match_frames(
         return []
     top, left, rows, columns = box
     margin_y, margin_x = settings.search_px
-    image = first.rectified(top, left, rows, columns)
-    region = second.rectified(
-        top - margin_y, left - margin_x, rows + 2 * margin_y, columns + 2 * margin_x
-    )
+    around = top - margin_y, left - margin_x, rows + 2 * margin_y, columns + 2 * margin_x
+    blur_px = max(first.blur_px, second.blur_px)
+    image, region = first.smeared(box, blur_px), second.smeared(around, blur_px)
     links: list[Link] = []
     for row, column, height, width in _patches(rows, columns, settings):
         patch = image[row : row + height, column : column + width]

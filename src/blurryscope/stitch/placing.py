@@ -58,6 +58,8 @@ class PlacingSettings:
     rest_s: float
     ramp_s: float
     search_px: tuple[int, int]
+    exposure_s: float = 0.0
+    """Of a frame; it smears those that move."""
     skew_deg: float = 0.0
     """How far the stage's axes are from a right angle: the angle from x to y, less 90 degrees."""
     told_speed_px_per_s: float | None = None
@@ -383,6 +385,7 @@ class Placer:
             self._patches,
             first_lane=first_lane,
             pairs=self._pairs,
+            exposure_s=min(self._settings.exposure_s, self._usual.interval_s),
         )
 
     def _expected(self, trajectory: Trajectory) -> Expectations:

@@ -45,20 +45,21 @@ def measure_links(
     pairs
         Links found before, and by this look.
     """
-    pairs = pairs or MatchedPairs()
-    match = partial(pairs.match, reduction=reduction, settings=settings)
-    has_tissue = partial(pairs.may_hold_a_patch, settings=settings)
-    return gathered(_links(details, trajectory, reduction, first_lane, match, has_tissue))
+    return gathered(
+        _links(details, trajectory, reduction, settings, first_lane, pairs or MatchedPairs())
+    )
 
 
 def _links(
     details: Iterable[tuple[int, Grey]],
     trajectory: Trajectory,
     reduction: int,
+    settings: PatchSettings,
     first_lane: int,
-    match: Match,
-    has_tissue: Callable[[int, Grey], bool],
+    pairs: MatchedPairs,
 ) -> Iterator[Link]:
+    match = partial(pairs.match, reduction=reduction, settings=settings)
+    blur_px = settings.exposure_s / reduction * np.abs(trajectory.velocities[:, 1])
     matrices = trajectory.matrices
     row_of = {int(frame): row for row, frame in enumerate(trajectory.frames)}
     above: list[_Neighbour] = []
@@ -77,8 +78,9 @@ def _links(
             detail=detail,
             position=trajectory.positions[row] / reduction,
             matrix=matrices[row],
+            blur_px=float(blur_px[row]),
         )
-        now = _Neighbour(placed, has_tissue(frame, detail))
+        now = _Neighbour(placed, pairs.may_hold_a_patch(frame, detail, settings))
         if now.has_tissue and lane >= first_lane:
             yield from _links_back(here, placed, match)
             for other in _nearest(above, above_x, placed):

@@ -59,6 +59,8 @@ class StitchSettings:
     """Standing still between lanes: two rests of 0.5 s as in the paper, and the step across."""
     ramp_s: float = 0.1
     """Time to gain full speed; only matters over blank glass."""
+    exposure_s: float = 0.0078
+    """Of a frame, as in the paper; only matters where the stage is slower than usual."""
     lane_starts_s: tuple[float, ...] = ()
     """When the stage set off on lanes, on the film's clock, as far as it told."""
     skew_deg: float = 0.0
@@ -103,6 +105,7 @@ class Stitcher:
             PlacingSettings(
                 rest_s=settings.rest_s,
                 ramp_s=settings.ramp_s,
+                exposure_s=settings.exposure_s,
                 search_px=settings.search_px,
                 skew_deg=settings.skew_deg,
                 told_speed_px_per_s=settings.told_speed_px_per_s,
