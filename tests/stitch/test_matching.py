@@ -75,9 +75,9 @@ def test_links_join_points_that_show_the_same_spot(
 def test_a_frame_at_rest_is_found_again_in_one_that_the_stage_smears(is_first_sharp: bool) -> None:
     """Fine detail as it is filmed at rest; told nothing of the exposure, matching errs by more."""
     noise = np.random.default_rng(54).normal(size=(420, 700)).astype(np.float32)
-    sharp = cv2.GaussianBlur(noise, (0, 0), 2)
-    sharp = np.asarray(0.1 * sharp / sharp.std(), np.float32)
-    smeared = np.asarray(cv2.blur(sharp, (31, 1)), np.float32)
+    noise = np.asarray(cv2.GaussianBlur(noise, (0, 0), 2), np.float32)
+    sharp: Grey = np.asarray(0.1 * noise / noise.std(), np.float32)
+    smeared: Grey = np.asarray(cv2.blur(sharp, (31, 1)), np.float32)
     slides = (sharp, smeared) if is_first_sharp else (smeared, sharp)
     blurs_px = (0.0, 31.0) if is_first_sharp else (31.0, 0.0)
 

@@ -57,7 +57,8 @@ class PlacedDetail:
             return self.rectified(top, left, rows, columns)
         rim = more_px // 2
         piece = self.rectified(top, left - rim, rows, columns + 2 * rim)
-        return np.asarray(cv2.blur(piece, (2 * rim + 1, 1)))[:, rim : rim + columns]
+        smeared = np.asarray(cv2.blur(piece, (2 * rim + 1, 1)), np.float32)
+        return smeared[:, rim : rim + columns]
 
     def rectified(self, top: int, left: int, rows: int, columns: int) -> Grey:
         """A piece of the frame on the mosaic's grid; outside the frame the detail is 0.
@@ -104,7 +105,7 @@ _LEAST_SMEAR_PX = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PatchSettings:
-    """Sizes in pixels of the detail pictures."""
+    """How patches are matched; sizes in pixels of the detail pictures."""
 
     rows_px: int = 40
     columns_px: int = 64
@@ -116,6 +117,8 @@ class PatchSettings:
     least_detail: float = 0.005
     """Standard deviation of absorbance below which a patch shows nothing."""
     least_correlation: float = 0.5
+    exposure_s: float = 0.0
+    """For how long the stage smears each frame."""
 
 
 def match_frames(

@@ -75,7 +75,7 @@ class Placer:
 
     def __init__(self, settings: PlacingSettings) -> None:
         self._settings = settings
-        self._patches = PatchSettings(search_px=settings.search_px)
+        self._patches = PatchSettings(search_px=settings.search_px, exposure_s=settings.exposure_s)
         self.lanes: list[Lane] = []
         self.is_linked: list[bool] = []
         """Of each pair of neighbouring lanes: whether their overlap shows the same tissue."""
@@ -385,7 +385,6 @@ class Placer:
             self._patches,
             first_lane=first_lane,
             pairs=self._pairs,
-            exposure_s=min(self._settings.exposure_s, self._usual.interval_s),
         )
 
     def _expected(self, trajectory: Trajectory) -> Expectations:
