@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -92,3 +94,23 @@ def test_lanes_last_as_long_as_tissue_in_slow_ramps_shows() -> None:
     assert table.start_s == pytest.approx(zigzag.start_s, abs=0.02)
     assert table.end_s == pytest.approx(zigzag.end_s, abs=0.02)
     assert table.width_px == pytest.approx(SPEED_PX_PER_S * lane_s, rel=0.02)
+
+
+def test_a_lane_beside_no_other_is_timed_by_its_own_ramps() -> None:
+    """Nothing joins the lanes, and the rests before and after the second one were longer."""
+    zigzag = ZigzagOverTissue(ramp_s=0.33, rest_s=0.64)
+    later_s = np.array([0.0, 0.3, 0.6, 0.6])
+    film = zigzag.trajectory
+    film = replace(film, times_s=film.times_s + later_s[film.lanes])
+    stage = StageHabits(
+        speed_px_per_s=SPEED_PX_PER_S,
+        rest_s=0.64,
+        ramp_s=0.33,
+        lane_s=CRUISE_S + 0.33,
+        turn_s=0.64 + 0.33,
+    )
+    linked = np.array([False, False, True])
+    table = timetable(film, zigzag.lanes, linked, zigzag.is_seen, stage)
+    assert table.start_s == pytest.approx(zigzag.start_s + later_s, abs=0.03)
+    assert table.end_s == pytest.approx(zigzag.end_s + later_s, abs=0.03)
+    assert table.is_seen.all()

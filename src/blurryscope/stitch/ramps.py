@@ -7,7 +7,6 @@ steep the ramp is and, where it comes to 0, when the stage stood.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -39,6 +38,10 @@ class Habits(NamedTuple):
     """Time to gain full speed."""
     rest_s: float
     """Standing still between two lanes."""
+    begins_s: NDArray[np.float64]
+    """(lanes,) when the stage set off on each lane ..."""
+    ends_s: NDArray[np.float64]
+    """(lanes,) ... and when it stood again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,17 +81,28 @@ def seen_habits(
         Full speed.
     """
     ramps = list(_ramps(trajectory, lanes, is_seen, full_px_per_s))
+    stands_s = np.full((len(lanes), 2), np.nan)
+    ramp_s = _usual_s(ramps)
+    if np.isfinite(ramp_s):
+        for ramp in ramps:
+            stands_s[ramp.lane, 0 if ramp.is_start else 1] = ramp.stands_s(ramp_s)
+    begins_s, ends_s = stands_s.T
+    rests_s = begins_s[1:] - ends_s[:-1]
+    known_s = rests_s[np.isfinite(rests_s)]
+    return Habits(
+        ramp_s=ramp_s,
+        rest_s=float(np.median(known_s)) if len(known_s) else np.nan,
+        begins_s=begins_s,
+        ends_s=ends_s,
+    )
+
+
+def _usual_s(ramps: Sequence[_Ramp]) -> float:
+    """How long ramps last; NaN where too few agree."""
     if len(ramps) < _LEAST_RAMPS:
-        return Habits(np.nan, np.nan)
-    low_s, ramp_s, high_s = np.quantile([ramp.lasts_s for ramp in ramps], (0.25, 0.5, 0.75))
-    if high_s - low_s > _LIKE * ramp_s:
-        return Habits(np.nan, np.nan)
-    rests_s = [
-        after.stands_s(ramp_s) - before.stands_s(ramp_s)
-        for before, after in pairwise(ramps)
-        if after.is_start and not before.is_start and after.lane == before.lane + 1
-    ]
-    return Habits(float(ramp_s), float(np.median(rests_s)) if rests_s else np.nan)
+        return np.nan
+    low_s, usual_s, high_s = np.quantile([ramp.lasts_s for ramp in ramps], (0.25, 0.5, 0.75))
+    return float(usual_s) if high_s - low_s <= _LIKE * usual_s else np.nan
 
 
 def _ramps(

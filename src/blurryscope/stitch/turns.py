@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from blurryscope.stitch.expectations import Expectations, cruise_ends
 from blurryscope.stitch.lane_speed import seen_speed
 from blurryscope.stitch.lanes import LONGEST_REST, Lane
-from blurryscope.stitch.ramps import seen_habits
+from blurryscope.stitch.ramps import Habits, seen_habits
 from blurryscope.stitch.trajectory import Trajectory, lane_rows
 from blurryscope.stitch.turning_points import (
     Seen,
@@ -26,6 +26,9 @@ from blurryscope.stitch.turning_points import (
     usual_width,
 )
 
+_RAMP_SPARE_S = 0.1
+"""By which a lane may begin later or end earlier than is thought: its steps are little known until
+then."""
 _TURN_SIGMA_PX = 20.0
 """How well lanes meet at their turning points: what the model of ramps and rests is worth."""
 
@@ -133,7 +136,8 @@ def timetable(
         So many first lanes lie where they will stay; they tell where in the mosaic the stage turns.
         Without any, the left turning points get x = 0.
     """
-    stage = _as_seen(stage, trajectory, lanes, is_seen)
+    habits = seen_habits(trajectory, lanes, is_seen, stage.speed_px_per_s)
+    stage = _as_seen(stage, habits)
     told_s = told_starts(stage.starts_s, trajectory, len(lanes))
     is_told = bool(np.isfinite(told_s).any())
     if is_told:
@@ -166,6 +170,10 @@ def timetable(
             if part is not None:
                 start_s[number], end_s[number] = _begin_and_end(part, left, left + width_px, stage)
     lasts_s = width_px / stage.speed_px_per_s + stage.ramp_s
+    # What no turn of its group tells, its own ramps may.
+    is_alone = np.isnan(start_s)
+    start_s[is_alone] = _first_known(habits.begins_s, habits.ends_s - lasts_s)[is_alone]
+    end_s[is_alone] = _first_known(habits.ends_s, habits.begins_s + lasts_s)[is_alone]
     is_timed = np.isfinite(start_s)
     is_told = ~is_timed & np.isfinite(told_s)
     start_s[is_told], end_s[is_told] = told_s[is_told], told_s[is_told] + lasts_s
@@ -187,14 +195,8 @@ def timetable(
     )
 
 
-def _as_seen(
-    stage: StageHabits,
-    trajectory: Trajectory,
-    lanes: Sequence[Lane],
-    is_seen: NDArray[np.bool_],
-) -> StageHabits:
+def _as_seen(stage: StageHabits, seen: Habits) -> StageHabits:
     """The habits of the stage, with ramps and rests as tissue at the turns shows them."""
-    seen = seen_habits(trajectory, lanes, is_seen, stage.speed_px_per_s)
     if np.isnan(seen.ramp_s):
         return stage
     if np.isnan(seen.rest_s):
@@ -256,6 +258,11 @@ _LEAST_SEEN = 5
 def _weighted_mean(values: Sequence[tuple[float, int]]) -> float:
     total = sum(weight for _, weight in values)
     return sum(value * weight for value, weight in values) / total if total else 0.0
+
+
+def _first_known(values: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The others where values are NaN."""
+    return np.where(np.isnan(values), others, values)
 
 
 def _begin_and_end(
@@ -408,7 +415,7 @@ def expected_motion(
         number = int(trajectory.lanes[rows[0]])
         direction, times = lanes[number].direction, trajectory.times_s[rows]
         along[rows] = direction * table.travelled_px(number, times)
-        margin = 2 * table.ramp_s
+        margin = table.ramp_s + _RAMP_SPARE_S
         is_ramp[rows] = (times < table.start_s[number] + margin) | (
             times > table.end_s[number] - margin
         )
