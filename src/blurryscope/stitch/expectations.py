@@ -4,8 +4,8 @@ An even speed along each lane, lanes that neither wander nor drift, equal lane p
 turning points: they give way where measurements contradict them.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import pairwise
 
 import numpy as np
@@ -17,6 +17,8 @@ from blurryscope.stitch.trajectory import Trajectory, lane_rows
 _PIN_SIGMA_PX = 0.01
 _LONG_WAYS = (4, 16, 64)
 """Frames over which a stage that keeps its speed is held to it."""
+_TOLD_WAY_SIGMA_PX = 10.0
+"""Links overrule it."""
 _AXIS_SIGMA_RAD = 1e-6
 """A definition rather than a measurement."""
 
@@ -40,6 +42,9 @@ class Expectations:
     from the frame times, do not add up."""
     read_out_s_per_row: tuple[float, float] | None = None
     """Of the camera, where more is known of it than links tell, and its standard deviation."""
+    ways_px: Mapping[tuple[int, int], float] = field(default_factory=dict)
+    """Along x from one frame to another, where more is known than by even motion; frames may be
+    others than those at hand."""
     is_pinned: NDArray[np.bool_] | None = None
     """(n,) frames that stay where they are."""
     step_sigma_px: tuple[float, float] = (0.6, 3.0)
@@ -112,6 +117,7 @@ class PriorSystem:
         self._add_ways(rows, rows + 1, ways, sigma * frames)
         if expected.keeps_speed:
             self._add_long_ways(start)
+        self._add_told_ways(start)
         lanes = lane_rows(start)
         if expected.ends_px is None:
             first, last = (np.array([rows[end] for rows in lanes]) for end in (0, -1))
@@ -123,6 +129,14 @@ class PriorSystem:
             middles_px = expected.ends_px.mean(axis=1)
             ends = np.array([cruise_ends(rows, expected.is_ramp) for rows in lanes])
             self._add(ends, np.full(2, 0.5), middles_px, expected.turn_sigma_px / np.sqrt(2))
+
+    def _add_told_ways(self, start: Trajectory) -> None:
+        frames = np.array(list(self._expected.ways_px), np.int64).reshape(-1, 2)
+        is_here = np.isin(frames, start.frames).all(axis=1)
+        first, last = (start.rows_of(each) for each in frames[is_here].T)
+        ways_px = np.array(list(self._expected.ways_px.values()), np.float64)[is_here]
+        ends = np.stack([first, last], axis=1)
+        self._add(ends, np.array([-1.0, 1.0]), ways_px, _TOLD_WAY_SIGMA_PX, is_firm=True)
 
     def _add_long_ways(self, start: Trajectory) -> None:
         """Steps expected one by one let short ones add up; ways from frame to frame do not."""

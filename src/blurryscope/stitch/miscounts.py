@@ -7,17 +7,17 @@ would share the step among all of them, and tear the core behind the gap. Two la
 which of them is wrong; three can.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, pairwise, product
 
 import numpy as np
 from numpy.typing import NDArray
 
+from blurryscope.stitch.gaps import Gap, gaps_of
 from blurryscope.stitch.lanes import Lane
 from blurryscope.stitch.links import Links
 from blurryscope.stitch.solve import Solution
-from blurryscope.stitch.ties import tied_to_next
 from blurryscope.stitch.trajectory import Trajectory, lane_rows
 
 _SURE_EXCESS = 0.2
@@ -35,19 +35,6 @@ class Miscounts:
     is_open: bool
     """Whether the last lane and the one before disagree, and the next lane may tell who is right.
     """
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Gap:
-    """A stretch of a lane that no link leads across."""
-
-    lane: int
-    low_px: float
-    high_px: float
-    frame: int
-    """The first one behind it."""
-    excess: float
-    """Steps by which the stage's way across it is longer than expected."""
 
 
 def miscounts(
@@ -70,7 +57,7 @@ def miscounts(
     fixed_count
         Lanes before this one stay where they are; they have a say all the same.
     """
-    gaps = list(_gaps(solution, links, along_px, step_px))
+    gaps = list(gaps_of(solution, links, along_px, step_px))
     lost: dict[int, int] = {}
     is_open = False
     for number, (upper, lower) in enumerate(pairwise(gaps)):
@@ -78,7 +65,7 @@ def miscounts(
             if not _disagree(above, below):
                 continue
             beside = chain(gaps[number - 1] if number else [], *gaps[number + 2 : number + 3])
-            voters = [above, below, *(gap for gap in beside if _is_same(gap, above))]
+            voters = [above, below, *(gap for gap in beside if gap.is_beside(above))]
             right = _majority(voters)
             if right is None:
                 is_open |= number + 2 == len(gaps)
@@ -107,13 +94,8 @@ def lost_way_px(
     return way_px
 
 
-def _is_same(one: _Gap, other: _Gap) -> bool:
-    """Whether two lanes show it between the same cores."""
-    return one.low_px < other.high_px and other.low_px < one.high_px
-
-
-def _disagree(above: _Gap, below: _Gap) -> bool:
-    return _is_same(above, below) and _apart(above.excess, below.excess) > 0
+def _disagree(above: Gap, below: Gap) -> bool:
+    return above.is_beside(below) and _apart(above.excess, below.excess) > 0
 
 
 def _apart(one: float, other: float) -> int:
@@ -122,7 +104,7 @@ def _apart(one: float, other: float) -> int:
     return round(apart) if abs(apart - round(apart)) < _WHOLE else 0
 
 
-def _majority(voters: Sequence[_Gap]) -> float | None:
+def _majority(voters: Sequence[Gap]) -> float | None:
     """The excess that most lanes have; None where no two agree, or as many on each side."""
     support = [
         sum(abs(voter.excess - other.excess) < _WHOLE for other in voters) for voter in voters
@@ -132,31 +114,3 @@ def _majority(voters: Sequence[_Gap]) -> float | None:
     if best < 2 or max(winners) - min(winners) >= _WHOLE:
         return None
     return float(np.mean(winners))
-
-
-def _gaps(
-    solution: Solution, links: Links, along_px: NDArray[np.float64], step_px: float
-) -> Iterator[list[_Gap]]:
-    """Of each lane, those with frames that hang together on either side."""
-    trajectory = solution.trajectory
-    is_tied = tied_to_next(solution, links)
-    for rows in lane_rows(trajectory):
-        tied = np.flatnonzero(is_tied[rows[:-1]])
-        gaps = []
-        for before, after in pairwise(tied.tolist()):
-            if after == before + 1:
-                continue
-            first, last = rows[before + 1], rows[after]
-            ends_px = trajectory.positions[[first, last], 1]
-            expected_px = float(along_px[last] - along_px[first])
-            way_px = float(ends_px[1] - ends_px[0]) * np.sign(expected_px)
-            gaps.append(
-                _Gap(
-                    lane=int(trajectory.lanes[first]),
-                    low_px=float(ends_px.min()),
-                    high_px=float(ends_px.max()),
-                    frame=int(trajectory.frames[last]),
-                    excess=(way_px - abs(expected_px)) / step_px,
-                )
-            )
-        yield gaps

@@ -26,6 +26,7 @@ from blurryscope.stitch.retimed import retimed
 from blurryscope.stitch.run_links import run_links
 from blurryscope.stitch.solve import Solution, judged, solve
 from blurryscope.stitch.steps import Motion, UsualSteps, lanes_apart, seen_steps, step_links
+from blurryscope.stitch.strays import Ways, likeliest_ways
 from blurryscope.stitch.ties import held_frames, tied_lanes
 from blurryscope.stitch.trajectory import Trajectory, lane_rows
 from blurryscope.stitch.turning_points import StageHabits
@@ -94,6 +95,7 @@ class Placer:
         self._exact_links: list[Links] = []
         self._lost: dict[int, int] = {}
         """How many frames were lost over glass before which frame; negative if held twice."""
+        self._ways: Ways = {}
         self._is_open = False
         """Whether the last two lanes disagree on that, which the next one may settle."""
 
@@ -127,7 +129,7 @@ class Placer:
         )
         self._note_seen(layout.motion)
         # An earlier try may have numbered the lanes otherwise.
-        self._linked_speeds, self._agreed_speed = [], np.nan
+        self._linked_speeds, self._agreed_speed, self._ways = [], np.nan, {}
         coarse = self._timed_layout(film, layout)
         exact = self._measured(film, coarse.trajectory, first_lane=0)
         self._exact_links = [exact]
@@ -139,6 +141,9 @@ class Placer:
         self.pitch_px = self._seen_pitch_px(solution.trajectory)
         expected = self._expected(solution.trajectory)
         solution = solve(solution.trajectory, links, expected, fit_camera=True)
+        if self._notes_ways(solution, links):
+            expected = self._expected(solution.trajectory)
+            solution = solve(solution.trajectory, links, expected, fit_camera=True)
         solution = with_uneven_speeds(solution, links, expected)
         self._note_ties(solution, links)
         self.trajectory = self._held(solution, links)
@@ -372,6 +377,9 @@ class Placer:
             self._lost |= found.lost
             expected = self._expected(coarse)
             solution = solve(coarse, links, expected, fit_camera=False, rounds=_EXACT_ROUNDS)
+        if self._notes_ways(solution, links):
+            expected = self._expected(coarse)
+            solution = solve(coarse, links, expected, fit_camera=False, rounds=_EXACT_ROUNDS)
         return with_uneven_speeds(solution, links, expected)
 
     def _measured(self, film: FilmSoFar, coarse: Trajectory, first_lane: int) -> Links:
@@ -393,9 +401,24 @@ class Placer:
         if self._lost:
             lost_px = lost_way_px(trajectory, self.lanes, self._lost, self._usual_step_px)
             expected = replace(expected, along_px=expected.along_px + lost_px)
+        expected = replace(expected, ways_px=self._ways)
         if not self.fixed_count:
             return expected
         return replace(expected, is_pinned=trajectory.lanes < self.fixed_count)
+
+    def _notes_ways(self, solution: Solution, links: Links) -> bool:
+        """Note ways over glass that are likelier than those found; whether there are any."""
+        even = expected_motion(solution.trajectory, self.lanes, self.table, self.pitch_px)
+        found = likeliest_ways(
+            solution,
+            links,
+            even.along_px,
+            self._usual_step_px,
+            self.is_linked,
+            self.fixed_count,
+        )
+        self._ways |= found
+        return bool(found)
 
     def _loosely(self, film: FilmSoFar, expected: Expectations) -> Expectations:
         sigma_y, sigma_x = (film.coarse_reduction * part for part in _COARSE_LINK_SIGMA)

@@ -1,0 +1,125 @@
+"""How far apart two cores lie that only glass parts, where lanes disagree about it.
+
+All lanes across two cores go the same way between them, but not in the time that an even speed
+takes: where the stage stuck over glass it was longer, where the camera lost a frame without a gap
+in the film's times it seems shorter by the time of a frame, and longer where a frame came twice.
+Least squares, however robust, takes what most lanes are near to. But a stage that sticks is late
+and never early, and frames are lost as wholes: the way is the one that needs the fewest such
+mishaps.
+"""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from blurryscope.stitch.gaps import Gap, gaps_of
+from blurryscope.stitch.links import Links
+from blurryscope.stitch.solve import Solution
+
+_SIGMA_STEPS = 0.03
+"""Of a way over glass without mishaps: frame times jitter by a millisecond."""
+_SPEED_SIGMA = 0.005
+"""And of the way itself: how well the speed of a lane is known."""
+_STUCK = 5.0
+"""What a stage that stuck costs in a way that is shorter than expected, as log-likelihood: one in
+ten does, by anything up to a few steps."""
+_MISCOUNTED = 4.0
+"""And each frame that was lost or came twice: one way in fifty."""
+_MOST_LOST = 2
+_MOST_STUCK_STEPS = 4.0
+_UNEXPLAINED = 12.0
+_LEAD = 2.0
+"""By which another way must be likelier than the one that least squares found."""
+_LEAST_MOVE = 0.15
+"""Steps; what is less apart is nothing to be put right."""
+
+
+Ways = dict[tuple[int, int], float]
+"""Along x from one frame of a lane to another, px."""
+
+
+def likeliest_ways(
+    solution: Solution,
+    links: Links,
+    along_px: NDArray[np.float64],
+    step_px: float,
+    is_linked: Sequence[bool],
+    fixed_count: int,
+) -> Ways:
+    """Ways between two cores that are likelier than those that were found.
+
+    Parameters
+    ----------
+    along_px
+        (n,) x that even motion would give each frame, up to a constant per lane.
+    step_px
+        The stage's way from one frame to the next.
+    is_linked
+        Whether each lane shows the same tissue as the next one.
+    fixed_count
+        Lanes before this one stay where they are, and with them the ways that they share.
+    """
+    ways: Ways = {}
+    lanes = [
+        [gap for gap in gaps if not gap.is_bridged]
+        for gaps in gaps_of(solution, links, along_px, step_px)
+    ]
+    for group in _groups(lanes, is_linked):
+        if group[0].lane < fixed_count or len(group) < 2:
+            continue
+        shift = _likeliest_shift(group)
+        if shift is not None:
+            ways |= {
+                (gap.before, gap.frame): gap.direction * (gap.way - shift) * step_px
+                for gap in group
+            }
+    return ways
+
+
+def _groups(lanes: Sequence[Sequence[Gap]], is_linked: Sequence[bool]) -> Iterator[list[Gap]]:
+    """Gaps between the same two cores, on lanes that follow each other and show the same tissue.
+
+    Where a lane misses a core, its one gap lies beside two: it belongs to neither.
+    """
+    running: list[list[Gap]] = []
+    for gaps in lanes:
+        grown: list[list[Gap]] = []
+        for gap in gaps:
+            above = [group for group in running if group[-1].is_beside(gap)]
+            is_one = len(above) == 1 and is_linked[gap.lane - 1]
+            is_one = is_one and sum(other.is_beside(above[0][-1]) for other in gaps) == 1
+            grown.append([*above[0], gap] if is_one else [gap])
+        continued = {id(group[-2]) for group in grown if len(group) > 1}
+        yield from (group for group in running if id(group[-1]) not in continued)
+        running = grown
+    yield from running
+
+
+def _likeliest_shift(group: Sequence[Gap]) -> float | None:
+    """Steps by which all ways are found too long; None where nothing else is likelier."""
+    candidates = [gap.excess - count for gap in group for count in range(-1, _MOST_LOST + 1)]
+    costs = [_cost(group, shift) for shift in candidates]
+    best = int(np.argmin(costs))
+    shift = candidates[best]
+    if abs(shift) < _LEAST_MOVE or costs[best] > _cost(group, 0.0) - _LEAD:
+        return None
+    return shift
+
+
+def _cost(group: Sequence[Gap], shift: float) -> float:
+    """Of all that must have happened if the ways are shorter by this, as log-likelihood."""
+    return sum(_mishap(gap.excess - shift, _sigma(gap)) for gap in group)
+
+
+def _mishap(excess: float, sigma: float) -> float:
+    counts = range(-_MOST_LOST, _MOST_LOST + 1)
+    costs = [_MISCOUNTED * abs(n) + ((excess - n) / sigma) ** 2 / 2 for n in counts]
+    if -_MOST_STUCK_STEPS < excess < 0:
+        costs.append(_STUCK)
+    return min(*costs, _UNEXPLAINED)
+
+
+def _sigma(gap: Gap) -> float:
+    """In steps, of a way without mishaps."""
+    return float(np.hypot(_SIGMA_STEPS, _SPEED_SIGMA * gap.way))

@@ -1,0 +1,104 @@
+"""Lanes that cross the same glass tell how long it is, whatever befell the stage and the camera."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from blurryscope.stitch.camera import CameraModel
+from blurryscope.stitch.expectations import Expectations
+from blurryscope.stitch.links import gathered
+from blurryscope.stitch.solve import Solution, solve
+from blurryscope.stitch.strays import Ways, likeliest_ways
+from blurryscope.stitch.trajectory import Trajectory
+
+STEP_PX = 100.0
+FRAMES, GLASS = 12, slice(4, 8)
+"""Of each lane; tissue before the glass and after it."""
+
+
+def _told(
+    mishaps: list[float], bent: float, *, is_linked: bool = True, fixed_count: int = 0
+) -> Ways:
+    """What is told where the ways across the glass were found `bent` steps too long.
+
+    Each lane is expected to go less far than it went by its mishap, in steps: 1 is a lost frame,
+    what is below 0 a stage that stuck.
+    """
+    frames = np.arange(len(mishaps) * FRAMES)
+    lanes, place = np.divmod(frames, FRAMES)
+    sense = np.where(lanes % 2 == 0, 1.0, -1.0)
+    is_behind = place >= GLASS.stop
+    along_px = sense * STEP_PX * (place - np.array(mishaps)[lanes] * is_behind)
+    x_px = sense * STEP_PX * (place + bent * is_behind)
+    upright = np.where(sense > 0, 0.0, (FRAMES - 1 + bent) * STEP_PX)
+    film = Trajectory(
+        frames=frames,
+        lanes=lanes,
+        times_s=frames / 30,
+        positions=np.stack([200.0 * lanes, x_px + upright], axis=1),
+        camera=CameraModel(scan_angle_rad=0.0, readout_s_per_row=0.0),
+    )
+    tied = [
+        frame
+        for frame in frames[:-1].tolist()
+        if frame % FRAMES not in range(GLASS.start - 1, GLASS.stop) and frame % FRAMES != FRAMES - 1
+    ]
+    links = gathered((frame, frame + 1, (0.0, 50.0), (0.0, -50.0), 0.97) for frame in tied)
+    solution = Solution(
+        trajectory=film, residuals=np.zeros((len(tied), 2)), weights=np.ones(len(tied))
+    )
+    linked = [is_linked] * (len(mishaps) - 1)
+    return likeliest_ways(solution, links, along_px, STEP_PX, linked, fixed_count)
+
+
+@pytest.mark.parametrize(
+    ("mishaps", "bent"),
+    [
+        ([-0.9, -0.6, 0.0], 0.7),  # the stage stuck on two of three
+        ([0.0, -0.7], 0.35),  # two lanes are enough for that
+        ([1.0, -0.6, 0.0, 0.0], -0.3),  # and a frame was lost
+        ([-1.0, 0.0, -0.6], 0.55),  # or came twice
+    ],
+)
+def test_the_way_that_needs_the_fewest_mishaps_is_told(mishaps: list[float], bent: float) -> None:
+    told = _told(mishaps, bent)
+    assert len(told) == len(mishaps)
+    for number, ((before, behind), way_px) in enumerate(told.items()):
+        assert (before, behind) == (number * FRAMES + GLASS.start - 1, number * FRAMES + GLASS.stop)
+        direction = 1 if number % 2 == 0 else -1
+        assert way_px == pytest.approx(direction * STEP_PX * (behind - before))
+
+
+@pytest.mark.parametrize("mishaps", [[0.0, 0.0], [0.02, -0.03, 0.0], [-0.8, -0.9, 0.0], [1.0, 0.0]])
+def test_ways_that_are_found_right_stay(mishaps: list[float]) -> None:
+    assert _told(mishaps, bent=0.0) == {}
+
+
+def test_lanes_that_share_no_tissue_cross_other_glass() -> None:
+    assert _told([0.0, -0.7], bent=0.35, is_linked=False) == {}
+
+
+def test_ways_that_a_fixed_lane_shares_stay() -> None:
+    assert _told([0.0, -0.7, 0.0], bent=0.35, fixed_count=1) == {}
+
+
+def test_a_way_that_is_told_holds_where_no_link_says_otherwise() -> None:
+    count = 10
+    start = Trajectory(
+        frames=np.arange(100, 100 + count),
+        lanes=np.zeros(count, np.int64),
+        times_s=np.arange(count) / 30,
+        positions=np.stack([np.zeros(count), STEP_PX * np.arange(count)], axis=1),
+        camera=CameraModel(scan_angle_rad=0.0, readout_s_per_row=0.0),
+    )
+    even = Expectations(
+        along_px=start.positions[:, 1],
+        is_ramp=np.zeros(count, np.bool_),
+        pitch_px=200.0,
+        turn_sigma_px=20.0,
+    )
+    told = replace(even, ways_px={(102, 107): 3.2 * STEP_PX, (7, 9): 1.0})
+    found = solve(start, gathered([]), told, fit_camera=False).trajectory.positions[:, 1]
+    assert found[7] - found[2] == pytest.approx(3.2 * STEP_PX, abs=0.15 * STEP_PX)
+    assert np.diff(found)[:2] == pytest.approx(STEP_PX, abs=0.1 * STEP_PX)
