@@ -13,6 +13,7 @@ from blurryscope.stitch.turns import timetable
 
 RATE_HZ, SPEED_PX_PER_S, LANES = 30.0, 3500.0, 4
 CRUISE_S = 0.6
+TOLD_RAMP_S = 0.1
 JITTER_S = 0.001
 
 
@@ -57,9 +58,19 @@ def _way_px(since_s: NDArray[np.float64], ramp_s: float) -> NDArray[np.float64]:
 @pytest.mark.parametrize(("ramp_s", "rest_s"), [(0.2, 1.1), (0.33, 0.64), (0.6, 1.4)])
 def test_ramps_and_rests_are_told_by_tissue_at_the_turns(ramp_s: float, rest_s: float) -> None:
     zigzag = ZigzagOverTissue(ramp_s, rest_s)
-    told = seen_habits(zigzag.trajectory, zigzag.lanes, zigzag.is_seen, SPEED_PX_PER_S)
+    told = seen_habits(zigzag.trajectory, zigzag.lanes, zigzag.is_seen, SPEED_PX_PER_S, TOLD_RAMP_S)
     assert told.ramp_s == pytest.approx(ramp_s, rel=0.05)
     assert told.rest_s == pytest.approx(rest_s, abs=0.02)
+
+
+@pytest.mark.parametrize("rest_s", [0.4, 1.1, 1.8])
+def test_rests_are_told_by_tissue_at_the_turns_whose_ramps_are_too_short_to_be_measured(
+    rest_s: float,
+) -> None:
+    zigzag = ZigzagOverTissue(0.07, rest_s)
+    told = seen_habits(zigzag.trajectory, zigzag.lanes, zigzag.is_seen, SPEED_PX_PER_S, TOLD_RAMP_S)
+    assert np.isnan(told.ramp_s)
+    assert told.rest_s == pytest.approx(rest_s, abs=0.04)
 
 
 def test_glass_at_the_turns_tells_nothing_of_them() -> None:
@@ -67,14 +78,14 @@ def test_glass_at_the_turns_tells_nothing_of_them() -> None:
     times_s, lanes = zigzag.trajectory.times_s, zigzag.trajectory.lanes
     is_seen = times_s > zigzag.start_s[lanes] + 0.33
     is_seen &= times_s < zigzag.end_s[lanes] - 0.33
-    told = seen_habits(zigzag.trajectory, zigzag.lanes, is_seen, SPEED_PX_PER_S)
+    told = seen_habits(zigzag.trajectory, zigzag.lanes, is_seen, SPEED_PX_PER_S, TOLD_RAMP_S)
     assert np.isnan(told.ramp_s)
     assert np.isnan(told.rest_s)
 
 
 def test_a_stage_that_sticks_within_its_lanes_makes_no_ramps() -> None:
     zigzag = ZigzagOverTissue(ramp_s=0.05, rest_s=1.1, stuck=True)
-    told = seen_habits(zigzag.trajectory, zigzag.lanes, zigzag.is_seen, SPEED_PX_PER_S)
+    told = seen_habits(zigzag.trajectory, zigzag.lanes, zigzag.is_seen, SPEED_PX_PER_S, TOLD_RAMP_S)
     assert np.isnan(told.ramp_s)
 
 

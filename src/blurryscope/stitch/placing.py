@@ -108,7 +108,6 @@ class Placer:
         """
         given = lanes
         self._rest_s = min(self._settings.rest_s, longest_rest_s)
-        self._turn_s = longest_rest_s
         # What an earlier try told of the sense need not be found again; what it told of the camera
         # may be wrong, else no other try would follow.
         lanes = [replace(lane, direction=lane.direction * self._sense) for lane in lanes]
@@ -124,9 +123,9 @@ class Placer:
         self.pitch_px = layout.pitch_px
         self.is_linked = [bool(linked) for linked in layout.is_linked]
         times_s = film.times_s
-        self._lane_s = float(
-            np.median([times_s[lane.last] - times_s[lane.first] for lane in lanes])
-        )
+        begins_s, ends_s = times_s[[(lane.first, lane.last) for lane in lanes]].T
+        self._lane_s = float(np.median(ends_s - begins_s))
+        self._turn_s = float(np.median(np.diff((begins_s + ends_s) / 2))) - self._lane_s
         self._note_seen(layout.motion)
         # An earlier try may have numbered the lanes otherwise.
         self._linked_speeds, self._agreed_speed, self._ways = [], np.nan, {}

@@ -46,7 +46,7 @@ class Habits(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Ramp:
-    """Steps of a lane that grow or shrink evenly; speeds are parts of the full one."""
+    """Slow steps at one end of a lane; speeds are parts of the full one."""
 
     lane: int
     is_start: bool
@@ -55,7 +55,7 @@ class _Ramp:
     speed: float
     """... which is this."""
     lasts_s: float
-    """From rest to full speed, if all of it is like that."""
+    """From rest to full speed, if all of it is like that; NaN where the steps do not tell."""
 
     def stands_s(self, ramp_s: float) -> float:
         """When the stage stood, before or after it, if ramps last so long."""
@@ -68,6 +68,7 @@ def seen_habits(
     lanes: Sequence[Lane],
     is_seen: NDArray[np.bool_],
     full_px_per_s: float,
+    told_ramp_s: float,
 ) -> Habits:
     """Measure ramps and rests.
 
@@ -79,29 +80,34 @@ def seen_habits(
         Whether each of its frames was, (n,).
     full_px_per_s
         Full speed.
+    told_ramp_s
+        How long ramps last where they are too short to be measured.
     """
     ramps = list(_ramps(trajectory, lanes, is_seen, full_px_per_s))
-    stands_s = np.full((len(lanes), 2), np.nan)
     ramp_s = _usual_s(ramps)
-    if np.isfinite(ramp_s):
-        for ramp in ramps:
-            stands_s[ramp.lane, 0 if ramp.is_start else 1] = ramp.stands_s(ramp_s)
-    begins_s, ends_s = stands_s.T
-    rests_s = begins_s[1:] - ends_s[:-1]
+    is_measured = np.isfinite(ramp_s)
+    stands_s = np.full((len(lanes), 2), np.nan)
+    for ramp in ramps:
+        at_s = ramp.stands_s(ramp_s if is_measured else told_ramp_s)
+        stands_s[ramp.lane, 0 if ramp.is_start else 1] = at_s
+    rests_s = stands_s[1:, 0] - stands_s[:-1, 1]
     known_s = rests_s[np.isfinite(rests_s)]
+    if not is_measured:
+        stands_s[:] = np.nan
     return Habits(
         ramp_s=ramp_s,
         rest_s=float(np.median(known_s)) if len(known_s) else np.nan,
-        begins_s=begins_s,
-        ends_s=ends_s,
+        begins_s=stands_s[:, 0],
+        ends_s=stands_s[:, 1],
     )
 
 
 def _usual_s(ramps: Sequence[_Ramp]) -> float:
     """How long ramps last; NaN where too few agree."""
-    if len(ramps) < _LEAST_RAMPS:
+    lasts_s = [ramp.lasts_s for ramp in ramps if np.isfinite(ramp.lasts_s)]
+    if len(lasts_s) < _LEAST_RAMPS:
         return np.nan
-    low_s, usual_s, high_s = np.quantile([ramp.lasts_s for ramp in ramps], (0.25, 0.5, 0.75))
+    low_s, usual_s, high_s = np.quantile(lasts_s, (0.25, 0.5, 0.75))
     return float(usual_s) if high_s - low_s <= _LIKE * usual_s else np.nan
 
 
@@ -111,7 +117,7 @@ def _ramps(
     is_seen: NDArray[np.bool_],
     full_px_per_s: float,
 ) -> Iterator[_Ramp]:
-    """All ramps that were seen, in the order of the film."""
+    """All that was seen of ramps, in the order of the film."""
     for rows in lane_rows(trajectory):
         number = int(trajectory.lanes[rows[0]])
         times_s, way_px = trajectory.times_s[rows], trajectory.positions[rows, 1]
@@ -124,27 +130,22 @@ def _ramps(
             continue
         slow = np.flatnonzero(is_step & (speeds > _SLOWEST) & (speeds < _FASTEST))
         for steps, is_start in ((slow[slow < full[0]], True), (slow[slow > full[-1]], False)):
-            ramp = _fitted(number, is_start, middles_s[steps], speeds[steps])
-            if ramp is not None:
-                yield ramp
+            if len(steps):
+                yield _Ramp(
+                    lane=number,
+                    is_start=is_start,
+                    middle_s=float(middles_s[steps].mean()),
+                    speed=float(speeds[steps].mean()),
+                    lasts_s=_lasts_s(is_start, middles_s[steps], speeds[steps]),
+                )
 
 
-def _fitted(
-    lane: int, is_start: bool, times_s: NDArray[np.float64], speeds: NDArray[np.float64]
-) -> _Ramp | None:
-    """A straight line through steps; None where they are no ramp."""
+def _lasts_s(is_start: bool, times_s: NDArray[np.float64], speeds: NDArray[np.float64]) -> float:
+    """By a straight line through steps; NaN where they are too few for one, or no ramp."""
     if len(speeds) < _LEAST_STEPS or np.ptp(speeds) < _LEAST_RISE:
-        return None
-    middle_s, middle = float(times_s.mean()), float(speeds.mean())
-    since_s, apart = times_s - middle_s, speeds - middle
+        return np.nan
+    since_s, apart = times_s - times_s.mean(), speeds - speeds.mean()
     steepness = float(since_s @ apart) / float(since_s @ since_s)
     explained = steepness * float(since_s @ apart) / float(apart @ apart)
-    if explained < _LEAST_FIT or (steepness > 0) != is_start:
-        return None
-    return _Ramp(
-        lane=lane,
-        is_start=is_start,
-        middle_s=middle_s,
-        speed=middle,
-        lasts_s=1 / abs(steepness),
-    )
+    is_ramp = explained >= _LEAST_FIT and (steepness > 0) == is_start
+    return 1 / abs(steepness) if is_ramp else np.nan

@@ -136,7 +136,7 @@ def timetable(
         So many first lanes lie where they will stay; they tell where in the mosaic the stage turns.
         Without any, the left turning points get x = 0.
     """
-    habits = seen_habits(trajectory, lanes, is_seen, stage.speed_px_per_s)
+    habits = seen_habits(trajectory, lanes, is_seen, stage.speed_px_per_s, stage.ramp_s)
     stage = _as_seen(stage, habits)
     told_s = told_starts(stage.starts_s, trajectory, len(lanes))
     is_told = bool(np.isfinite(told_s).any())
@@ -197,13 +197,13 @@ def timetable(
 
 def _as_seen(stage: StageHabits, seen: Habits) -> StageHabits:
     """The habits of the stage, with ramps and rests as tissue at the turns shows them."""
-    if np.isnan(seen.ramp_s):
-        return stage
+    if np.isfinite(seen.ramp_s):
+        stage = replace(stage, ramp_s=seen.ramp_s)
     if np.isnan(seen.rest_s):
-        return replace(stage, ramp_s=seen.ramp_s)
-    turn_s = seen.rest_s + seen.ramp_s
+        return stage
+    turn_s = seen.rest_s + stage.ramp_s
     lane_s = stage.lane_s + stage.turn_s - turn_s
-    return replace(stage, ramp_s=seen.ramp_s, rest_s=seen.rest_s, turn_s=turn_s, lane_s=lane_s)
+    return replace(stage, rest_s=seen.rest_s, turn_s=turn_s, lane_s=lane_s)
 
 
 def _seen_rows(
