@@ -67,10 +67,11 @@ def test_ramps_and_rests_are_told_by_tissue_at_the_turns(ramp_s: float, rest_s: 
 def test_rests_are_told_by_tissue_at_the_turns_whose_ramps_are_too_short_to_be_measured(
     rest_s: float,
 ) -> None:
-    zigzag = ZigzagOverTissue(0.07, rest_s)
-    told = seen_habits(zigzag.trajectory, zigzag.lanes, zigzag.is_seen, SPEED_PX_PER_S, TOLD_RAMP_S)
+    zigzag = ZigzagOverTissue(0.04, rest_s)
+    is_seen = np.ones(len(zigzag.is_seen), np.bool_)  # at rest too
+    told = seen_habits(zigzag.trajectory, zigzag.lanes, is_seen, SPEED_PX_PER_S, TOLD_RAMP_S)
     assert np.isnan(told.ramp_s)
-    assert told.rest_s == pytest.approx(rest_s, abs=0.04)
+    assert told.rest_s == pytest.approx(rest_s, abs=0.07)  # how steep it was nobody knows
 
 
 def test_glass_at_the_turns_tells_nothing_of_them() -> None:

@@ -25,6 +25,8 @@ _LEAST_RISE = 0.2
 _LEAST_FIT = 0.85
 """Share of the steps' variance that a straight line explains: where a stage sticks it is slow
 evenly, and free again at once."""
+_NEARLY_STANDS, _SLOW = 0.35, 0.7
+"""Of full speed."""
 _LEAST_RAMPS = 3
 """That tell how long they last; of fewer one that is none would count too much."""
 _LIKE = 0.25
@@ -56,6 +58,15 @@ class _Ramp:
     """... which is this."""
     lasts_s: float
     """From rest to full speed, if all of it is like that; NaN where the steps do not tell."""
+    step_count: int
+
+    @property
+    def tells_rest(self) -> bool:
+        """Whether it tells when the stage stood, though not how long ramps last.
+
+        That matters the less the slower the stage was already, and the shorter ramps are.
+        """
+        return self.speed < (_NEARLY_STANDS if self.step_count > 1 else _SLOW)
 
     def stands_s(self, ramp_s: float) -> float:
         """When the stage stood, before or after it, if ramps last so long."""
@@ -88,8 +99,9 @@ def seen_habits(
     is_measured = np.isfinite(ramp_s)
     stands_s = np.full((len(lanes), 2), np.nan)
     for ramp in ramps:
-        at_s = ramp.stands_s(ramp_s if is_measured else told_ramp_s)
-        stands_s[ramp.lane, 0 if ramp.is_start else 1] = at_s
+        if (is_measured and np.isfinite(ramp.lasts_s)) or ramp.tells_rest:
+            at_s = ramp.stands_s(ramp_s if is_measured else told_ramp_s)
+            stands_s[ramp.lane, 0 if ramp.is_start else 1] = at_s
     rests_s = stands_s[1:, 0] - stands_s[:-1, 1]
     known_s = rests_s[np.isfinite(rests_s)]
     if not is_measured:
@@ -131,13 +143,24 @@ def _ramps(
         slow = np.flatnonzero(is_step & (speeds > _SLOWEST) & (speeds < _FASTEST))
         for steps, is_start in ((slow[slow < full[0]], True), (slow[slow > full[-1]], False)):
             if len(steps):
-                yield _Ramp(
-                    lane=number,
-                    is_start=is_start,
-                    middle_s=float(middles_s[steps].mean()),
-                    speed=float(speeds[steps].mean()),
-                    lasts_s=_lasts_s(is_start, middles_s[steps], speeds[steps]),
-                )
+                yield _ramp(number, is_start, middles_s[steps], speeds[steps])
+
+
+def _ramp(
+    lane: int, is_start: bool, times_s: NDArray[np.float64], speeds: NDArray[np.float64]
+) -> _Ramp:
+    """All of it where it is even; else only the step nearest to the turn is sure to be of it."""
+    lasts_s = _lasts_s(is_start, times_s, speeds)
+    outermost = slice(0, 1) if is_start else slice(-1, None)
+    chosen = slice(None) if np.isfinite(lasts_s) else outermost
+    return _Ramp(
+        lane=lane,
+        is_start=is_start,
+        middle_s=float(times_s[chosen].mean()),
+        speed=float(speeds[chosen].mean()),
+        lasts_s=lasts_s,
+        step_count=len(speeds),
+    )
 
 
 def _lasts_s(is_start: bool, times_s: NDArray[np.float64], speeds: NDArray[np.float64]) -> float:
