@@ -27,6 +27,8 @@ _LEAST_FIT = 0.85
 evenly, and free again at once."""
 _NEARLY_STANDS, _SLOW = 0.35, 0.7
 """Of full speed."""
+_LEAST_RESTS, _LIKE_S = 2, 0.2
+"""That must be alike where ramps are not measured: a single slow step may be dirt that stands."""
 _LEAST_RAMPS = 3
 """That tell how long they last; of fewer one that is none would count too much."""
 _LIKE = 0.25
@@ -104,11 +106,13 @@ def seen_habits(
             stands_s[ramp.lane, 0 if ramp.is_start else 1] = at_s
     rests_s = stands_s[1:, 0] - stands_s[:-1, 1]
     known_s = rests_s[np.isfinite(rests_s)]
+    is_told = len(known_s) > 0
     if not is_measured:
         stands_s[:] = np.nan
+        is_told = len(known_s) >= _LEAST_RESTS and float(np.ptp(known_s)) < _LIKE_S
     return Habits(
         ramp_s=ramp_s,
-        rest_s=float(np.median(known_s)) if len(known_s) else np.nan,
+        rest_s=float(np.median(known_s)) if is_told else np.nan,
         begins_s=stands_s[:, 0],
         ends_s=stands_s[:, 1],
     )
