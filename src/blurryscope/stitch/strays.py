@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 from blurryscope.stitch.gaps import Gap, gaps_of
 from blurryscope.stitch.links import Links
 from blurryscope.stitch.solve import Solution
+from blurryscope.stitch.steps import usual_interval_s
 
-_SIGMA_STEPS = 0.03
-"""Of a way over glass without mishaps: frame times jitter by a millisecond."""
+_SIGMA_S = 0.001
+"""Of a way over glass without mishaps: frame times jitter by that."""
 _SPEED_SIGMA = 0.005
 """And of the way itself: how well the speed of a lane is known."""
 _STUCK = 5.0
@@ -27,12 +28,13 @@ ten does, by anything up to a few steps."""
 _MISCOUNTED = 4.0
 """And each frame that was lost or came twice: one way in fifty."""
 _MOST_LOST = 2
-_MOST_STUCK_STEPS = 4.0
+_MOST_STUCK_S = 0.14
+"""A jerk lasts for up to 0.2 s, and the stage does not stop altogether."""
 _UNEXPLAINED = 12.0
 _LEAD = 2.0
 """By which another way must be likelier than the one that least squares found."""
-_LEAST_MOVE = 0.15
-"""Steps; what is less apart is nothing to be put right."""
+_LEAST_MOVE_S = 0.005
+"""Of the stage's way; what is less apart is nothing to be put right."""
 
 
 Ways = dict[tuple[int, int], float]
@@ -65,10 +67,11 @@ def likeliest_ways(
         [gap for gap in gaps if not gap.is_bridged]
         for gaps in gaps_of(solution, links, along_px, step_px)
     ]
+    steps_per_s = 1 / usual_interval_s(solution.trajectory.times_s)
     for group in _groups(lanes, is_linked):
         if group[0].lane < fixed_count or len(group) < 2:
             continue
-        shift = _likeliest_shift(group)
+        shift = _likeliest_shift(group, steps_per_s)
         if shift is not None:
             ways |= {
                 (gap.before, gap.frame): gap.direction * (gap.way - shift) * step_px
@@ -96,30 +99,28 @@ def _groups(lanes: Sequence[Sequence[Gap]], is_linked: Sequence[bool]) -> Iterat
     yield from running
 
 
-def _likeliest_shift(group: Sequence[Gap]) -> float | None:
+def _likeliest_shift(group: Sequence[Gap], steps_per_s: float) -> float | None:
     """Steps by which all ways are found too long; None where nothing else is likelier."""
     candidates = [gap.excess - count for gap in group for count in range(-1, _MOST_LOST + 1)]
-    costs = [_cost(group, shift) for shift in candidates]
+    costs = [_cost(group, shift, steps_per_s) for shift in candidates]
     best = int(np.argmin(costs))
     shift = candidates[best]
-    if abs(shift) < _LEAST_MOVE or costs[best] > _cost(group, 0.0) - _LEAD:
+    is_near = abs(shift) < _LEAST_MOVE_S * steps_per_s
+    if is_near or costs[best] > _cost(group, 0.0, steps_per_s) - _LEAD:
         return None
     return shift
 
 
-def _cost(group: Sequence[Gap], shift: float) -> float:
+def _cost(group: Sequence[Gap], shift: float, steps_per_s: float) -> float:
     """Of all that must have happened if the ways are shorter by this, as log-likelihood."""
-    return sum(_mishap(gap.excess - shift, _sigma(gap)) for gap in group)
+    return sum(_mishap(gap.excess - shift, gap.way, steps_per_s) for gap in group)
 
 
-def _mishap(excess: float, sigma: float) -> float:
+def _mishap(excess: float, way: float, steps_per_s: float) -> float:
+    """Of one lane, in steps; what it saw of the way, and how much more than expected."""
+    sigma = float(np.hypot(_SIGMA_S * steps_per_s, _SPEED_SIGMA * way))
     counts = range(-_MOST_LOST, _MOST_LOST + 1)
     costs = [_MISCOUNTED * abs(n) + ((excess - n) / sigma) ** 2 / 2 for n in counts]
-    if -_MOST_STUCK_STEPS < excess < 0:
+    if -_MOST_STUCK_S * steps_per_s < excess < 0:
         costs.append(_STUCK)
     return min(*costs, _UNEXPLAINED)
-
-
-def _sigma(gap: Gap) -> float:
-    """In steps, of a way without mishaps."""
-    return float(np.hypot(_SIGMA_STEPS, _SPEED_SIGMA * gap.way))
