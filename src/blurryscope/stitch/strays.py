@@ -20,7 +20,7 @@ from blurryscope.stitch.steps import usual_interval_s
 
 _SIGMA_S = 0.001
 """Of a way over glass without mishaps: frame times jitter by that."""
-_SPEED_SIGMA = 0.005
+_SPEED_SIGMA = 0.01
 """And of the way itself: how well the speed of a lane is known."""
 _STUCK = 5.0
 """What a stage that stuck costs in a way that is shorter than expected, as log-likelihood: one in
