@@ -40,7 +40,9 @@ def _shots(film: Path) -> list[Shot]:
 
 def _write(path: Path, shots: Sequence[Shot]) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
-    with VideoWriter(path, shots[0][0].shape[:2], 30, options={"crf": "18"}) as film:
+    with VideoWriter(
+        path, shots[0][0].shape[:2], 30, options={"crf": "18", "threads": "1"}
+    ) as film:
         for rgb, time_s in shots:
             film.write(rgb, time_s - shots[0][1])
     return path

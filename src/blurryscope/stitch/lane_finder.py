@@ -94,7 +94,7 @@ class LaneFinder:
             return []
         self._told_over = told_over
         lanes = self._later(shifts)
-        found = _settled(self._ended(lanes, told_over))
+        found = settled(self._ended(lanes, told_over))
         if found:
             self.goes_on_after(found[-1])
         else:
@@ -176,8 +176,11 @@ def until_the_last_seen(lanes: Sequence[Lane]) -> list[Lane]:
     return list(lanes[: (seen[-1] if seen else -1) + 1 + _MOST_BLANK])
 
 
-def _settled(lanes: Sequence[Lane]) -> list[Lane]:
-    """The lanes up to the last one that was seen; all where so many follow it over glass."""
+def settled(lanes: Sequence[Lane]) -> list[Lane]:
+    """The lanes up to the last one that was seen; all where so many follow it over glass.
+
+    Those few that follow may have been a pause, which the next one that is seen tells.
+    """
     count = max(_numbers_seen(lanes), default=-1) + 1
     return list(lanes[:count] if len(lanes) - count <= _MOST_BLANK else lanes)
 

@@ -14,6 +14,7 @@ from blurryscope.artifacts.video import Frame
 from blurryscope.basics.errors import InputError
 from blurryscope.stitch.lane_finder import (
     LaneFinder,
+    settled,
     until_the_last_seen,
     with_those_told,
 )
@@ -266,7 +267,8 @@ class Stitcher:
             lanes = self._first_lanes()
         if not self._has_enough(lanes):
             return []
-        if not self._is_laid_out(lanes[:-1], _EARLY_LINKS):
+        lanes = settled(lanes[:-1])
+        if not self._is_laid_out(lanes, _EARLY_LINKS):
             return []
         doubt = self._placer.rim_sigma_px(tracker.frame_shape) / _RIM_SIGMA_PX
         is_full = tracker.held_bytes >= _MOST_HELD_BYTES
@@ -278,7 +280,7 @@ class Stitcher:
             return []
         self._is_started = True
         self._placer.forget_pairs()
-        self._finder.goes_on_after(lanes[-2])
+        self._finder.goes_on_after(lanes[-1])
         return self._handed_out(self._placer.fixable())
 
     def _end_before_second_scan(self, lag: int) -> None:
