@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 from blurryscope.stitch.camera import CameraModel
 from blurryscope.stitch.expectations import Expectations
 from blurryscope.stitch.film_so_far import FilmSoFar, motion_of
+from blurryscope.stitch.lane_links import LaneLinks, links_within
 from blurryscope.stitch.lane_speed import agreed_speed, linked_speeds, perfect_speed
 from blurryscope.stitch.lanes import Lane
 from blurryscope.stitch.layout import FirstLayout, lane_beside, lay_out
-from blurryscope.stitch.links import Link, Links, gathered, joined
+from blurryscope.stitch.links import Link, Links, gathered
 from blurryscope.stitch.matching import MatchedPairs, PatchSettings
 from blurryscope.stitch.miscounts import lost_way_px, miscounts
 from blurryscope.stitch.pauses import blank_runs, is_next, pauses_among
@@ -91,8 +92,6 @@ class Placer:
         self._lane_starts_s: list[float] = []
         self._linked_speeds: list[float] = []
         self._agreed_speed = np.nan
-        self._coarse_links: list[Links] = []
-        self._exact_links: list[Links] = []
         self._lost: dict[int, int] = {}
         """How many frames were lost over glass before which frame; negative if held twice."""
         self._ways: Ways = {}
@@ -131,8 +130,8 @@ class Placer:
         self._linked_speeds, self._agreed_speed, self._ways = [], np.nan, {}
         coarse = self._timed_layout(film, layout)
         exact = self._measured(film, coarse.trajectory, first_lane=0)
-        self._exact_links = [exact]
-        links = with_coarse(exact, self._coarse_links[0])
+        self._exact_links: LaneLinks = LaneLinks(exact)
+        links = with_coarse(exact, self._coarse_links.within(coarse.trajectory))
         self.trajectory = coarse.trajectory
         self._note_speeds(exact)
         expected = self._expected(coarse.trajectory)
@@ -201,10 +200,10 @@ class Placer:
         anchor = max(self.fixed_count - 1, 0)
         coarse = self._solved_coarsely(film, anchor)
         exact = self._measured(film, coarse, first_lane=len(self.lanes) - 1)
-        self._exact_links.append(exact)
+        self._exact_links.add(exact)
         self._replace_window(coarse)
         self._note_speeds(exact)
-        links = with_coarse(self._links_within(self._exact_links, coarse), self._pieces(coarse))
+        links = with_coarse(self._exact_links.within(coarse), self._coarse_links.within(coarse))
         solution = self._solved_exactly(coarse, links)
         self._note_ties(solution, links)
         self._replace_window(self._held(solution, links))
@@ -218,9 +217,8 @@ class Placer:
             self.lanes.pop()
             self.is_linked.pop()
             self._linked_speeds.pop()
-            if len(self._exact_links) > 1:  # the first lanes have theirs in common
-                self._coarse_links.pop()
-                self._exact_links.pop()
+            self._coarse_links.take_back()
+            self._exact_links.take_back()
             self.trajectory = self._window(0, len(self.lanes) - 1)
             self.table = self._timetable()
         return self.lanes[-1].last + 1
@@ -261,16 +259,15 @@ class Placer:
 
     def linked_frames(self, number: int) -> NDArray[np.int64]:
         """Frames that exact links hold, those of one lane among them."""
-        # The first lanes have theirs in common; each later one has those to the lane before.
-        first = len(self.lanes) - len(self._exact_links)
-        chosen = slice(max(number - first, 0), max(number + 1 - first, 0) + 1)
-        links = joined(*self._exact_links[chosen])
+        links = self._exact_links.around(number, len(self.lanes))
         return np.union1d(links.earlier, links.later)
 
     def solution(self) -> tuple[Solution, Links]:
         """All frames where they are now, and how well all links agree with that."""
-        links = self._links_within(self._exact_links, self.trajectory)
-        links = with_coarse(links, self._links_within(self._coarse_links, self.trajectory))
+        exact, coarse = (
+            links.within(self.trajectory) for links in (self._exact_links, self._coarse_links)
+        )
+        links = with_coarse(exact, coarse)
         found = judged(self.trajectory, links, self._expected(self.trajectory))
         return replace(found, camera_sigma=self._camera_sigma), links
 
@@ -297,13 +294,13 @@ class Placer:
         self.lanes = timed_lanes(self.lanes, self.table, film.times_s)
         motion = motion_of(film, self.lanes)
         start = lanes_apart(motion, self._usual, self.camera)
-        links = _within(layout.links, start)
+        links = links_within(layout.links, start)
         expected = self._loosely(film, self._expected(start))
         nearly = solve(start, links, expected, fit_camera=False).trajectory
         # Lanes that were not linked lie near enough now for the faint tissue between rows of cores.
         again = run_links(nearly, motion, self._usual, film.coarse, film.coarse_reduction)
-        links = _within(gathered([*step_links(motion, self._usual), *again]), start)
-        self._coarse_links = [links]
+        links = links_within(gathered([*step_links(motion, self._usual), *again]), start)
+        self._coarse_links: LaneLinks = LaneLinks(links)
         return solve(nearly, links, expected, fit_camera=False)
 
     def _time(self, film: FilmSoFar) -> None:
@@ -338,12 +335,12 @@ class Placer:
         own = step_links(motion_of(film, self.lanes[-1:]), self._usual)
         window = self._window(anchor)
         expected = self._loosely(film, self._expected(window))
-        self._coarse_links.append(gathered(own))
+        self._coarse_links.add(gathered(own))
         solved = window
         if self.table.is_seen[-1] and not self.is_linked[-1]:
             # It begins where the last one ended, which over glass is known by the rhythm only:
             # five steps from where the stage told that it set off.
-            links = self._pieces(window)
+            links = self._coarse_links.within(window)
             solved = solve(
                 window, links, expected, fit_camera=False, rounds=_COARSE_ROUNDS
             ).trajectory
@@ -357,8 +354,8 @@ class Placer:
                 film.coarse,
                 film.coarse_reduction,
             )
-            self._coarse_links[-1] = gathered([*own, *pieces])
-            links = self._pieces(window)
+            self._coarse_links.replace_last(gathered([*own, *pieces]))
+            links = self._coarse_links.within(window)
             solution = solve(window, links, expected, fit_camera=False, rounds=_COARSE_ROUNDS)
             moved_px = np.abs(solution.trajectory.positions[here] - pair.positions)[:, 1]
             solved = solution.trajectory
@@ -461,7 +458,7 @@ class Placer:
         speeds = linked_speeds(new, exact, len(self.lanes), usual)
         self._linked_speeds += speeds[known_count:].tolist()
         if self._lane_starts_s:  # else lanes keep their own speeds
-            known = _within(joined(*self._exact_links), self.trajectory)
+            known = self._exact_links.within(self.trajectory)
             seen = perfect_speed(self.trajectory, known, usual)
             self._agreed_speed = agreed_speed(seen, self._settings.told_speed_px_per_s)
         self.table = self._timetable()
@@ -498,22 +495,8 @@ class Placer:
         halves[rows] = window.known_halves[is_free]
         self.trajectory = replace(self.trajectory, positions=positions, halves=halves)
 
-    def _pieces(self, window: Trajectory) -> Links:
-        return self._links_within(self._coarse_links, window)
-
-    def _links_within(self, parts: Sequence[Links], window: Trajectory) -> Links:
-        """Links of lanes that reach into the window; parts come a lane each after the first."""
-        lanes_shown = int(window.lanes[-1] - window.lanes[0]) + 1
-        return _within(joined(parts[0], *parts[1:][-lanes_shown:]), window)
-
 
 def _is_in(links: Sequence[Link], trajectory: Trajectory) -> NDArray[np.bool_]:
     """Which frames the links touch, (n,)."""
     ends = [frame for link in links for frame in link[:2]]
     return np.isin(trajectory.frames, ends)
-
-
-def _within(links: Links, trajectory: Trajectory) -> Links:
-    """The links between frames of the trajectory."""
-    frames = trajectory.frames
-    return links.only(np.isin(links.earlier, frames) & np.isin(links.later, frames))
