@@ -3,11 +3,13 @@
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
+from blurryscope.basics.side_by_side import side_by_side
 from blurryscope.stitch.camera import CameraModel, is_readout_along
 from blurryscope.stitch.expectations import Expectations
 from blurryscope.stitch.lane_strips import (
@@ -167,10 +169,10 @@ def _compare_neighbours(
     trajectory: Trajectory, detail_of: DetailOf, reduction: int
 ) -> list[OffsetSurface]:
     layer = StripLayer(trajectory, detail_of, reduction)
-    strips = [layer.lane(number) for number in range(int(trajectory.lanes.max()) + 1)]
+    strips = list(side_by_side(layer.lane, range(int(trajectory.lanes.max()) + 1)))
     padded = padded_shape([strip.detail.shape for strip in strips])
-    transformed = (spectra_of(strip, padded) for strip in strips)
-    return [_compare_spectra(upper, lower) for upper, lower in pairwise(transformed)]
+    transformed = side_by_side(partial(spectra_of, padded=padded), strips)
+    return list(side_by_side(lambda pair: _compare_spectra(*pair), pairwise(transformed)))
 
 
 def _common_pitch(

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from blurryscope.basics.ahead import ahead
 from blurryscope.stitch.camera import CameraModel
 from blurryscope.stitch.expectations import Expectations
 from blurryscope.stitch.film_so_far import FilmSoFar, motion_of
@@ -49,6 +50,8 @@ _COARSE_LOOKS = 3
 _TURNS_LOOKED_AT = 40
 """Lanes before those that are not fixed whose turns count: what more would tell is not worth that
 every lane takes longer than the one before."""
+_FINE_AHEAD = 16
+"""Detail pictures made while those before are matched."""
 _EXACT_ROUNDS = 8
 """Fewer than for the first lanes: the camera is known, and so is about where the lane lies."""
 
@@ -381,7 +384,7 @@ class Placer:
     def _measured(self, film: FilmSoFar, coarse: Trajectory, first_lane: int) -> Links:
         """Exact links of the lanes from `first_lane` on, among themselves and to the one before."""
         needed = coarse.frames[coarse.lanes >= first_lane - 1]
-        details = ((int(frame), film.fine(int(frame))) for frame in needed)
+        details = ahead(((int(frame), film.fine(int(frame))) for frame in needed), _FINE_AHEAD)
         return measure_links(
             details,
             coarse,

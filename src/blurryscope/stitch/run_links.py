@@ -1,10 +1,15 @@
 """Pieces of lanes beside each other: a jerk over blank glass shifts only what comes after it."""
 
+from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise, product
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from blurryscope.basics.image import Grey
+from blurryscope.basics.side_by_side import side_by_side
 from blurryscope.stitch.lane_strips import (
     RUN_STEPS,
     DetailOf,
@@ -38,50 +43,60 @@ def run_links(
     """
     steps = set(seen_steps(motion, usual))
     layer = StripLayer(beside, detail_of, reduction)
-    matrices = beside.matrices
-    step_px = step_px_of(beside)
+
+    def laid(rows: NDArray[np.int64]) -> _Run:
+        return _Run(rows, layer.strip(rows))
+
+    runs = [_runs(beside, number, steps, detail_of) for number in range(len(motion.lanes))]
+    lanes = [list(side_by_side(laid, lane)) for lane in runs]
+    pairs = [pair for above, below in pairwise(lanes) for pair in product(above, below)]
+    linked = side_by_side(partial(_link, beside, step_px_of(beside), reduction), pairs)
+    return [link for link in linked if link is not None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """Frames of one lane that hang together."""
+
+    rows: NDArray[np.int64]
+    """Of the trajectory."""
+    strip: Strip
+
+
+def _link(
+    beside: Trajectory, step_px: float, reduction: int, pair: tuple[_Run, _Run]
+) -> Link | None:
+    """Link a run to one in the lane below by what both show; None where that may be chance."""
+    above, below = pair
+    x_above, x_below = beside.positions[above.rows, 1], beside.positions[below.rows, 1]
+    apart_px = max(x_above.min() - x_below.max(), x_below.min() - x_above.max())
     reach_px = RUN_STEPS * step_px
-    links: list[Link] = []
-    upper: list[tuple[NDArray[np.int64], Strip]] = []
-    for number in range(len(motion.lanes)):
-        runs = _runs(beside, number, steps, detail_of)
-        lower = [(run, layer.strip(run)) for run in runs]
-        for run_above, strip_above in upper:
-            for run_below, strip_below in lower:
-                x_above, x_below = beside.positions[run_above, 1], beside.positions[run_below, 1]
-                apart_px = max(x_above.min() - x_below.max(), x_below.min() - x_above.max())
-                if apart_px > reach_px:
-                    continue
-                # Beside much tissue that one of them shows alone, little that both do is little.
-                shared_above = rows_between(strip_above, strip_below.origin[0] - _RUN_ROWS, np.inf)
-                shared_below = rows_between(strip_below, -np.inf, strip_above.bottom + _RUN_ROWS)
-                surface = compare_near(
-                    shared_above,
-                    shared_below,
-                    scoring(strip_above),
-                    around=(0.0, 0.0),
-                    reach=(_RUN_ROWS, reach_px / reduction),
-                )
-                surface = surface.expecting(0.0, _RUN_SIGMA_STEPS * step_px / reduction)
-                dy, dx, correlation, score = surface.best(0.0, _RUN_ROWS)
-                if score < _LEAST_RUN_SCORE:
-                    continue
-                first = int(run_above[len(run_above) // 2])
-                nearest = np.abs(x_below - beside.positions[first, 1])
-                second = int(run_below[int(np.argmin(nearest))])
-                moved = beside.positions[second] + np.array([dy, dx]) * reduction
-                point = np.linalg.solve(matrices[first], moved - beside.positions[first])
-                links.append(
-                    (
-                        int(beside.frames[first]),
-                        int(beside.frames[second]),
-                        (float(point[0]), float(point[1])),
-                        (0.0, 0.0),
-                        correlation,
-                    )
-                )
-        upper = lower
-    return links
+    if apart_px > reach_px:
+        return None
+    # Beside much tissue that one of them shows alone, little that both do is little.
+    surface = compare_near(
+        rows_between(above.strip, below.strip.origin[0] - _RUN_ROWS, np.inf),
+        rows_between(below.strip, -np.inf, above.strip.bottom + _RUN_ROWS),
+        scoring(above.strip),
+        around=(0.0, 0.0),
+        reach=(_RUN_ROWS, reach_px / reduction),
+    )
+    surface = surface.expecting(0.0, _RUN_SIGMA_STEPS * step_px / reduction)
+    dy, dx, correlation, score = surface.best(0.0, _RUN_ROWS)
+    if score < _LEAST_RUN_SCORE:
+        return None
+    first = int(above.rows[len(above.rows) // 2])
+    nearest = np.abs(x_below - beside.positions[first, 1])
+    second = int(below.rows[int(np.argmin(nearest))])
+    moved = beside.positions[second] + np.array([dy, dx]) * reduction
+    point = np.linalg.solve(beside.matrices[first], moved - beside.positions[first])
+    return (
+        int(beside.frames[first]),
+        int(beside.frames[second]),
+        (float(point[0]), float(point[1])),
+        (0.0, 0.0),
+        correlation,
+    )
 
 
 def _runs(

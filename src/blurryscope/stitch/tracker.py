@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import chain
 
 import cv2
 import numpy as np
@@ -12,6 +13,7 @@ from scipy.ndimage import percentile_filter
 
 from blurryscope.artifacts.video import Frame
 from blurryscope.basics.image import Grey
+from blurryscope.basics.side_by_side import side_by_side
 from blurryscope.stitch.features import absorbance_detail, log_of, shrunk
 from blurryscope.stitch.motion import OverlapCorrelator, PairShift
 from blurryscope.stitch.second_scan import SecondScanWatch
@@ -33,6 +35,8 @@ _LONGEST_STILL = 60
 _LEAST_MOVED = 16
 _MOST_FINE_BYTES = 64e6
 """Of detail pictures for exact links: two lanes of a hundred frames."""
+_STRETCH = 32
+"""Frames in a row that one thread looks at again."""
 _SIGMA_FRACTION = 1 / 20
 """Of a picture's short side: slower change across it is taken for illumination."""
 
@@ -164,7 +168,6 @@ class Tracker:
         )
         self._log_shading = log_of(self._shading)
         self._coarse.clear()
-        self._correlator = OverlapCorrelator(self._shading.shape)
 
     def _look_again_from(self, index: int) -> None:
         """Compare the frames held from one on, with the shading as it is now."""
@@ -172,8 +175,24 @@ class Tracker:
             self._watch = SecondScanWatch()
         first = max(min(self._small), index - 1)
         del self.shifts[first:]
-        for later in range(first, self.count):
-            self._correlate(later)
+        self._note(first, None)
+        # Nothing else is to be done meanwhile.
+        begins = range(first + 1, self.count, _STRETCH)
+        stretches = [range(begin, min(begin + _STRETCH, self.count)) for begin in begins]
+        compared = chain.from_iterable(side_by_side(self._compared, stretches))
+        for frame, shift in zip(range(first + 1, self.count), compared, strict=True):
+            self._note(frame, shift)
+        self._compare_next_with(self.count - 1)
+
+    def _compared(self, frames: range) -> list[PairShift | None]:
+        """How frames in a row each lie to the one before."""
+        correlator = OverlapCorrelator(self._small[frames.start].shape)
+        correlator.push(self.coarse(frames.start - 1))
+        return [correlator.push(self.coarse(frame)) for frame in frames]
+
+    def _compare_next_with(self, index: int) -> None:
+        self._correlator = OverlapCorrelator(self._small[index].shape)
+        self._correlator.push(self.coarse(index))
 
     def until_now(self) -> FilmUntilNow:
         """What is known now. Frames must not be forgotten while it is in use."""
@@ -281,7 +300,10 @@ class Tracker:
     def _correlate(self, index: int) -> None:
         if self._correlator is None:
             raise ValueError("there is no correlation before the shading is known")
-        shift = self._correlator.push(self.coarse(index))
+        self._note(index, self._correlator.push(self.coarse(index)))
+
+    def _note(self, index: int, shift: PairShift | None) -> None:
+        """Note how a frame lies to the one before, in pixels of the small pictures."""
         if shift is not None:
             self.shifts.append(shift.enlarged(self.coarse_reduction))
         if self._watches and self.second_scan_lag is None:
