@@ -13,6 +13,7 @@ from blurryscope.basics.errors import InputError
 from blurryscope.simulator.scan import SimulatedScan
 from blurryscope.stitch import stitcher as stitcher_module
 from blurryscope.stitch.film import stitch_film
+from blurryscope.stitch.motion import OverlapCorrelator
 from blurryscope.stitch.stitched import Stitched
 from blurryscope.stitch.stitcher import StitchSettings
 from blurryscope.stitch.tracker import Tracker
@@ -55,6 +56,28 @@ def test_the_field_is_found_even_where_the_exposure_jumps(
     shading = _settled_shading(_filmed(tmp_path, rng, lit))
     ratio = shading / field
     assert np.quantile(np.abs(ratio / np.median(ratio) - 1), 0.95) < 0.03
+
+
+def test_frames_looked_at_again_side_by_side_tell_what_they_tell_one_by_one(
+    tmp_path: Path,
+) -> None:
+    rng = np.random.default_rng(9)
+    slide = smooth_picture(rng, (120, 1600), grain_px=7)
+    lefts = [*range(0, 1440, 15), *range(1440, 0, -15)]
+    path = _filmed(tmp_path, rng, [slide[:, left : left + SIZE_PX[1]] for left in lefts])
+    tracker = Tracker(60, 120)
+    with Video(path) as video:
+        frames = list(video)
+    for frame in frames[:-1]:
+        tracker.push(frame)
+    tracker.settle()
+    tracker.push(frames[-1])
+    one_by_one = OverlapCorrelator(tracker.coarse(0).shape)
+    shifts = [one_by_one.push(tracker.coarse(index)) for index in range(len(frames))]
+    known = [shift.enlarged(tracker.coarse_reduction) for shift in shifts if shift is not None]
+    assert tracker.shifts == known
+    assert len(known) == len(lefts) - 1
+    assert np.median([shift.correlation for shift in known]) > 0.9
 
 
 def _filmed(

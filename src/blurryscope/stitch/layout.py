@@ -23,6 +23,7 @@ from blurryscope.stitch.lane_strips import (
 from blurryscope.stitch.links import Links, gathered
 from blurryscope.stitch.run_links import run_links
 from blurryscope.stitch.solve import solve
+from blurryscope.stitch.spectra import padded_shape
 from blurryscope.stitch.steps import (
     Motion,
     UsualSteps,
@@ -37,7 +38,6 @@ from blurryscope.stitch.strips import (
     StripSpectra,
     compare_near,
     compare_spectra,
-    padded_shape,
     rows_between,
     spectra_of,
 )

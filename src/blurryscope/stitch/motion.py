@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from blurryscope.basics.image import Grey
+from blurryscope.stitch.spectra import Spectrum, lagged_products, padded_shape, spectrum_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +62,7 @@ class OverlapCorrelator:
     ) -> None:
         self.shape = shape
         rows, columns = shape
-        self._padded = (cv2.getOptimalDFTSize(2 * rows), cv2.getOptimalDFTSize(2 * columns))
+        self._padded = padded_shape([shape, shape])
         self._row_shifts = np.fft.fftfreq(self._padded[0], 1 / self._padded[0]).astype(int)
         self._column_shifts = np.fft.fftfreq(self._padded[1], 1 / self._padded[1]).astype(int)
         common = np.outer(
@@ -95,8 +96,7 @@ class OverlapCorrelator:
         return self._peak(self._correlation(earlier, later))
 
     def _correlation(self, earlier: "Pushed", later: "Pushed") -> NDArray[np.float32]:
-        cross = cv2.mulSpectrums(later.spectrum, earlier.spectrum, 0, conjB=True)
-        product = cv2.idft(cross, flags=cv2.DFT_SCALE)
+        product = lagged_products(later.spectrum, earlier.spectrum)
         energies = later.energy(is_later=True) * earlier.energy(is_later=False)
         np.sqrt(energies, out=energies)
         return np.asarray(np.divide(product, energies, out=energies), np.float32)
@@ -118,17 +118,13 @@ class Pushed:
     def __init__(self, detail: Grey, *, is_blank: bool) -> None:
         self._detail = detail
         self.is_blank = is_blank
-        self.spectrum = np.empty((0, 0), np.float32)
-        """As OpenCV packs the transform of a real picture."""
+        self.spectrum: Spectrum = np.empty((0, 0), np.float32)
         self._energies: dict[bool, NDArray[np.float32]] = {}
 
     def transform(self, padded: tuple[int, int], floor: NDArray[np.float32]) -> None:
         """Work out what comparing it with any other frame needs, once."""
         if not self.spectrum.size:
-            rows, columns = self._detail.shape
-            whole = np.zeros(padded, np.float32)
-            whole[:rows, :columns] = self._detail
-            self.spectrum = np.asarray(cv2.dft(whole, nonzeroRows=rows), np.float32)
+            self.spectrum = spectrum_of(self._detail, padded)
             squares = cv2.integral(self._detail**2, sdepth=cv2.CV_64F)
             self._summed_area = np.asarray(squares, np.float32)
             self._floor = floor

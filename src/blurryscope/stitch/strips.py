@@ -1,20 +1,22 @@
 """Lanes laid beside one another: the image of each lane, and the offset of neighbours."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
-import scipy.fft
 from numpy.typing import NDArray
 
 from blurryscope.basics.image import Grey
+from blurryscope.stitch.spectra import (
+    Spectrum,
+    lagged_products,
+    padded_shape,
+    spectrum_of,
+    transform_length,
+)
 
 ALONG_REDUCTION = 2
 """Strips are this much coarser along the lanes, where motion blur leaves no finer detail."""
-
-_WORKERS = 2
-"""Threads of a transform; while the first lanes are laid out nothing else is to be done."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,25 +158,20 @@ class StripSpectra:
     strip: Strip
     padded: tuple[int, int]
     """Shape that every shift of two such strips fits into."""
-    detail: NDArray[np.complex64]
-    energy: NDArray[np.complex64]
-    weight: NDArray[np.complex64]
-
-
-def padded_shape(shapes: Sequence[tuple[int, ...]]) -> tuple[int, int]:
-    """Shape that every shift of any two pictures of these shapes fits into."""
-    rows, columns = (sum(sorted(shape[axis] for shape in shapes)[-2:]) for axis in (0, 1))
-    fast = scipy.fft.next_fast_len
-    return fast(rows, real=True), fast(columns, real=True)
+    detail: Spectrum
+    energy: Spectrum
+    weight: Spectrum
 
 
 def spectra_of(strip: Strip, padded: tuple[int, int]) -> StripSpectra:
     """Transform a strip for comparisons with others, all padded alike."""
-    detail, energy, weight = (
-        np.asarray(scipy.fft.rfft2(values, padded, workers=_WORKERS))
-        for values in (strip.detail, strip.detail**2, strip.weight)
+    return StripSpectra(
+        strip=strip,
+        padded=padded,
+        detail=spectrum_of(strip.detail, padded),
+        energy=spectrum_of(strip.detail**2, padded),
+        weight=spectrum_of(strip.weight, padded),
     )
-    return StripSpectra(strip=strip, padded=padded, detail=detail, energy=energy, weight=weight)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -271,7 +268,7 @@ def _unambiguous(here: slice, there: slice, low: int, high: int) -> int:
     begun = here.start - there.start
     rows_here, rows_there = here.stop - here.start, there.stop - there.start
     needed = max(rows_here - (low - begun), rows_there + (high - begun), rows_here, rows_there)
-    return int(scipy.fft.next_fast_len(needed, real=True))
+    return transform_length(needed)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -300,14 +297,11 @@ class _Sums:
 
 
 def _correlated(first: StripSpectra, second: StripSpectra) -> _Sums:
-    def lagged(a: NDArray[np.complex64], b: NDArray[np.complex64]) -> NDArray[np.float32]:
-        return np.asarray(scipy.fft.irfft2(a * np.conj(b), first.padded, workers=_WORKERS))
-
     return _Sums(
-        product=lagged(first.detail, second.detail),
-        energy_first=lagged(first.energy, second.weight),
-        energy_second=lagged(first.weight, second.energy),
-        common=lagged(first.weight, second.weight),
+        product=lagged_products(first.detail, second.detail),
+        energy_first=lagged_products(first.energy, second.weight),
+        energy_second=lagged_products(first.weight, second.energy),
+        common=lagged_products(first.weight, second.weight),
     )
 
 
