@@ -92,9 +92,7 @@ class Placer:
         self._read_out_s_per_row: tuple[float, float] | None = None
         self._pairs = MatchedPairs()
         self._seen_pairs: set[int] = set()
-        self._lane_starts_s: list[float] = []
-        self._linked_speeds: list[float] = []
-        self._agreed_speed = np.nan
+        self._starts_s: tuple[float, ...] = ()
         self._lost: dict[int, int] = {}
         """How many frames were lost over glass before which frame; negative if held twice."""
         self._ways: Ways = {}
@@ -109,7 +107,6 @@ class Placer:
         `longest_rest_s` is what the lanes leave for a rest between them, as far as they were seen.
         """
         given = lanes
-        self._rest_s = min(self._settings.rest_s, longest_rest_s)
         # What an earlier try told of the sense need not be found again; what it told of the camera
         # may be wrong, else no other try would follow.
         lanes = [replace(lane, direction=lane.direction * self._sense) for lane in lanes]
@@ -126,11 +123,19 @@ class Placer:
         self.is_linked = [bool(linked) for linked in layout.is_linked]
         times_s = film.times_s
         begins_s, ends_s = times_s[[(lane.first, lane.last) for lane in lanes]].T
-        self._lane_s = float(np.median(ends_s - begins_s))
-        self._turn_s = float(np.median(np.diff((begins_s + ends_s) / 2))) - self._lane_s
-        self._note_seen(layout.motion)
+        lane_s = float(np.median(ends_s - begins_s))
         # An earlier try may have numbered the lanes otherwise.
-        self._linked_speeds, self._agreed_speed, self._ways = [], np.nan, {}
+        self._stage = StageHabits(
+            speed_px_per_s=layout.usual.camera()[1],
+            rest_s=min(self._settings.rest_s, longest_rest_s),
+            ramp_s=self._settings.ramp_s,
+            lane_s=lane_s,
+            turn_s=float(np.median(np.diff((begins_s + ends_s) / 2))) - lane_s,
+            # With more than a right angle from x to y the way along y leads back along x.
+            lean=-np.tan(np.deg2rad(self._settings.skew_deg)),
+        )
+        self._ways = {}
+        self._note_seen(layout.motion)
         coarse = self._timed_layout(film, layout)
         exact = self._measured(film, coarse.trajectory, first_lane=0)
         self._exact_links: LaneLinks = LaneLinks(exact)
@@ -153,7 +158,7 @@ class Placer:
 
     def set_off(self, time_s: float) -> None:
         """Take from the stage when it set off on a lane, on the film's clock."""
-        self._lane_starts_s.append(time_s)
+        self._starts_s += (time_s,)
 
     def forget_pairs(self) -> None:
         """Match all frames anew: their pictures have changed, or no try will follow."""
@@ -219,7 +224,7 @@ class Placer:
         while len(self.lanes) > self.fixed_count and self._middle(-1) >= frame:
             self.lanes.pop()
             self.is_linked.pop()
-            self._linked_speeds.pop()
+            self._stage = self._stage.before(len(self.lanes))
             self._coarse_links.take_back()
             self._exact_links.take_back()
             self.trajectory = self._window(0, len(self.lanes) - 1)
@@ -433,18 +438,7 @@ class Placer:
         trajectory = replace(window, lanes=window.lanes - first)
         pairs = np.fromiter(self._seen_pairs, np.int64)
         is_seen = np.isin(trajectory.frames, np.concatenate([pairs, pairs + 1]))
-        stage = StageHabits(
-            speed_px_per_s=self._usual.camera()[1],
-            rest_s=self._rest_s,
-            ramp_s=self._settings.ramp_s,
-            lane_s=self._lane_s,
-            turn_s=self._turn_s,
-            starts_s=self._lane_starts_s,
-            linked_speeds_px_per_s=self._linked_speeds[first:],
-            agreed_speed_px_per_s=self._agreed_speed,
-            # With more than a right angle from x to y the way along y leads back along x.
-            lean=-np.tan(np.deg2rad(self._settings.skew_deg)),
-        )
+        stage = replace(self._stage.since(first), starts_s=self._starts_s)
         is_linked = np.array(self.is_linked[first:], np.bool_)
         fixed_count = self.fixed_count - first
         table = timetable(trajectory, self.lanes[first:], is_linked, is_seen, stage, fixed_count)
@@ -455,15 +449,15 @@ class Placer:
 
     def _note_speeds(self, exact: Links) -> None:
         """Time the lanes anew, with the speed that exact links tell of the new ones."""
-        usual, known_count = self._usual.camera()[1], len(self._linked_speeds)
+        usual, known = self._stage.speed_px_per_s, self._stage.linked_speeds_px_per_s
         # Exact links reach one lane farther back than those that are new.
-        new = self._window(max(known_count - 1, 0))
-        speeds = linked_speeds(new, exact, len(self.lanes), usual)
-        self._linked_speeds += speeds[known_count:].tolist()
-        if self._lane_starts_s:  # else lanes keep their own speeds
-            known = self._exact_links.within(self.trajectory)
-            seen = perfect_speed(self.trajectory, known, usual)
-            self._agreed_speed = agreed_speed(seen, self._settings.told_speed_px_per_s)
+        window = self._window(max(len(known) - 1, 0))
+        new = linked_speeds(window, exact, len(self.lanes), usual)[len(known) :].tolist()
+        self._stage = replace(self._stage, linked_speeds_px_per_s=(*known, *new))
+        if self._starts_s:  # else lanes keep their own speeds
+            seen = perfect_speed(self.trajectory, self._exact_links.within(self.trajectory), usual)
+            agreed = agreed_speed(seen, self._settings.told_speed_px_per_s)
+            self._stage = replace(self._stage, agreed_speed_px_per_s=agreed)
         self.table = self._timetable()
 
     def _note_ties(self, solution: Solution, links: Links) -> None:
@@ -480,7 +474,7 @@ class Placer:
 
     @property
     def _usual_step_px(self) -> float:
-        return self._usual.camera()[1] * self._usual.interval_s
+        return self._stage.speed_px_per_s * self._usual.interval_s
 
     def _window(self, first: int, last: int | None = None) -> Trajectory:
         """The frames of the lanes from `first` to `last`, both included."""

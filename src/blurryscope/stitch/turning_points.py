@@ -44,6 +44,14 @@ class StageHabits:
         """Way between the turning points by rhythm alone."""
         return self.speed_px_per_s * self.lane_s
 
+    def since(self, lane: int) -> "StageHabits":
+        """What is known of the lanes from one on, which is the first now."""
+        return replace(self, linked_speeds_px_per_s=self.linked_speeds_px_per_s[lane:])
+
+    def before(self, lane: int) -> "StageHabits":
+        """What is known of the lanes before one."""
+        return replace(self, linked_speeds_px_per_s=self.linked_speeds_px_per_s[:lane])
+
     def with_one_speed(self, lane_count: int) -> "StageHabits":
         """The habits of a stage that is driven by steps: all lanes go at one speed."""
         known = [speed for speed in self.linked_speeds_px_per_s if np.isfinite(speed)]
