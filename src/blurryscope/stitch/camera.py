@@ -98,3 +98,20 @@ def camera_from_steps(
 def is_readout_along(direction: NDArray[np.float64]) -> bool:
     """Whether rows follow one another along the scan rather than across it."""
     return bool(abs(direction[0]) > np.sqrt(0.5))
+
+
+def rim_sigma_px(
+    camera_sigma: NDArray[np.float64], frame_shape: tuple[int, int], speed_px_per_s: float
+) -> float:
+    """How uncertain the rim of a frame is, mosaic pixels.
+
+    `camera_sigma` is what is known of the angle (rad) and the read-out (s per row, s per column).
+    """
+    angle, per_row, per_column = camera_sigma
+    half_rows, half_columns = (np.array(frame_shape) - 1) / 2
+    parts = [
+        angle * np.hypot(half_rows, half_columns),
+        per_row * half_rows * speed_px_per_s,
+        per_column * half_columns * speed_px_per_s,
+    ]
+    return float(np.hypot.reduce(parts))

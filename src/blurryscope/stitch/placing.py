@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from blurryscope.basics.ahead import ahead
-from blurryscope.stitch.camera import CameraModel
+from blurryscope.stitch.camera import CameraModel, rim_sigma_px
 from blurryscope.stitch.expectations import Expectations
 from blurryscope.stitch.film_so_far import FilmSoFar, motion_of
 from blurryscope.stitch.lane_links import LaneLinks, links_within
@@ -116,41 +116,14 @@ class Placer:
         if pauses := pauses_among(film, layout):
             real = [lane for number, lane in enumerate(given) if number not in pauses]
             return self.start(film, real, least_links, longest_rest_s)
-        self._usual: UsualSteps = layout.usual
-        self._read_out_s_per_row = layout.read_out_s_per_row
-        self._sense *= layout.motion.lanes[0].direction * lanes[0].direction
-        self.pitch_px = layout.pitch_px
-        self.is_linked = [bool(linked) for linked in layout.is_linked]
-        times_s = film.times_s
-        begins_s, ends_s = times_s[[(lane.first, lane.last) for lane in lanes]].T
-        lane_s = float(np.median(ends_s - begins_s))
-        # An earlier try may have numbered the lanes otherwise.
-        self._stage = StageHabits(
-            speed_px_per_s=layout.usual.camera()[1],
-            rest_s=min(self._settings.rest_s, longest_rest_s),
-            ramp_s=self._settings.ramp_s,
-            lane_s=lane_s,
-            turn_s=float(np.median(np.diff((begins_s + ends_s) / 2))) - lane_s,
-            # With more than a right angle from x to y the way along y leads back along x.
-            lean=-np.tan(np.deg2rad(self._settings.skew_deg)),
-        )
-        self._ways = {}
-        self._note_seen(layout.motion)
+        self._take_over(layout, lanes, film.times_s, longest_rest_s)
         coarse = self._timed_layout(film, layout)
         exact = self._measured(film, coarse.trajectory, first_lane=0)
         self._exact_links: LaneLinks = LaneLinks(exact)
         links = with_coarse(exact, self._coarse_links.within(coarse.trajectory))
         self.trajectory = coarse.trajectory
         self._note_speeds(exact)
-        expected = self._expected(coarse.trajectory)
-        solution = solve(coarse.trajectory, links, expected, fit_camera=True)
-        self.pitch_px = self._seen_pitch_px(solution.trajectory)
-        expected = self._expected(solution.trajectory)
-        solution = solve(solution.trajectory, links, expected, fit_camera=True)
-        if self._notes_ways(solution, links):
-            expected = self._expected(solution.trajectory)
-            solution = solve(solution.trajectory, links, expected, fit_camera=True)
-        solution = with_uneven_speeds(solution, links, expected)
+        solution = self._solved_with_camera(coarse.trajectory, links)
         self._note_ties(solution, links)
         self.trajectory = self._held(solution, links)
         self._camera_sigma = solution.camera_sigma
@@ -237,15 +210,7 @@ class Placer:
 
     def rim_sigma_px(self, frame_shape: tuple[int, int]) -> float:
         """How uncertain the rim of a frame is, for what is known of the camera; mosaic pixels."""
-        angle, per_row, per_column = self._camera_sigma
-        half_rows, half_columns = (np.array(frame_shape) - 1) / 2
-        speed = self.speed_px_per_s
-        parts = [
-            angle * np.hypot(half_rows, half_columns),
-            per_row * half_rows * speed,
-            per_column * half_columns * speed,
-        ]
-        return float(np.hypot.reduce(parts))
+        return rim_sigma_px(self._camera_sigma, frame_shape, self.speed_px_per_s)
 
     @property
     def speed_px_per_s(self) -> float:
@@ -278,6 +243,42 @@ class Placer:
         links = with_coarse(exact, coarse)
         found = judged(self.trajectory, links, self._expected(self.trajectory))
         return replace(found, camera_sigma=self._camera_sigma), links
+
+    def _take_over(
+        self,
+        layout: FirstLayout,
+        lanes: Sequence[Lane],
+        times_s: NDArray[np.float64],
+        longest_rest_s: float,
+    ) -> None:
+        """Note what a first layout tells of the stage; an earlier one counts no more."""
+        self._usual: UsualSteps = layout.usual
+        self._read_out_s_per_row = layout.read_out_s_per_row
+        self._sense *= layout.motion.lanes[0].direction * lanes[0].direction
+        self.pitch_px = layout.pitch_px
+        self.is_linked = [bool(linked) for linked in layout.is_linked]
+        # An earlier try may have numbered the lanes otherwise.
+        self._stage: StageHabits = StageHabits.by_rhythm(
+            times_s[[(lane.first, lane.last) for lane in lanes]],
+            speed_px_per_s=layout.usual.camera()[1],
+            rest_s=min(self._settings.rest_s, longest_rest_s),
+            ramp_s=self._settings.ramp_s,
+            skew_deg=self._settings.skew_deg,
+        )
+        self._ways = {}
+        self._note_seen(layout.motion)
+
+    def _solved_with_camera(self, start: Trajectory, links: Links) -> Solution:
+        """Solve the first lanes and the camera: once more with the pitch, and with other ways."""
+        expected = self._expected(start)
+        solution = solve(start, links, expected, fit_camera=True)
+        self.pitch_px = self._seen_pitch_px(solution.trajectory)
+        expected = self._expected(solution.trajectory)
+        solution = solve(solution.trajectory, links, expected, fit_camera=True)
+        if self._notes_ways(solution, links):
+            expected = self._expected(solution.trajectory)
+            solution = solve(solution.trajectory, links, expected, fit_camera=True)
+        return with_uneven_speeds(solution, links, expected)
 
     def _middle(self, number: int) -> float:
         return (self.lanes[number].first + self.lanes[number].last) / 2

@@ -39,6 +39,32 @@ class StageHabits:
     """Way along the lanes that comes with a step across them, as a part of it: the stage's axes are
     not quite at a right angle, and all lanes begin at one place of its own."""
 
+    @classmethod
+    def by_rhythm(
+        cls,
+        spans_s: NDArray[np.float64],
+        *,
+        speed_px_per_s: float,
+        rest_s: float,
+        ramp_s: float,
+        skew_deg: float,
+    ) -> "StageHabits":
+        """The habits of a stage whose lanes were first and last seen to move at these times.
+
+        `spans_s` is (lanes, 2); `skew_deg` the angle from x to y of the stage, less 90 degrees.
+        """
+        begins_s, ends_s = spans_s.T
+        lane_s = float(np.median(ends_s - begins_s))
+        return cls(
+            speed_px_per_s=speed_px_per_s,
+            rest_s=rest_s,
+            ramp_s=ramp_s,
+            lane_s=lane_s,
+            turn_s=float(np.median(np.diff((begins_s + ends_s) / 2))) - lane_s,
+            # With more than a right angle from x to y the way along y leads back along x.
+            lean=-np.tan(np.deg2rad(skew_deg)),
+        )
+
     @property
     def width_px(self) -> float:
         """Way between the turning points by rhythm alone."""

@@ -18,6 +18,7 @@ from blurryscope.stitch.lanes import LONGEST_REST, Lane
 from blurryscope.stitch.ramps import Habits, seen_habits
 from blurryscope.stitch.trajectory import Trajectory, lane_rows
 from blurryscope.stitch.turning_points import (
+    LeftSides,
     Seen,
     StageHabits,
     common_speed,
@@ -143,13 +144,7 @@ def timetable(
     if is_told:
         stage = stage.with_one_speed(len(lanes))
     keeps_speed = is_told and len(stage.linked_speeds_px_per_s) > 0
-    rows = _seen_rows(trajectory, is_seen, len(lanes))
-    seen = [_seen_part(trajectory, rows[n], n, lane, stage) for n, lane in enumerate(lanes)]
-    follows_pause = _pauses(trajectory, stage)
-    seen = [
-        None if part is None else replace(part, follows_pause=bool(paused))
-        for part, paused in zip(seen, follows_pause, strict=True)
-    ]
+    seen = _seen_lanes(trajectory, lanes, is_seen, stage)
     if is_told and not keeps_speed:
         stage = replace(stage, speed_px_per_s=common_speed(seen, stage.speed_px_per_s))
     groups = np.concatenate([[0], np.cumsum(~is_linked)])
@@ -158,25 +153,15 @@ def timetable(
         seen, groups, stage, told_s, stage.width_px if width_px is None else width_px, turn_sigma_px
     )
     width_px = lefts.width_px
-    start_s, end_s = np.full(len(lanes), np.nan), np.full(len(lanes), np.nan)
-    fixed_lefts: list[tuple[float, int]] = []
-    for group, left in enumerate(lefts.x_px.tolist()):
-        if np.isnan(left):
-            continue
-        if int(np.argmax(groups == group)) < fixed_count:
-            fixed_lefts.append((left, int(lefts.turn_counts[group])))
-        for number in np.flatnonzero(groups == group):
-            part = seen[number]
-            if part is not None:
-                start_s[number], end_s[number] = _begin_and_end(part, left, left + width_px, stage)
+    start_s, end_s = _timed_by_turns(seen, lefts.x_px[groups], width_px, stage)
     lasts_s = width_px / stage.speed_px_per_s + stage.ramp_s
     # What no turn of its group tells, its own ramps may.
     is_alone = np.isnan(start_s)
     start_s[is_alone] = _first_known(habits.begins_s, habits.ends_s - lasts_s)[is_alone]
     end_s[is_alone] = _first_known(habits.ends_s, habits.begins_s + lasts_s)[is_alone]
     is_timed = np.isfinite(start_s)
-    is_told = ~is_timed & np.isfinite(told_s)
-    start_s[is_told], end_s[is_told] = told_s[is_told], told_s[is_told] + lasts_s
+    only_told = ~is_timed & np.isfinite(told_s)
+    start_s[only_told], end_s[only_told] = told_s[only_told], told_s[only_told] + lasts_s
     _fill_unseen(start_s, end_s, lasts_s, stage, trajectory, seen)
     return Timetable(
         start_s=start_s,
@@ -186,7 +171,7 @@ def timetable(
             [stage.speed_px_per_s if part is None else part.speed_px_per_s for part in seen]
         ),
         width_px=width_px,
-        left_px=_weighted_mean(fixed_lefts),
+        left_px=_left_of_fixed(lefts, groups[:fixed_count]),
         lean=stage.lean,
         turn_sigma_px=turn_sigma_px,
         is_seen=is_timed,
@@ -204,6 +189,21 @@ def _as_seen(stage: StageHabits, seen: Habits) -> StageHabits:
     turn_s = seen.rest_s + stage.ramp_s
     lane_s = stage.lane_s + stage.turn_s - turn_s
     return replace(stage, rest_s=seen.rest_s, turn_s=turn_s, lane_s=lane_s)
+
+
+def _seen_lanes(
+    trajectory: Trajectory,
+    lanes: Sequence[Lane],
+    is_seen: NDArray[np.bool_],
+    stage: StageHabits,
+) -> list[Seen | None]:
+    """What was seen of each lane; None of those that too little was seen of."""
+    rows = _seen_rows(trajectory, is_seen, len(lanes))
+    seen = [_seen_part(trajectory, rows[n], n, lane, stage) for n, lane in enumerate(lanes)]
+    return [
+        None if part is None else replace(part, follows_pause=bool(paused))
+        for part, paused in zip(seen, _pauses(trajectory, stage), strict=True)
+    ]
 
 
 def _seen_rows(
@@ -255,9 +255,26 @@ _LEAST_SEEN = 5
 """Frames of a lane; fewer may be chance, and a wrong turn moves all lanes."""
 
 
-def _weighted_mean(values: Sequence[tuple[float, int]]) -> float:
-    total = sum(weight for _, weight in values)
-    return sum(value * weight for value, weight in values) / total if total else 0.0
+def _timed_by_turns(
+    seen: Sequence[Seen | None], left_px: NDArray[np.float64], width_px: float, stage: StageHabits
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """When lanes begin and end, both (lanes,), given the x of their left turning points.
+
+    NaN where that or the lane itself is not known.
+    """
+    start_s, end_s = np.full(len(seen), np.nan), np.full(len(seen), np.nan)
+    for number, (part, left) in enumerate(zip(seen, left_px.tolist(), strict=True)):
+        if part is not None and not np.isnan(left):
+            start_s[number], end_s[number] = _begin_and_end(part, left, left + width_px, stage)
+    return start_s, end_s
+
+
+def _left_of_fixed(lefts: LeftSides, fixed_groups: NDArray[np.int64]) -> float:
+    """Where groups that are fixed turn on the left, each by how many of its turns tell; else 0."""
+    known = np.unique(fixed_groups)
+    known = known[np.isfinite(lefts.x_px[known])]
+    counts = lefts.turn_counts[known]
+    return float(counts @ lefts.x_px[known] / counts.sum()) if counts.sum() else 0.0
 
 
 def _first_known(values: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.float64]:
