@@ -92,6 +92,7 @@ class Placer:
         self._read_out_s_per_row: tuple[float, float] | None = None
         self._pairs = MatchedPairs()
         self._seen_pairs: set[int] = set()
+        self._stage: StageHabits
         self._starts_s: tuple[float, ...] = ()
         self._lost: dict[int, int] = {}
         """How many frames were lost over glass before which frame; negative if held twice."""
@@ -258,7 +259,7 @@ class Placer:
         self.pitch_px = layout.pitch_px
         self.is_linked = [bool(linked) for linked in layout.is_linked]
         # An earlier try may have numbered the lanes otherwise.
-        self._stage: StageHabits = StageHabits.by_rhythm(
+        self._stage = StageHabits.by_rhythm(
             times_s[[(lane.first, lane.last) for lane in lanes]],
             speed_px_per_s=layout.usual.camera()[1],
             rest_s=min(self._settings.rest_s, longest_rest_s),
