@@ -141,6 +141,32 @@ def test_a_jerk_over_blank_glass_moves_only_what_comes_after_it() -> None:
     assert _distances(solution.trajectory, zigzag.truth)[shows].max() < 4.0
 
 
+def test_one_weak_link_tells_of_a_jerk_over_glass_where_the_stage_jerks_at_once() -> None:
+    zigzag = _zigzag(STRAIGHT, jerk_px=110.0)
+    links = zigzag.links
+    lane_of = dict(zip(zigzag.truth.frames.tolist(), zigzag.truth.lanes.tolist(), strict=True))
+    ends = np.array([links.earlier, links.later])
+    lanes = np.vectorize(lane_of.__getitem__)(ends)
+    beyond = (lanes == 2) & (ends % 60 >= GLASS.stop)
+    # Beyond the glass one faint link joins the lane to the one above, and none to the one below.
+    is_across = beyond.any(axis=0) & (lanes[0] != lanes[1])
+    is_kept = ~is_across
+    is_kept[np.flatnonzero(is_across & (lanes[0] == 1))[0]] = True
+    links = links.only(is_kept)
+    faint = np.where(is_across[is_kept], 0.58, links.correlation)
+    links = replace(links, correlation=faint)
+    expected = replace(zigzag.expected, link_sigma_px=(1.2, 2.0), turn_sigma_px=500.0)
+    rows = np.arange(2 * FRAMES + GLASS.stop, 3 * FRAMES)
+    off_px = [
+        _distances(solve(zigzag.truth, links, each, fit_camera=False).trajectory, zigzag.truth)[
+            rows
+        ]
+        for each in (expected, replace(expected, jerks_at_once=True))
+    ]
+    assert off_px[0].min() > 50
+    assert off_px[1].max() < 15
+
+
 @pytest.mark.parametrize("wrong_fraction", [0.0, 0.05])
 @pytest.mark.parametrize("camera", [TURNED, ACROSS])
 def test_lanes_in_both_directions_tell_the_camera_angle_and_read_out(

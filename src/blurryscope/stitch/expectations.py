@@ -47,6 +47,10 @@ class Expectations:
     others than those at hand."""
     is_pinned: NDArray[np.bool_] | None = None
     """(n,) frames that stay where they are."""
+    jerks_at_once: bool = False
+    """Whether an even speed gives way as a whole between two frames that links hold. A stage jerks
+    at one place; shared among all steps over glass its jerk passes for little at each of them, and
+    the link that tells of it for wrong."""
     step_sigma_px: tuple[float, float] = (0.6, 3.0)
     """(y, x) of one frame's step; the x part is what jitter of the frame times makes of it."""
     ramp_sigma_px: float = 40.0
@@ -56,15 +60,24 @@ class Expectations:
 
 
 class PriorSystem:
-    """The expectations of one axis as weighted rows of the least-squares problem."""
+    """The expectations of one axis as weighted rows of the least-squares problem.
 
-    def __init__(self, start: Trajectory, expected: Expectations, axis: int) -> None:
+    Parameters
+    ----------
+    is_held
+        (n - 1,) whether a link holds each frame to the next.
+    """
+
+    def __init__(
+        self, start: Trajectory, expected: Expectations, axis: int, is_held: NDArray[np.bool_]
+    ) -> None:
         self._expected = expected
         self._parts: list[_Rows] = []
+        self._gaps = np.zeros(0, np.int64)
         if axis == 0:
             self._add_for_y(start)
         else:
-            self._add_for_x(start)
+            self._add_for_x(start, is_held)
         if expected.is_pinned is not None:
             pinned = np.flatnonzero(expected.is_pinned)
             targets = start.positions[pinned, axis]
@@ -75,15 +88,22 @@ class PriorSystem:
         self._sigma = np.concatenate([part.sigmas for part in self._parts])
         self._are_firm = np.concatenate([np.full(len(p.targets), p.is_firm) for p in self._parts])
         self.weights = 1 / self._sigma**2
+        self._doubt = 2 * np.sqrt(self._of_gaps(self._sigma**2))
 
     def right_side(self) -> NDArray[np.float64]:
         """Of the normal equations."""
         return np.asarray(self._transposed @ (self.weights * self.target))
 
     def reweigh(self, positions: NDArray[np.float64]) -> None:
-        residual = self.matrix @ positions - self.target
-        kept = np.where(self._are_firm, 1.0, cauchy(residual, self._sigma * 2))
+        residual = self._of_gaps(self.matrix @ positions - self.target)
+        kept = np.where(self._are_firm, 1.0, cauchy(residual, self._doubt))
         self.weights = kept / self._sigma**2
+
+    def _of_gaps(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The same, (rows,), where each step over a gap has the sum of all of them."""
+        steps = len(self._gaps)
+        sums = np.bincount(self._gaps, values[:steps])
+        return np.concatenate([sums[self._gaps], values[steps:]])
 
     def _add_for_y(self, start: Trajectory) -> None:
         rows, frames = _frames_between(start)
@@ -108,9 +128,11 @@ class PriorSystem:
         shares = np.stack([np.sign(ways), -np.sign(ways)], axis=1) / length
         self._add(ends.reshape(1, -1), shares.ravel(), 0.0, _AXIS_SIGMA_RAD, is_firm=True)
 
-    def _add_for_x(self, start: Trajectory) -> None:
+    def _add_for_x(self, start: Trajectory, is_held: NDArray[np.bool_]) -> None:
         expected = self._expected
         rows, frames = _frames_between(start)
+        if expected.jerks_at_once:
+            self._gaps = _gaps(rows, is_held[rows])
         in_ramp = expected.is_ramp[rows] | expected.is_ramp[rows + 1]
         sigma = np.where(in_ramp, expected.ramp_sigma_px, expected.step_sigma_px[1])
         ways = expected.along_px[rows + 1] - expected.along_px[rows]
@@ -225,6 +247,13 @@ def _frames_between(start: Trajectory) -> tuple[NDArray[np.int64], NDArray[np.fl
     usual_s = float(np.median(lasts_s))
     rows = np.flatnonzero(np.diff(start.lanes) == 0)
     return rows, np.maximum(lasts_s[rows] / usual_s, 0.05)
+
+
+def _gaps(rows: NDArray[np.int64], is_held: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Which gap each step belongs to, counted from 0, (steps,); a held one is alone in its own."""
+    begins = np.ones(len(rows), np.bool_)
+    begins[1:] = is_held[1:] | is_held[:-1] | (np.diff(rows) > 1)
+    return np.cumsum(begins) - 1
 
 
 def cauchy(residuals: NDArray[np.float64], scale: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -152,6 +152,7 @@ def loose_expectations(
         is_ramp=np.zeros(len(apart.frames), np.bool_),
         pitch_px=pitch_px,
         turn_sigma_px=_LOOSE_TURN_PX,
+        jerks_at_once=True,
         link_sigma_px=(0.3 * reduction, 0.5 * reduction),
     )
 

@@ -428,7 +428,7 @@ class Placer:
 
     def _loosely(self, film: FilmSoFar, expected: Expectations) -> Expectations:
         sigma_y, sigma_x = (film.coarse_reduction * part for part in _COARSE_LINK_SIGMA)
-        return replace(expected, link_sigma_px=(sigma_y, sigma_x))
+        return replace(expected, link_sigma_px=(sigma_y, sigma_x), jerks_at_once=True)
 
     def _held(self, solution: Solution, links: Links) -> Trajectory:
         return never_backwards(solution.trajectory, self.lanes, held_frames(solution, links))

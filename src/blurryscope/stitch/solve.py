@@ -51,7 +51,8 @@ def solve(
         Whether to correct the camera too; needs lanes in both directions that are linked.
     """
     trajectory = start
-    priors = [PriorSystem(start, expected, axis) for axis in (0, 1)]
+    is_held = steps_held(start, links)
+    priors = [PriorSystem(start, expected, axis, is_held) for axis in (0, 1)]
     system = _LinkSystem(start, links, expected, priors)
     weights = np.ones((len(links), 2))
     residuals = np.zeros((len(links), 2))
@@ -81,6 +82,13 @@ def judged(trajectory: Trajectory, links: Links, expected: Expectations) -> Solu
     residuals = link_residuals(trajectory, links)
     weights = link_weights(residuals, links, expected, 0.0)
     return Solution(trajectory=trajectory, residuals=residuals, weights=weights.min(axis=1))
+
+
+def steps_held(trajectory: Trajectory, links: Links) -> NDArray[np.bool_]:
+    """Whether a link holds each frame to the next, (n - 1,)."""
+    ends = np.stack([trajectory.rows_of(links.earlier), trajectory.rows_of(links.later)])
+    first = ends.min(axis=0)[np.abs(np.diff(ends, axis=0)[0]) == 1]
+    return np.isin(np.arange(len(trajectory.frames) - 1), first)
 
 
 def link_certainty(links: Links, expected: Expectations) -> NDArray[np.float64]:

@@ -20,7 +20,13 @@ from numpy.typing import NDArray
 from blurryscope.stitch.expectations import Expectations, PriorSystem
 from blurryscope.stitch.links import Links
 from blurryscope.stitch.normal_matrix import NormalMatrix
-from blurryscope.stitch.solve import Solution, judged, link_certainty, link_weights
+from blurryscope.stitch.solve import (
+    Solution,
+    judged,
+    link_certainty,
+    link_weights,
+    steps_held,
+)
 from blurryscope.stitch.trajectory import Steps, Trajectory, steps_of
 
 _ROUNDS = 8
@@ -177,7 +183,7 @@ class _System:
         self._jump_scale = _JUMP_SCALE * full[jumping]
         self._alike_weights = (_ALIKE_SIGMA * full[np.tile(repeats, 2)]) ** -2
         self._usual_weights = (_USUAL_SIGMA * full[twice]) ** -2
-        self._priors = PriorSystem(start, expected, axis=1)
+        self._priors = PriorSystem(start, expected, 1, steps_held(start, links))
         self._priors.reweigh(start.positions[:, 1])
         halves = np.repeat([0, 1], len(asked))
         kinds = [
