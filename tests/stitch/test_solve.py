@@ -133,6 +133,15 @@ def test_wrong_links_lose_their_weight_and_right_ones_keep_it() -> None:
     assert np.median(solution.weights[truly < 1]) > 0.8
 
 
+def test_links_that_slid_along_an_edge_count_along_neither_axis() -> None:
+    zigzag = _zigzag(STRAIGHT)
+    points = zigzag.links.point_later.copy()
+    points[::3] += (12.0, 2.0)  # plainly wrong across the lanes, not so along them
+    slid = replace(zigzag.links, point_later=points)
+    solution = solve(_blurred_start(zigzag), slid, zigzag.expected, fit_camera=False)
+    assert np.percentile(_distances(solution.trajectory, zigzag.truth), 95) < 0.8
+
+
 def test_a_jerk_over_blank_glass_moves_only_what_comes_after_it() -> None:
     zigzag = _zigzag(STRAIGHT, jerk_px=60.0)
     solution = solve(_blurred_start(zigzag), zigzag.links, zigzag.expected, fit_camera=False)

@@ -54,7 +54,7 @@ def solve(
     is_held = steps_held(start, links)
     priors = [PriorSystem(start, expected, axis, is_held) for axis in (0, 1)]
     system = _LinkSystem(start, links, expected, priors)
-    weights = np.ones((len(links), 2))
+    weights = np.ones(len(links))
     residuals = np.zeros((len(links), 2))
     doubts_px = np.geomspace(_FIRST_DOUBT_PX, _LAST_DOUBT_PX, rounds)
     for round_number in range(rounds):
@@ -72,7 +72,7 @@ def solve(
     return Solution(
         trajectory=trajectory,
         residuals=residuals,
-        weights=weights.min(axis=1),
+        weights=weights,
         camera_sigma=camera_sigma,
     )
 
@@ -81,7 +81,7 @@ def judged(trajectory: Trajectory, links: Links, expected: Expectations) -> Solu
     """Tell how well links agree with a trajectory, which stays as it is."""
     residuals = link_residuals(trajectory, links)
     weights = link_weights(residuals, links, expected, 0.0)
-    return Solution(trajectory=trajectory, residuals=residuals, weights=weights.min(axis=1))
+    return Solution(trajectory=trajectory, residuals=residuals, weights=weights)
 
 
 def steps_held(trajectory: Trajectory, links: Links) -> NDArray[np.bool_]:
@@ -99,9 +99,13 @@ def link_certainty(links: Links, expected: Expectations) -> NDArray[np.float64]:
 def link_weights(
     residuals: NDArray[np.float64], links: Links, expected: Expectations, doubt_px: float
 ) -> NDArray[np.float64]:
-    """(links, 2) from 0 to 1, what residuals (y, x) leave to links; px, as is the first doubt."""
+    """(links,) from 0 to 1, what residuals, (links, 2) as (y, x), leave to links; px, as the doubt.
+
+    A patch that was found in a wrong place is wrong both ways, however near that lies along one.
+    """
     scale = np.maximum(np.array(expected.link_sigma_px) * 3, doubt_px)
-    return cauchy(residuals, scale / np.sqrt(_trust(links))[:, None])
+    apart = np.hypot(*(residuals / scale).T)
+    return cauchy(apart, 1 / np.sqrt(_trust(links)))
 
 
 _ROUNDS_WITHOUT_CAMERA = 6
@@ -179,7 +183,7 @@ class _LinkSystem:
     ) -> NDArray[np.float64]:
         """How certain the camera is, (3,): links agree as well as their residuals say."""
         inner, _ = self._camera_equations(self._axes(trajectory, weights), trajectory.camera)
-        spread = float(np.average(residuals**2 * self._certainty, weights=weights))
+        spread = float(np.average((residuals**2 * self._certainty).mean(axis=1), weights=weights))
         # Patches of one pair of frames share their errors, so they do not count one by one.
         return np.asarray(np.sqrt(np.diag(np.linalg.inv(inner)) * spread * _PATCHES_PER_PAIR))
 
@@ -212,7 +216,7 @@ class _LinkSystem:
         readout = np.array([camera.readout_s_per_row, camera.readout_s_per_column])
         constant = offsets @ camera.turn.T + way @ readout
         by_camera = np.concatenate([(offsets @ camera.turn_rate.T)[:, :, None], way], axis=2)
-        weights = weights * self._certainty
+        weights = weights[:, None] * self._certainty
         return [
             _Axis(
                 normal.factors(np.concatenate([weights[:, axis], prior.weights])),

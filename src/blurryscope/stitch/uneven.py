@@ -238,11 +238,12 @@ class _System:
         speeds = self._values.reshape(-1, 3)
         jump = speeds[self._stepping, 2] - speeds[self._stepping + 1, 1]
         step_sigma_px = np.hypot(self._expected.step_sigma_px[1], jump * self._change_sigma_s)
-        trusted = link_weights(links[:, None], self._links, self._expected, doubt_px)
+        along = np.stack([np.zeros(len(links)), links], axis=1)
+        trusted = link_weights(along, self._links, self._expected, doubt_px)
         return np.concatenate(
             [
                 self._priors.weights,
-                trusted[:, 1] * self._certainty,
+                trusted * self._certainty,
                 1 / (self._jump_scale * np.maximum(np.abs(jumps), least)),
                 self._alike_weights,
                 self._usual_weights,
