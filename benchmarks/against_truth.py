@@ -79,6 +79,7 @@ def _print_placement(placement: PlacementFigures) -> None:
     _print_errors("within cores, rotation left in", placement.within_cores_unturned)
     for core in placement.each_core:
         _print_errors(f"  {core.core}", core.errors)
+    _print_errors("beside cores, at their rims", placement.at_rims)
     _print_errors("over the slide, where there is tissue", placement.over_slide)
 
 

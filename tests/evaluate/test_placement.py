@@ -118,6 +118,8 @@ def test_a_faultless_slide_has_no_error_however_it_is_turned(
     assert figures.turn_deg == pytest.approx(angle_deg) or abs(angle_deg) == 180
     assert figures.right_lane_fraction == 1.0
     assert figures.within_cores.ninety_five_px == pytest.approx(0, abs=1e-6)
+    assert figures.at_rims.count > 0
+    assert figures.at_rims.ninety_five_px == pytest.approx(0, abs=1e-6)
     assert figures.over_slide.ninety_five_px == pytest.approx(0, abs=1e-6)
     assert cores.found == ("A1", "A2", "B2")
     assert cores.told_missing == ("B1",)
@@ -162,6 +164,21 @@ def test_a_torn_core_leaves_the_others_unturned(truth: Truth) -> None:
     assert by_core["A1"].median_px > 40
     assert by_core["A2"].ninety_five_px < 0.2
     assert figures.turn_deg == pytest.approx(0, abs=0.02)
+
+
+def test_a_rim_that_is_torn_off_shows_though_no_centre_of_a_frame_lies_in_the_core(
+    truth: Truth,
+) -> None:
+    cores = [core for core in truth.cores if not core.is_missing]
+    away = np.min([np.hypot(*(truth.centres_px - core.centre_px).T) for core in cores], axis=0)
+    is_beside = (away >= truth.core_diameter_px / 2) & (truth.lanes >= 0)
+    places = [
+        replace(place, x_px=place.x_px + 100) if moved and place.x_px is not None else place
+        for place, moved in zip(_places(truth), is_beside, strict=True)
+    ]
+    figures = measure_placement(places, truth)
+    assert figures.within_cores.ninety_five_px < 1e-6
+    assert figures.at_rims.median_px == pytest.approx(100)
 
 
 def test_frames_that_jitter_have_the_error_that_they_were_given(truth: Truth) -> None:

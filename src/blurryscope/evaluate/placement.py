@@ -102,6 +102,9 @@ class PlacementFigures:
     """All cores together: one translation per core and one rotation for all removed."""
     within_cores_unturned: Errors
     """The same with no rotation but the 180 degrees removed."""
+    at_rims: Errors
+    """Frames that show a core while their centre lies outside it, against the core's other frames:
+    far off, they show its rim torn off."""
     each_core: tuple[CoreErrors, ...]
     over_slide: Errors
     """Frames that show tissue, one rigid fit for all."""
@@ -218,6 +221,11 @@ def measure_placement(places: Sequence[FramePlace], truth: Truth) -> PlacementFi
     angle = _shared_angle(list(groups.values()), centres, truth)
     turned = [_left_over(rows, centres, truth, angle) for rows in groups.values()]
     unturned = [_left_over(rows, centres, truth, half_turn) for rows in groups.values()]
+    rims = [
+        _left_over(_frames_beside(core, truth), centres, truth, angle, groups[str(core.name)])
+        for core in truth.cores
+        if str(core.name) in groups
+    ]
     tissue = _frames_with_tissue(truth)
     over_slide = np.hypot(*(centres[tissue] - fit.apply(truth.centres_px[tissue])).T)
     moving = truth.lanes >= 0
@@ -228,6 +236,7 @@ def measure_placement(places: Sequence[FramePlace], truth: Truth) -> PlacementFi
         turn_deg=float(np.rad2deg(angle)),
         within_cores=_errors(np.concatenate([*turned, np.empty(0)])),
         within_cores_unturned=_errors(np.concatenate([*unturned, np.empty(0)])),
+        at_rims=_errors(np.concatenate([*rims, np.empty(0)])),
         each_core=tuple(
             CoreErrors(core=name, errors=_errors(distances))
             for name, distances in zip(groups, turned, strict=True)
@@ -329,15 +338,25 @@ def _frames_in(core: TrueCore, truth: Truth) -> NDArray[np.int64]:
     return np.flatnonzero((away < truth.core_diameter_px / 2) & (truth.lanes >= 0))
 
 
+def _frames_beside(core: TrueCore, truth: Truth) -> NDArray[np.int64]:
+    """Frames in lanes that show the core though their centre lies outside it."""
+    return np.setdiff1d(np.flatnonzero(_shows(core, truth)), _frames_in(core, truth))
+
+
 def _frames_with_tissue(truth: Truth) -> NDArray[np.bool_]:
     shows = np.zeros(len(truth.lanes), np.bool_)
-    half_field = np.array(truth.field_px) / 2
     for core in truth.cores:
         if not core.is_missing:
-            outside = np.abs(truth.centres_px - core.centre_px) - half_field
-            gap = np.hypot(*np.maximum(outside, 0).T)
-            shows |= gap < _TISSUE_REACH * truth.core_diameter_px / 2
-    return shows & (truth.lanes >= 0)
+            shows |= _shows(core, truth)
+    return shows
+
+
+def _shows(core: TrueCore, truth: Truth) -> NDArray[np.bool_]:
+    """(n,) frames in lanes whose field reaches into the core."""
+    outside = np.abs(truth.centres_px - core.centre_px) - np.array(truth.field_px) / 2
+    gap = np.hypot(*np.maximum(outside, 0).T)
+    reaches = gap < _TISSUE_REACH * truth.core_diameter_px / 2
+    return np.asarray(reaches & (truth.lanes >= 0), np.bool_)
 
 
 def _shared_angle(groups: Sequence[NDArray[np.int64]], centres: Points, truth: Truth) -> float:
@@ -365,14 +384,23 @@ def _shared_angle(groups: Sequence[NDArray[np.int64]], centres: Points, truth: T
 
 
 def _left_over(
-    rows: NDArray[np.int64], centres: Points, truth: Truth, angle_rad: float
+    rows: NDArray[np.int64],
+    centres: Points,
+    truth: Truth,
+    angle_rad: float,
+    shifted_with: NDArray[np.int64] | None = None,
 ) -> NDArray[np.float64]:
-    """Distances to the truth in one group of frames after the rotation and the best translation."""
-    apart = centres[rows] - truth.centres_px[rows] @ _rotation(angle_rad).T
-    placed = np.isfinite(apart[:, 0])
+    """Distances to the truth of some frames after the rotation and the best translation.
+
+    That of the frames `shifted_with`, or their own.
+    """
+    turned = truth.centres_px @ _rotation(angle_rad).T
+    apart = centres - turned
+    told = apart[rows if shifted_with is None else shifted_with]
+    placed = np.isfinite(told[:, 0])
     if not placed.any():
         return np.full(len(rows), np.inf)
-    return np.asarray(np.hypot(*(apart - apart[placed].mean(axis=0)).T))
+    return np.asarray(np.hypot(*(apart[rows] - told[placed].mean(axis=0)).T))
 
 
 def _errors(distances: NDArray[np.float64]) -> Errors:
