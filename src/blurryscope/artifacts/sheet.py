@@ -7,6 +7,7 @@ one patient the score of another.
 
 import csv
 import datetime
+import io
 import re
 import zipfile
 from dataclasses import dataclass, replace
@@ -63,13 +64,21 @@ def read_sheet(path: Path, tab: str | None = None) -> Sheet:
 
 
 def _read_csv(path: Path) -> Sheet:
-    text = _decoded(path)
-    lines = text.splitlines()
+    # Cells may hold line ends: lines are parted where they end, and the cells keep theirs.
+    lines = list(io.StringIO(_decoded(path), newline=""))
+    told = _TOLD_DELIMITER.fullmatch(lines[0].rstrip("\r\n")) if lines else None
+    if told:
+        del lines[0]
     try:
-        rows = list(csv.reader(lines, delimiter=_delimiter(lines), strict=True))
+        delimiter = told[1] if told else _delimiter(lines)
+        rows = list(csv.reader(lines, delimiter=delimiter, strict=True))
     except csv.Error as error:
         raise InputError(path, f"is not a readable CSV file ({error})", _SAVE_AGAIN) from error
     return _sheet(str(path), rows)
+
+
+_TOLD_DELIMITER = re.compile(r"sep=([,;\t])", re.IGNORECASE)
+"""A first line that speaks to Excel, which takes it as no row."""
 
 
 def _delimiter(lines: list[str]) -> str:
