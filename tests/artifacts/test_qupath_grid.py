@@ -116,6 +116,18 @@ def test_a_grid_that_is_not_whole_is_refused(tmp_path: Path, rows: str, said: st
         read_qptma(path)
 
 
+@pytest.mark.parametrize("labels", ["A1 A2 A3 A4", "A1 A2 C2 C1", "A1 B2 C3 D4"])
+def test_a_grid_whose_labels_do_not_tell_rows_and_columns_is_no_map(labels: str) -> None:
+    cores = tuple(
+        GridCore(
+            label=label, left_px=0, top_px=0, width_px=9, height_px=9, is_present=True, case=None
+        )
+        for label in labels.split()
+    )
+    with pytest.raises(InputError, match="labels that are not rows and columns"):
+        map_of_grid(QuPathGrid(width=2, height=2, cores=cores))
+
+
 def test_cases_come_back_from_a_qpmap_also_where_the_last_column_is_empty(tmp_path: Path) -> None:
     block = LayoutBlock(row_labels=read_axis("A-B"), column_labels=read_axis("1-3"), at=(0, 0))
     cases = {CoreName(0, 0): "p1", CoreName(1, 1): "p 2"}

@@ -204,7 +204,16 @@ def layout_of_grid(grid: QuPathGrid) -> Layout | None:
 
     An `InputError` where the labels are not those of rows and columns.
     """
-    names = grid.names()
+    try:
+        return _layout_of_names(grid, grid.names())
+    except ValueError as error:
+        raise InputError(
+            "the grid", f"has labels that are not rows and columns ({error})", _NAME_THEM
+        ) from error
+
+
+def _layout_of_names(grid: QuPathGrid, names: Sequence[CoreName]) -> Layout | None:
+    """A ValueError where the names are not those of rows and columns."""
     table = [names[row * grid.width : (row + 1) * grid.width] for row in range(grid.height)]
     letters_down = [row[0].row for row in table]
     is_across = any(name.row != table[0][0].row for name in table[0])
@@ -216,8 +225,9 @@ def layout_of_grid(grid: QuPathGrid) -> Layout | None:
         at=(0, 0),
         is_lettered_across=is_across,
     )
-    if tuple(block.names()) != names:
-        raise InputError("the grid", "has labels that are not rows and columns", _NAME_THEM)
+    for told, name in zip(names, block.names(), strict=True):
+        if told != name:
+            raise ValueError(f"{told} stands where {name} should")
     is_plain = rows == list(range(len(rows))) and columns == list(range(len(columns)))
     return None if is_plain and not is_across else Layout((block,))
 
