@@ -77,11 +77,31 @@ def test_columns_that_have_letters_are_remembered(csv_map: Write) -> None:
         ("slide,core,her2\nH,A1,0\n,A2,0\n", "A3: does not say which slide"),
         ("core,her2\nA1,0\n\ncore,her2\nA1,1\n", "second table from row 4"),
         ("core,HER2 Ahmed,HER2 ahmed\nA1,0,1\n", "two columns of scores called"),
+        ("row,column,her2\n1-3,1,0\n4,1,1+\n", "A2: '1-3' is no row or column"),
+        ("row,column,her2\n703,1,0\n", "A2: is no row of an array"),
+        ("core,her2\nA5000000,0\n", "A2: 'A5000000' is not a core name"),
     ],
 )
 def test_a_list_that_contradicts_itself_is_refused(csv_map: Write, text: str, said: str) -> None:
     with pytest.raises(InputError, match=said):
         read_slide_map(csv_map(text))
+
+
+def test_a_line_end_within_a_cell_parts_its_words(csv_map: Write) -> None:
+    path = csv_map('core,case,"HER2\nscore"\nA1,"12\n345",2+\n')
+    (entry,) = read_slide_map(path).entries.values()
+    assert (entry.case or "").split() == ["12", "345"]
+
+
+def test_a_first_line_that_speaks_to_excel_is_no_row(csv_map: Write) -> None:
+    array = read_slide_map(csv_map("sep=;\r\n;1;2\r\nA;2+;1+\r\nB;0;3+\r\n"))
+    assert array.slide is None
+    assert told(array) == {"A1": "2+", "A2": "1+", "B1": "0", "B2": "3+"}
+
+
+def test_a_long_table_of_something_else_is_no_map(csv_map: Write) -> None:
+    with pytest.raises(InputError, match="more than an array has"):
+        read_slide_map(csv_map("age,weight\n" + "50,60\n" * 800))
 
 
 def test_several_readers_need_a_stated_rule(csv_map: Write) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from blurryscope.basics.core_name import CoreName, row_index, row_letters
+from blurryscope.basics.core_name import MOST_COLUMNS, CoreName, row_index, row_letters
 
 _JOINT = r"[\s_.:-]?"
 _LETTER_FIRST = re.compile(rf"([A-Za-z]{{1,2}}){_JOINT}0*([1-9][0-9]*)")
@@ -105,6 +105,8 @@ def read_axis(text: str | Sequence[str]) -> AxisLabels:
 def _line(label: str) -> int:
     if label.isascii() and label.isalpha() and len(label) <= 2:
         return row_index(label)
-    if label.isascii() and label.isdigit() and int(label) > 0:
+    if label.isascii() and label.isdigit() and 0 < int(label) <= MOST_COLUMNS:
         return int(label) - 1
-    raise ValueError(f"{label!r} is neither a letter such as A or AB nor a number such as 1 or 12")
+    raise ValueError(
+        f"{label!r} is neither a letter such as A or AB nor a number from 1 to {MOST_COLUMNS}"
+    )

@@ -15,7 +15,7 @@ from blurryscope.artifacts.lab_map import MapEntry, MapForm, SlideMap
 from blurryscope.artifacts.map_cells import HEADINGS_WANTED, read_words
 from blurryscope.artifacts.score_words import Presence, read_word
 from blurryscope.artifacts.sheet import Sheet
-from blurryscope.basics.core_name import CoreName
+from blurryscope.basics.core_name import MOST_COLUMNS, MOST_ROWS, CoreName
 from blurryscope.basics.errors import InputError
 
 Places = Mapping[CoreName, tuple[int, int]]
@@ -46,6 +46,7 @@ def read_array(sheet: Sheet, slide: str | None, read_cells: ReadCells) -> SlideM
     tables = _tables(sheet)
     if not tables:
         _refuse_half_labelled(sheet)
+        _refuse_larger_than_an_array(sheet)
         places = {
             CoreName(row, column): (row, column)
             for row in range(len(sheet.rows))
@@ -238,6 +239,17 @@ def _refuse_half_labelled(sheet: Sheet) -> None:
             "looks like an array, but its labels are not 1, 2, 3 … along one side and A, B, C … "
             "along the other",
             f"Number all rows and columns in order, or write a list. {HEADINGS_WANTED}",
+        )
+
+
+def _refuse_larger_than_an_array(sheet: Sheet) -> None:
+    """Some other table, rather than an array without labels."""
+    if len(sheet.rows) > MOST_ROWS or len(sheet.rows[0]) > MOST_COLUMNS:
+        raise InputError(
+            sheet.source,
+            f"has {len(sheet.rows)} rows and {len(sheet.rows[0])} columns without labels, more "
+            "than an array has",
+            f"Give the map of the array. {HEADINGS_WANTED}",
         )
 
 

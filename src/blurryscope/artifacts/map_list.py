@@ -141,23 +141,32 @@ def _named(sheet: Sheet, number: int, at: int, how: MapReading) -> tuple[CoreNam
 
 def _crossed(sheet: Sheet, number: int, row_at: int, column_at: int) -> tuple[CoreName, bool]:
     """A place by two cells, and whether it is the column that has a letter."""
-    labels = []
-    for at in (row_at, column_at):
-        text = sheet.rows[number][at]
-        try:
-            labels.append(read_axis([text]))
-        except ValueError as error:
-            raise InputError(
-                sheet.cell_name(number, at), f"{text!r} is no row or column", "Write A or 1"
-            ) from error
-    row, column = labels
+    row, column = (_line(sheet, number, at) for at in (row_at, column_at))
     if row.is_lettered and column.is_lettered:
         raise InputError(
             sheet.cell_name(number, row_at), "row and column are both letters", _WRITE_A_NAME
         )
-    if column.is_lettered:
-        return CoreName(column.numbers[0], row.numbers[0]), True
-    return CoreName(row.numbers[0], column.numbers[0]), False
+    place = row.numbers[0], column.numbers[0]
+    try:
+        return CoreName(*(place[::-1] if column.is_lettered else place)), column.is_lettered
+    except ValueError as error:
+        raise InputError(
+            sheet.cell_name(number, row_at), f"is no row of an array ({error})", "Correct it"
+        ) from error
+
+
+def _line(sheet: Sheet, number: int, at: int) -> AxisLabels:
+    """One row or one column; a range of them is not a place."""
+    text = sheet.rows[number][at]
+    try:
+        axis = read_axis([text])
+        if len(axis.numbers) > 1:
+            raise ValueError("several of them")
+    except ValueError as error:
+        raise InputError(
+            sheet.cell_name(number, at), f"{text!r} is no row or column", "Write A or 1"
+        ) from error
+    return axis
 
 
 def _refuse_twice_listed(sheet: Sheet, names: Mapping[int, CoreName], columns: ListColumns) -> None:

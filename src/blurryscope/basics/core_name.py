@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import Self
 
 _PATTERN = re.compile(r"([A-Za-z]{1,2})[\s_-]?0*([1-9][0-9]*)")
-_ROW_COUNT = 26 + 26 * 26  # as many as one or two letters can name
+MOST_ROWS = 26 + 26 * 26  # as many as one or two letters can name
+MOST_COLUMNS = 9999  # as many as a grid of QuPath's may have
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -16,9 +17,9 @@ class CoreName:
     column: int
 
     def __post_init__(self) -> None:
-        if not 0 <= self.row < _ROW_COUNT or self.column < 0:
+        if not (0 <= self.row < MOST_ROWS and 0 <= self.column < MOST_COLUMNS):
             raise ValueError(
-                f"row must be 0 to {_ROW_COUNT - 1} and column 0 or more, "
+                f"row must be 0 to {MOST_ROWS - 1} and column 0 to {MOST_COLUMNS - 1}, "
                 f"got {self.row}, {self.column}"
             )
 
