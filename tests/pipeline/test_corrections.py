@@ -190,6 +190,21 @@ def test_a_table_spoilt_by_hand_is_refused(
     assert not (folder / LOG_NAME).exists()
 
 
+def test_a_name_with_a_line_separator_in_it_leaves_the_log_readable(folder: Path) -> None:
+    author = Author(at=DR_W.at, by="Dr\u2028W\x85")
+    edit(folder, lambda t: [lock(t, [name("A1")], author)])
+    edit(folder, lambda t: [lock(t, [name("A2")], DR_W)])
+    assert [entry.by for entry in read_edit_log(folder).entries] == [author.by, "Dr W"]
+
+
+def test_a_log_that_is_not_in_utf_8_is_refused(folder: Path) -> None:
+    edit(folder, lambda t: [lock(t, [name("A1")], Author(at=DR_W.at, by="Müller"))])
+    log = folder / LOG_NAME
+    log.write_bytes(log.read_text("utf-8").encode("latin-1"))
+    with pytest.raises(InputError, match="not UTF-8 text"):
+        read_edit_log(folder)
+
+
 def test_a_log_that_was_changed_is_refused(folder: Path) -> None:
     for core in ("A1", "A2"):
         edit(folder, lambda t, core=core: [lock(t, [name(core)], DR_W)])  # type: ignore[misc]

@@ -21,6 +21,8 @@ from blurryscope.basics.errors import InputError
 
 LOG_NAME = "edits.jsonl"
 
+_REMEDY = "Restore the file from a copy, or move it away and make the edits again"
+
 
 class EditKind(StrEnum):
     """What a person may do."""
@@ -158,22 +160,30 @@ def read_edit_log(folder: Path) -> EditLog:
     An `InputError` names the line that cannot be read, or that is not what was once written.
     """
     path = folder / LOG_NAME
-    if not path.is_file():
-        return EditLog(())
     entries: list[EditEntry] = []
     previous = ""
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    for number, line in enumerate(_lines(path), start=1):
         where = f"{path}, line {number}"
-        remedy = "Restore the file from a copy, or move it away and make the edits again"
         try:
             entry = EditEntry.model_validate_json(line)
-        except (ValidationError, ValueError) as error:
-            raise InputError(where, "cannot be read", remedy) from error
+        except ValidationError as error:
+            raise InputError(where, "cannot be read", _REMEDY) from error
         if entry.previous != previous:
-            raise InputError(where, "does not follow the line before it: one was changed", remedy)
+            raise InputError(where, "does not follow the line before it: one was changed", _REMEDY)
         entries.append(entry)
         previous = _checksum(line)
     return EditLog(tuple(entries))
+
+
+def _lines(path: Path) -> list[str]:
+    """Parted by line feeds alone: names of people may hold what else parts lines."""
+    if not path.is_file():
+        return []
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise InputError(path, "is not UTF-8 text", _REMEDY) from error
+    return text.removesuffix("\n").split("\n") if text else []
 
 
 def append_edits(folder: Path, entries: Sequence[EditEntry]) -> None:
@@ -182,8 +192,7 @@ def append_edits(folder: Path, entries: Sequence[EditEntry]) -> None:
         return
     read_edit_log(folder)  # a damaged log is refused rather than prolonged
     path = folder / LOG_NAME
-    text = path.read_text(encoding="utf-8") if path.is_file() else ""
-    lines = text.splitlines()
+    lines = _lines(path)
     for entry in entries:
         previous = _checksum(lines[-1]) if lines else ""
         lines.append(entry.model_copy(update={"previous": previous}).model_dump_json())
