@@ -138,6 +138,9 @@ REFUSED = {
     "core,label\nA1,0\n": "holds nothing to evaluate",
     "core,p0,p1,p2,p3\nA1,1,0,0,0\n": "has no column with labels among core, p0",
     "": "is empty",
+    "core,repeat,label,p0,p1,p2,p3\nA1,,0,1,0,0,0\n": "line 2: has '' for repeat",
+    "core,repeat,label,p0,p1,p2,p3\nA1,inf,0,1,0,0,0\n": "line 2: has 'inf' for repeat",
+    "core,repeat,label,p0,p1,p2,p3\nA1,1.5,0,1,0,0,0\n": "line 2: has '1.5' for repeat",
     "core,p0,p1,p2,p3,label\nA1,1,0,0,0,0\nA2,0,1,0\n": "line 3: is cut off",
 }
 

@@ -13,6 +13,9 @@ from blurryscope.basics.errors import InputError
 QUALITIES = ("focus", "tissue_fraction", "blank", "distance")
 """Figures of a picture that an evaluation is broken down by."""
 
+_MOST_COUNTED = 1_000_000
+"""More is a slip."""
+
 LABEL_FILE_NAMES = ("cores.csv", "repeat-1/cores.csv")
 """Where the labels of `scores.csv` lie in a slide's folder."""
 
@@ -63,6 +66,16 @@ class NamedRows:
             raise InputError(
                 self.where(number), f"has {cell!r} for {name}, which is no number", "Put it right"
             ) from error
+
+    def count(self, number: int, name: str) -> int:
+        """A cell that counts something; an `InputError` where it is empty or no whole number."""
+        value = self.number(number, name)
+        if not (value.is_integer() and 0 <= value <= _MOST_COUNTED):
+            cell = self.rows[number].get(name, "")
+            raise InputError(
+                self.where(number), f"has {cell!r} for {name}, which counts nothing", "Put it right"
+            )
+        return int(value)
 
     def joined_with(self, labels: "NamedRows") -> "NamedRows":
         """Fill in what `labels` tells of each core, or of each scan where it names repeats."""
@@ -199,7 +212,7 @@ def _with_named_stacks(named: NamedRows) -> NamedRows:
     for number, row in enumerate(named.rows):
         try:
             sample = sample_of_file(Path(row["path"].replace("\\", "/")))
-        except (InputError, ValueError):
+        except InputError:
             raise InputError(
                 named.where(number),
                 f"does not say which core it is: {row['path']!r}",

@@ -278,7 +278,7 @@ def _texts(rows: NamedRows, kept: Sequence[int], name: str) -> NDArray[np.str_]:
 def _repeats(rows: NamedRows, kept: Sequence[int]) -> NDArray[np.int64]:
     """As told, or counted by core in the order of the rows."""
     if "repeat" in rows.found:
-        return np.array([int(rows.number(number, "repeat")) for number in kept], np.int64)
+        return np.array([rows.count(number, "repeat") for number in kept], np.int64)
     seen: dict[tuple[str, str], int] = {}
     counted = []
     for number in kept:
