@@ -59,6 +59,18 @@ def test_a_core_that_contradicts_its_row_is_refused(tmp_path: Path) -> None:
         read_tissue_cores(path)
 
 
+def test_a_remark_beside_a_row_of_a_spreadsheet_changes_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "cores.csv"
+    core = TissueCore(
+        name=CoreName(0, 0), x_px=1.5, y_px=1, diameter_px=9, status=CoreStatus.OK, focus=1,
+        tissue_fraction=1, confidence=1, label=None, source=PlaceSource.AUTO,
+    )  # fmt: skip
+    write_tissue_cores(path, [core])
+    head, row = path.read_text().replace(",", ";").replace(".", ",").splitlines()
+    path.write_text(f"{head}\n{row};looks odd\n", encoding="utf-8-sig")
+    assert read_tissue_cores(path) == [core]
+
+
 def test_the_grid_comes_back_as_it_was_written(tmp_path: Path) -> None:
     grid = CoreGrid(
         rows=2, columns=3, layout=(Block(first_row=0, first_column=0, rows=2, columns=3),),

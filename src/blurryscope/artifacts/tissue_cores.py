@@ -166,8 +166,15 @@ def read_tissue_cores(path: Path, *, by_name_alone: bool = False) -> list[Tissue
 
 
 def _with_points(cells: dict[str, str]) -> dict[str, str]:
-    """Numbers as they were before a spreadsheet wrote its own decimal commas."""
-    return {key: text.replace(",", ".") if text else text for key, text in cells.items()}
+    """Numbers as they were before a spreadsheet wrote its own decimal commas.
+
+    Without what stands beside the table, such as a remark.
+    """
+    return {
+        key: text.replace(",", ".") if text else text
+        for key, text in cells.items()
+        if key in {*_COLUMNS, _LOCKED}
+    }
 
 
 def _core_of_row(where: str, row: dict[str, str], *, by_name_alone: bool) -> TissueCore:
