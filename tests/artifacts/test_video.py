@@ -1,3 +1,4 @@
+import sys
 from fractions import Fraction
 from pathlib import Path
 
@@ -258,6 +259,15 @@ def test_a_mirrored_film_is_turned_back_in_every_view(tmp_path: Path, pictures: 
             assert (turned.rgb() == seen.rgb()[:, ::-1]).all()
             small = seen.small_rgb((12, 18))[:, ::-1]
             assert (turned.small_rgb((12, 18)) == small).all()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no colons in names there")
+def test_a_name_that_looks_like_an_address_is_one_of_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pictures: list[Rgb]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    _write(Path("10:30.mp4"), pictures, _even_times_s())
+    assert len(_read(Path("10:30.mp4"))[0]) == COUNT
 
 
 @pytest.mark.parametrize("content", [b"", b"no film at all" * 100])
