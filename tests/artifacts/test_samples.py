@@ -12,6 +12,7 @@ from blurryscope.artifacts.samples import (
     read_samples,
     read_stack,
     sample_of_file,
+    stack_files,
     with_checksum,
     write_samples,
     write_stack,
@@ -74,6 +75,12 @@ def test_a_sample_row_that_cannot_be_read_is_named_by_its_line(tmp_path: Path) -
         read_samples(path)
 
 
+@pytest.mark.parametrize("name", ["S_1_A0.tif", "S_1_ZZ1000000_2.tif"])
+def test_a_name_of_no_place_is_refused(name: str) -> None:
+    with pytest.raises(InputError, match="does not say which core"):
+        sample_of_file(Path(name))
+
+
 @pytest.mark.parametrize("shape", [(512, 512, 3), (3, 512, 512, 3), (5, 512, 384, 3), (5, 8, 8, 3)])
 def test_a_picture_that_is_no_stack_is_refused_with_its_shape(
     tmp_path: Path, shape: tuple[int, ...]
@@ -91,6 +98,35 @@ def test_a_file_that_is_no_tiff_is_refused(tmp_path: Path) -> None:
         read_stack(path)
     with pytest.raises(MissingInputError):
         read_stack(tmp_path / "S_2_A1.tif")
+
+
+@pytest.mark.parametrize("kept", [0.0, 2e-6, 0.001, 0.5, 0.99])
+def test_a_stack_that_is_cut_off_is_refused(tmp_path: Path, kept: float) -> None:
+    path = tmp_path / "S_1_A1.tif"
+    write_stack(path, _stack())
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(kept * len(whole))])
+    with pytest.raises(InputError, match="S_1_A1"):
+        read_stack(path)
+
+
+def test_a_stack_with_wrong_bytes_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "S_1_A1.tif"
+    write_stack(path, _stack())
+    damaged = bytearray(path.read_bytes())
+    middle = len(damaged) // 2
+    damaged[middle : middle + 100] = bytes(100)
+    path.write_bytes(damaged)
+    with pytest.raises(InputError, match="cannot be read as a TIFF"):
+        read_stack(path)
+
+
+def test_the_stacks_of_a_folder_are_its_tiffs_however_spelled_but_not_hidden_ones(
+    tmp_path: Path,
+) -> None:
+    for name in ("b.tif", "a.TIFF", "c.TIF", ".b.tif.partial.tif", "._b.tif", "d.png"):
+        (tmp_path / name).touch()
+    assert [path.name for path in stack_files(tmp_path)] == ["a.TIFF", "b.tif", "c.TIF"]
 
 
 @pytest.mark.skipif(not _REAL.is_dir(), reason="no blurryscope-stacks in shared/data")

@@ -61,3 +61,11 @@ def test_a_folder_without_cores_or_stacks_is_told(tmp_path: Path) -> None:
         list(pictures_of_slides([SlideSource(folder=tmp_path)]))
     with pytest.raises(MissingInputError, match=r"holds no \.tif"):
         stacks_in([tmp_path])
+    with pytest.raises(MissingInputError, match=r"holds no \.tif"):
+        stacks_in([tmp_path / "none"])
+
+
+def test_stacks_of_either_ending_are_found(tmp_path: Path) -> None:
+    for name in ("S_1_A1_2.tif", "S_1_A2_2.tiff"):
+        (tmp_path / name).touch()
+    assert [path.suffix for path in stacks_in([tmp_path])] == [".tif", ".tiff"]

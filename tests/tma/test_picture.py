@@ -50,12 +50,12 @@ def test_a_coordinate_of_the_working_picture_leads_back_to_full_resolution() -> 
 @pytest.mark.parametrize("name", ["slide.png", "slide.tif"])
 def test_a_file_that_is_no_picture_is_refused(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_text("no picture")
-    with pytest.raises(InputError, match="cannot be read as a picture"):
+    with pytest.raises(InputError, match=r"cannot be read as a (picture|TIFF)"):
         open_slide(tmp_path / name)
 
 
 def test_a_picture_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="no such picture"):
+    with pytest.raises(InputError, match="no such file"):
         open_slide(tmp_path / "slide.png")
 
 

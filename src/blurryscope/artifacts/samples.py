@@ -11,9 +11,10 @@ import numpy as np
 import tifffile
 
 from blurryscope.artifacts.colour_order import is_blue_first
+from blurryscope.artifacts.picture_file import read_tiff
 from blurryscope.artifacts.provenance import sha256_of_file
 from blurryscope.artifacts.table_text import opened_table
-from blurryscope.artifacts.whole import present_file, whole_file
+from blurryscope.artifacts.whole import whole_file
 from blurryscope.basics.core_name import CoreName
 from blurryscope.basics.errors import InputError
 from blurryscope.basics.her2 import Score, score_of_label
@@ -58,27 +59,42 @@ def sample_of_file(path: Path) -> Sample:
     """Read `slide_repeat_core_score.tif`, the authors' naming; the score may be absent."""
     match = _NAME.fullmatch(path.stem)
     if match is None:
-        raise InputError(
-            path,
-            "its name does not say which core it is",
-            "Name stacks SLIDE_REPEAT_CORE.tif or SLIDE_REPEAT_CORE_SCORE.tif, "
-            "for example BR20812_3_J12_3.tif",
-        )
+        raise _not_named_so(path)
+    try:
+        core = CoreName.parse(match["core"])
+    except ValueError as error:  # A0
+        raise _not_named_so(path) from error
     return Sample(
         slide=match["slide"],
         case="",
-        core=CoreName.parse(match["core"]),
+        core=core,
         repeat=int(match["repeat"]),
         score=None if match["score"] is None else Score(int(match["score"])),
         path=path,
     )
 
 
+def _not_named_so(path: Path) -> InputError:
+    return InputError(
+        path,
+        "its name does not say which core it is",
+        "Name stacks SLIDE_REPEAT_CORE.tif or SLIDE_REPEAT_CORE_SCORE.tif, "
+        "for example BR20812_3_J12_3.tif",
+    )
+
+
 def stack_files(path: Path) -> list[Path]:
-    """The stacks (`.tif`, `.tiff`) of a folder by name; a path that is none stands for itself."""
-    if path.is_dir():
-        return sorted([*path.glob("*.tif"), *path.glob("*.tiff")])
-    return [path]
+    """The stacks (`.tif`, `.tiff`) of a folder by name; a path that is none stands for itself.
+
+    Hidden files are none: half-written ones, and what macOS leaves beside files on other disks.
+    """
+    if not path.is_dir():
+        return [path]
+    return sorted(
+        file
+        for file in path.iterdir()
+        if file.suffix.lower() in {".tif", ".tiff"} and not file.name.startswith(".")
+    )
 
 
 STACK_VIEWS = 5
@@ -93,13 +109,7 @@ def read_stack(path: Path, *, bgr: bool | None = False) -> Rgb:
     `bgr` is for stacks made with the authors' code: their files say RGB and hold BGR. With None
     red is taken to be first, and an `InputError` says so where the pixels show that blue is.
     """
-    present_file(path, "Check the path of the stack")
-    try:
-        stack = np.asarray(tifffile.imread(path))
-    except (tifffile.TiffFileError, ValueError, OSError) as error:
-        raise InputError(
-            path, f"cannot be read as a TIFF ({error})", "Give stacks as multi-page TIFF"
-        ) from error
+    stack = read_tiff(path, "Give stacks as multi-page TIFF")
     if stack.shape != (STACK_VIEWS, VIEW_PX, VIEW_PX, 3) or stack.dtype != np.uint8:
         raise InputError(
             path,

@@ -4,12 +4,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from blurryscope.artifacts.mosaic import Mosaic
+from blurryscope.artifacts.picture_file import read_rgb
 from blurryscope.artifacts.provenance import sha256_of_file
-from blurryscope.artifacts.samples import Sample, read_stack, sample_of_file
+from blurryscope.artifacts.samples import Sample, read_stack, sample_of_file, stack_files
 from blurryscope.artifacts.slide_map import SlideMap, read_slide_map, slides_in_map
 from blurryscope.artifacts.tissue_cores import (
     CoreStatus,
@@ -79,11 +79,7 @@ def pictures_of_stacks(
 
 def stacks_in(folders: Sequence[Path]) -> list[Path]:
     """The TIFF files given, or lying in the folders given."""
-    found = [
-        stack
-        for path in folders
-        for stack in ([path] if path.is_file() else sorted(path.glob("*.tif")))
-    ]
+    found = [stack for path in folders for stack in (stack_files(path) if path.exists() else [])]
     if not found:
         raise MissingInputError(
             ", ".join(str(folder) for folder in folders), "holds no .tif", "Check the path"
@@ -142,7 +138,8 @@ def _pictures_of_scan(
     for core in read_tissue_cores(scan / "cores.csv"):
         sample = _sample_of_core(scan, core, slide, repeat, slide_map, pixel_size_um)
         if sample is not None:
-            yield Picture(sample=sample, pixels=_read_rgb(sample.path))
+            remedy = "Find the cores again: blurryscope cores"
+            yield Picture(sample=sample, pixels=read_rgb(sample.path, remedy))
 
 
 def _sample_of_core(
@@ -174,12 +171,3 @@ def _sample_of_core(
 def _measured(sample: Sample, stack: Rgb) -> Sample:
     shares = [float(find_tissue(view).mean()) for view in stack]
     return replace(sample, tissue_fraction=float(np.mean(shares)))
-
-
-def _read_rgb(path: Path) -> Rgb:
-    if not path.is_file():
-        raise MissingInputError(path, "no such picture", "Find the cores again: blurryscope cores")
-    bgr = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)
-    if bgr is None:
-        raise InputError(path, "is not a picture", "Find the cores again: blurryscope cores")
-    return np.asarray(cv2.cvtColor(np.asarray(bgr), cv2.COLOR_BGR2RGB), np.uint8)

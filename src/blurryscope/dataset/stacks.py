@@ -6,9 +6,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from blurryscope.artifacts.picture_file import read_rgb
 from blurryscope.artifacts.samples import VIEW_PX, Sample, read_stack
 from blurryscope.artifacts.split import Part, Split
-from blurryscope.basics.errors import InputError
 from blurryscope.basics.image import Rgb
 from blurryscope.dataset.build import DataSet
 from blurryscope.dataset.packed import PackedViews
@@ -80,12 +80,7 @@ def _prepare(sample: Sample, view_px: int) -> PreparedCore | Rgb:
         return np.stack(
             [cv2.resize(view, (view_px, view_px), interpolation=cv2.INTER_AREA) for view in stack]
         ).astype(np.uint8)
-    bgr = cv2.imdecode(np.fromfile(sample.path, np.uint8), cv2.IMREAD_COLOR)
-    if bgr is None:
-        raise InputError(
-            sample.path, "is not a picture", "Check the set: blurryscope dataset check"
-        )
-    rgb = np.asarray(cv2.cvtColor(np.asarray(bgr), cv2.COLOR_BGR2RGB), np.uint8)
+    rgb = read_rgb(sample.path, "Check the set: blurryscope dataset check")
     return prepare_core(rgb, pixel_size_um=sample.pixel_size_um, view_px=view_px)
 
 

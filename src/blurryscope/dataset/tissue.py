@@ -14,6 +14,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from blurryscope.artifacts.picture_file import read_rgb
 from blurryscope.artifacts.provenance import sha256_of_file
 from blurryscope.artifacts.samples import Sample
 from blurryscope.basics.core_name import CoreName
@@ -153,10 +154,7 @@ def _scanned(light: Rgb, path: Path, repeat: int, rng: np.random.Generator) -> P
 
 
 def _read(path: Path, scale: float) -> Rgb:
-    bgr = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)
-    if bgr is None:
-        raise InputError(path, "is not a picture", "Give PNG, JPEG or TIFF")
-    return _resized(np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), np.uint8), scale)
+    return _resized(read_rgb(path, "Give PNG, JPEG or TIFF"), scale)
 
 
 def _resized(rgb: Rgb, scale: float) -> Rgb:

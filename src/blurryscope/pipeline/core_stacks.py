@@ -2,14 +2,12 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-import cv2
 import numpy as np
 
+from blurryscope.artifacts.picture_file import read_rgb
 from blurryscope.artifacts.samples import Sample
 from blurryscope.artifacts.small_pictures import SMALL_PX, fitted
-from blurryscope.basics.errors import InputError, MissingInputError
 from blurryscope.basics.image import Mask, Rgb, is_unscanned
 from blurryscope.basics.side_by_side import side_by_side
 from blurryscope.dataset.views import PlacedStack, find_tissue, prepare_core
@@ -52,7 +50,7 @@ def core_stacks(
 
 
 def _core_stack(sample: Sample, pixel_size_um: float, view_px: int) -> CoreStack:
-    rgb = _read_rgb(sample.path)
+    rgb = read_rgb(sample.path, "Find the cores again: blurryscope cores")
     prepared = prepare_core(rgb, pixel_size_um=pixel_size_um, view_px=view_px)
     return CoreStack(
         sample=sample,
@@ -61,14 +59,3 @@ def _core_stack(sample: Sample, pixel_size_um: float, view_px: int) -> CoreStack
         small=fitted(rgb, SMALL_PX),
         pixel_size_um=pixel_size_um,
     )
-
-
-def _read_rgb(path: Path) -> Rgb:
-    remedy = "Find the cores again: blurryscope cores"
-    if not path.is_file():
-        raise MissingInputError(path, "no such picture", remedy)
-    encoded = np.fromfile(path, np.uint8)  # not cv2.imread: it cannot open all Windows paths
-    rgb = cv2.imdecode(encoded, cv2.IMREAD_COLOR_RGB) if encoded.size else None
-    if rgb is None:
-        raise InputError(path, "is not a picture", remedy)
-    return np.asarray(rgb, np.uint8)

@@ -6,7 +6,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from blurryscope.basics.errors import InputError, MissingInputError
+from blurryscope.artifacts.picture_file import read_rgb
 from blurryscope.basics.her2 import Score
 from blurryscope.basics.image import Rgb, to_uint8
 
@@ -28,11 +28,7 @@ def read_core_picture(
     Turned by a multiple of 90 degrees and mirrored at random, so that one picture can serve for
     several cores. What lies more than `widest_um` / 2 from the middle is cut off.
     """
-    if not picture.path.is_file():
-        raise MissingInputError(picture.path, "no such picture", "Check the path of the core")
-    stored = cv2.imdecode(np.fromfile(picture.path, np.uint8), cv2.IMREAD_COLOR_RGB)
-    if stored is None:
-        raise InputError(picture.path, "cannot be read as a picture", "Give a JPEG, PNG or TIFF")
+    stored = read_rgb(picture.path, "Give a JPEG, PNG or TIFF of the core")
     factor = picture.pixel_size_um / pixel_size_um
     scaled = cv2.resize(stored, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
     glass = np.percentile(scaled.reshape(-1, 3)[::7], 90, axis=0)

@@ -6,11 +6,11 @@ from typing import Any, Protocol
 
 import cv2
 import numpy as np
-import tifffile
 from numpy.typing import NDArray
 
 from blurryscope.artifacts.mosaic import Mosaic
-from blurryscope.basics.errors import InputError, MissingInputError
+from blurryscope.artifacts.picture_file import read_rgb, read_tiff
+from blurryscope.basics.errors import InputError
 from blurryscope.basics.image import Rgb
 
 _SMALLEST_LEVEL_PX = 512
@@ -95,18 +95,9 @@ def open_slide(path: Path, pixel_size_um: float | None = None) -> SlidePicture:
 
 
 def _read_rgb(path: Path) -> Rgb:
-    if not path.is_file():
-        raise MissingInputError(path, "no such picture", "Check the path")
-    try:
-        if path.suffix.lower() in {".tif", ".tiff"}:
-            return _checked_rgb(path, tifffile.imread(path))
-        encoded = np.frombuffer(path.read_bytes(), np.uint8)
-        bgr = cv2.imdecode(encoded, cv2.IMREAD_COLOR)
-    except (ValueError, cv2.error, tifffile.TiffFileError) as error:
-        raise InputError(path, f"cannot be read as a picture ({error})", _GIVE_A_PICTURE) from error
-    if bgr is None:
-        raise InputError(path, "cannot be read as a picture", _GIVE_A_PICTURE)
-    return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), np.uint8)
+    if path.suffix.lower() in {".tif", ".tiff"}:
+        return _checked_rgb(path, read_tiff(path, _GIVE_A_PICTURE))
+    return read_rgb(path, _GIVE_A_PICTURE)
 
 
 _GIVE_A_PICTURE = "Give a mosaic, or a PNG, JPEG or TIFF of the slide with 8 bits a channel"
