@@ -9,6 +9,7 @@ import numpy as np
 from blurryscope.artifacts.mosaic import Mosaic
 from blurryscope.artifacts.picture_file import read_rgb
 from blurryscope.artifacts.provenance import sha256_of_file
+from blurryscope.artifacts.repeat_folders import repeats_in
 from blurryscope.artifacts.samples import Sample, read_stack, sample_of_file, stack_files
 from blurryscope.artifacts.slide_map import SlideMap, read_slide_map, slides_in_map
 from blurryscope.artifacts.tissue_cores import (
@@ -116,10 +117,10 @@ def _scans(folder: Path) -> list[Path]:
     """The folder itself, or its repeats in order."""
     if (folder / "cores.csv").is_file():
         return [folder]
-    repeats = [path for path in folder.glob("repeat-*") if (path / "cores.csv").is_file()]
+    repeats = [path for path in repeats_in(folder).values() if (path / "cores.csv").is_file()]
     if not repeats:
         raise MissingInputError(folder, "holds no cores", "Run the slide first: blurryscope run")
-    return sorted(repeats, key=lambda path: int(path.name.removeprefix("repeat-")))
+    return repeats
 
 
 def _pictures_of_scan(

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from blurryscope.artifacts.layout_file import read_layout
+from blurryscope.artifacts.repeat_folders import repeat_folder
 from blurryscope.artifacts.whole import write_text_whole
 from blurryscope.basics.errors import InputError
 from blurryscope.basics.progress import Progress, silent
@@ -292,7 +293,7 @@ def _jobs(session: Session, work: _SlideWork) -> list[ScanJob]:
             slide=slide.name,
             repeat=number,
             plan=plan,
-            folder=films / f"repeat-{number}",
+            folder=repeat_folder(films, number),
             flat=known.luma_flat,
             glass=known.glass,
             skew_deg=known.record.steps.skew_deg,

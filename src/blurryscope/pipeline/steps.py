@@ -13,6 +13,7 @@ from pathlib import Path
 
 from blurryscope import __version__
 from blurryscope.artifacts.provenance import sha256_of_file
+from blurryscope.artifacts.repeat_folders import repeat_folder, repeats_in
 from blurryscope.artifacts.whole import write_text_whole
 from blurryscope.basics.errors import InputError, OutputError
 
@@ -89,7 +90,7 @@ def plain(value: object) -> object:
 
 def repeat_folders(out: Path, count: int) -> list[Path]:
     """Where each repeat of a slide goes: the slide's folder itself when there is only one."""
-    return [out] if count == 1 else [out / f"repeat-{number}" for number in range(1, count + 1)]
+    return [out] if count == 1 else [repeat_folder(out, number) for number in range(1, count + 1)]
 
 
 def scanned_folders(slide_dir: Path) -> list[Path]:
@@ -146,8 +147,7 @@ def _refuse_folder_of_film(out: Path, video: Path) -> None:
 
 
 def _stitched_repeats(out: Path) -> list[Path]:
-    found = [path for path in out.glob("repeat-*") if (path / MOSAIC).is_dir()]
-    return sorted(found, key=lambda path: (len(path.name), path.name))
+    return [folder for folder in repeats_in(out).values() if (folder / MOSAIC).is_dir()]
 
 
 def _films(count: int) -> str:

@@ -1,7 +1,6 @@
 """Read a slide's folder for the report: its repeats, what was found in each, what was scored."""
 
 import json
-import re
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ from blurryscope.artifacts.predictions import (
 )
 from blurryscope.artifacts.provenance import Provenance, read_provenance
 from blurryscope.artifacts.recording import Recording, read_recording
+from blurryscope.artifacts.repeat_folders import repeats_in
 from blurryscope.artifacts.scan_quality import Rescan, read_rescans
 from blurryscope.artifacts.tissue_cores import (
     CoreGrid,
@@ -37,8 +37,6 @@ PICTURE = "stitch-quality.png"
 
 WHY = "why"
 """The folder of maps of where the scores come from."""
-
-_REPEAT_FOLDER = re.compile(r"repeat-([1-9][0-9]*)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,7 +114,7 @@ def read_slide_folder(slide_dir: Path) -> SlideFolder:
     """Read what is there. Only `cores.csv` must be; an `InputError` names what cannot be used."""
     predictions = _if_there(slide_dir / "scores.csv", read_predictions) or []
     results = _if_there(slide_dir / "results.csv", read_results) or []
-    folders = _repeat_folders(slide_dir) or {_only_repeat(predictions): slide_dir}
+    folders = repeats_in(slide_dir) or {_only_repeat(predictions): slide_dir}
     repeats = tuple(_read_repeat(number, folder) for number, folder in sorted(folders.items()))
     return SlideFolder(
         slide=_slide_name(slide_dir, results, repeats),
@@ -125,11 +123,6 @@ def read_slide_folder(slide_dir: Path) -> SlideFolder:
         results={result.core: result for result in results},
         provenance=_if_there(slide_dir / "provenance.json", read_provenance),
     )
-
-
-def _repeat_folders(slide_dir: Path) -> dict[int, Path]:
-    numbered = ((_REPEAT_FOLDER.fullmatch(path.name), path) for path in slide_dir.glob("repeat-*"))
-    return {int(match[1]): path for match, path in numbered if match is not None and path.is_dir()}
 
 
 def _only_repeat(predictions: list[Prediction]) -> int:

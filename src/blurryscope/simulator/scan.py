@@ -13,6 +13,7 @@ import numpy as np
 
 from blurryscope.artifacts.provenance import current_versions
 from blurryscope.artifacts.recording import Recording, write_recording
+from blurryscope.artifacts.repeat_folders import repeat_folder
 from blurryscope.artifacts.video import VideoWriter
 from blurryscope.artifacts.whole import whole_file, write_text_whole
 from blurryscope.basics.errors import InputError
@@ -99,7 +100,7 @@ def simulate_repeats(
 
         scans.append(
             simulate_scan(
-                out / f"repeat-{number}",
+                repeat_folder(out, number),
                 design=design,
                 settings=settings,
                 seed=seed,

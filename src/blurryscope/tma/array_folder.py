@@ -13,6 +13,7 @@ from blurryscope.artifacts.lab_map import SlideMap
 from blurryscope.artifacts.layout_file import read_layout, write_layout
 from blurryscope.artifacts.map_table import read_map_table, write_differences, write_map_table
 from blurryscope.artifacts.qupath_grid import write_qpmap, write_qptma
+from blurryscope.artifacts.repeat_folders import repeat_folder
 from blurryscope.artifacts.score_words import Presence
 from blurryscope.artifacts.tissue_cores import (
     CoreGrid,
@@ -156,7 +157,7 @@ def write_for_qupath(slide_dir: Path, out: Path) -> None:
 
 
 def _named_folder(slide_dir: Path) -> Path:
-    first = slide_dir / "repeat-1"
+    first = repeat_folder(slide_dir, 1)
     folder = first if (first / FOLDER).is_dir() else slide_dir
     if not (folder / FOLDER / LAYOUT).is_file():
         raise InputError(
