@@ -71,6 +71,17 @@ def test_a_folder_replaces_the_old_one_as_a_whole(tmp_path: Path) -> None:
     assert _names(tmp_path) == ["mosaic.ome.zarr"]
 
 
+@pytest.mark.parametrize("name", ["thesis.txt", ".", ".."])
+def test_neither_a_file_nor_where_one_stands_becomes_a_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("thesis.txt").write_text("years of work")
+    with pytest.raises(OutputError, match=r"is a file|has no name"), whole_folder(Path(name)):
+        pass
+    assert _names(tmp_path) == ["thesis.txt"]
+
+
 def test_a_failed_block_leaves_the_old_folder_and_nothing_else(tmp_path: Path) -> None:
     path = tmp_path / "cores"
     path.mkdir()

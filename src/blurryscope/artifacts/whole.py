@@ -38,6 +38,10 @@ def whole_file(path: Path) -> Iterator[Path]:
 @contextmanager
 def whole_folder(path: Path) -> Iterator[Path]:
     """As `whole_file`, for a folder: the old one is replaced only once the new one is complete."""
+    if path.name in {"", ".."}:
+        raise OutputError(path, "has no name of its own", "Name a folder in it")
+    if path.exists() and not path.is_dir():
+        raise OutputError(path, "is a file", "Choose another name for the folder")
     with _told_as_output_error(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_name(f".partial.{path.name}")
