@@ -4,6 +4,7 @@ import hashlib
 import os
 import pickle
 import shutil
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -24,6 +25,8 @@ settings.register_profile("unhurried", deadline=None, suppress_health_check=[Hea
 settings.load_profile("unhurried")
 
 _Made = TypeVar("_Made")
+
+Refused = Callable[..., str]
 
 COARSE = replace(
     PLAIN, camera=replace(PLAIN.camera, rows=240, columns=320, pixel_size_um=2.24, dirt_count=0)
@@ -139,3 +142,22 @@ def _contents_of(folder: Path, *, with_stamps: bool = True) -> dict[str, str]:
         for path in sorted(folder.rglob("*"))
         if path.is_file() and (with_stamps or ".steps" not in path.parts)
     }
+
+
+@pytest.fixture
+def refused(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Refused:
+    """Run a command that must end with code 2 and one line on standard error; gives the line."""
+
+    from blurryscope import cli  # here, so that tests without it do not wait for it
+
+    def run_command(*arguments: object) -> str:
+        monkeypatch.setattr(sys, "argv", ["blurryscope", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stop:
+            cli.main()
+        told = capfd.readouterr().err
+        assert stop.value.code == 2, told
+        assert told.count("\n") == 1, told
+        assert told.startswith("blurryscope: ")
+        return told
+
+    return run_command

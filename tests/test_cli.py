@@ -20,28 +20,11 @@ from blurryscope.basics.image import Rgb
 from blurryscope.cli.options import say_colour_order
 from blurryscope.simulator.scan import SimulatedScan
 from blurryscope.testing import largest_file, smooth_picture, through_video
+from tests.conftest import Refused
 
 COMMANDS = ("demo", "run", "stitch", "cores", "score", "report", "simulate")
 
-Refused = Callable[..., str]
 Contents = Callable[..., dict[str, str]]
-
-
-@pytest.fixture
-def refused(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Refused:
-    """Run a command that must end with code 2 and one line on standard error; gives the line."""
-
-    def run_command(*arguments: object) -> str:
-        monkeypatch.setattr(sys, "argv", ["blurryscope", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stop:
-            cli.main()
-        told = capfd.readouterr().err
-        assert stop.value.code == 2, told
-        assert told.count("\n") == 1, told
-        assert told.startswith("blurryscope: ")
-        return told
-
-    return run_command
 
 
 @pytest.fixture

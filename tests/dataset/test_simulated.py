@@ -130,6 +130,13 @@ def test_a_note_that_cannot_be_read_is_told_by_its_field(
         open_data_set(tmp_path)
 
 
+def test_a_split_whose_name_leads_elsewhere_is_refused(copied: DataSet) -> None:
+    made = holdout(copied.samples, unit=Unit.CORE, shares=_HALVES, seed=1)
+    with pytest.raises(InputError, match="cannot be the name of a file"):
+        add_splits(copied, {"../../mine": made}, unit=Unit.CORE, scheme="holdout", seed=1)
+    assert open_data_set(copied.folder) == copied
+
+
 def test_a_picture_with_two_scores_is_refused(tmp_path: Path) -> None:
     stack = np.full((5, 512, 512, 3), 200, np.uint8)
     for name in ("S_1_A1_0.tif", "S_1_A2_3.tif"):

@@ -1,5 +1,6 @@
 """A slide that was run becomes samples: its labels, its quality, the patients of its map."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 from blurryscope.artifacts.split import Part, Unit, checked_split, core_key
 from blurryscope.artifacts.tissue_cores import read_core_grid, read_tissue_cores, write_core_grid
 from blurryscope.basics.errors import InputError, MissingInputError
+from blurryscope.dataset.build import build_data_set, check_data_set
 from blurryscope.dataset.sources import (
     SlideSource,
     cases_of_map,
@@ -46,6 +48,26 @@ def test_patients_of_the_map_keep_their_cores_together(slide_dir: Path, tmp_path
     parts[core_key(samples[0])] = Part.TEST
     with pytest.raises(InputError, match="leaks: patient P1"):
         checked_split("it", samples, parts, Unit.CORE)
+
+
+def test_a_copy_beside_the_repeats_of_a_slide_is_not_learnt_from(slide_dir: Path) -> None:
+    slide = slide_dir.parent / "repeats"
+    shutil.copytree(slide_dir, slide / "repeat-1")
+    shutil.copytree(slide_dir, slide / "repeat-1 copy")
+    pictures = list(pictures_of_slides([SlideSource(folder=slide)]))
+    assert {picture.sample.repeat for picture in pictures} == {1}
+
+
+def test_a_slide_may_have_a_name_that_no_file_has(slide_dir: Path, tmp_path: Path) -> None:
+    cores = [core for core in read_tissue_cores(slide_dir / "cores.csv") if core.label is not None]
+    rows = [f"S24/117,{core.name},{core.label:d}" for core in cores]
+    table = tmp_path / "map.csv"
+    table.write_text("slide,core,her2\n" + "\n".join(rows) + "\n", encoding="utf-8")
+    pictures = pictures_of_slides([SlideSource(folder=slide_dir, map_path=table)])
+    data = build_data_set(tmp_path / "set", pictures, recipe={})
+    assert {sample.slide for sample in data.samples} == {"S24/117"}
+    assert all(sample.path.name.startswith("S24-117_1_") for sample in data.samples)
+    check_data_set(data.folder)
 
 
 def test_a_slide_whose_names_need_confirmation_is_refused(slide_dir: Path) -> None:

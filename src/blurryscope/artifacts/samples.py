@@ -28,6 +28,8 @@ _NAME = re.compile(
     r"(?P<slide>.+)_(?P<repeat>\d+)_(?P<core>[A-Za-z]{1,2}\d+)(?:_(?P<score>[0-3]))?"
 )
 
+_UNFIT_FOR_FILES = re.compile(r'[<>:"/\\|?*\x00-\x1f]')
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
@@ -81,6 +83,11 @@ def _not_named_so(path: Path) -> InputError:
         "Name stacks SLIDE_REPEAT_CORE.tif or SLIDE_REPEAT_CORE_SCORE.tif, "
         "for example BR20812_3_J12_3.tif",
     )
+
+
+def as_file_name(slide: str) -> str:
+    """A slide's name with `-` for what not every system has in names of files: `S24/117`."""
+    return _UNFIT_FOR_FILES.sub("-", slide)
 
 
 def stack_files(path: Path) -> list[Path]:

@@ -66,7 +66,7 @@ def evaluate(
         float, typer.Option(help="How often sets shall hold the true score.")
     ] = 0.9,
     replicates: Annotated[int, typer.Option(min=1, help="Of the bootstrap.")] = 1000,
-    seed: Annotated[int, typer.Option(help="Of the bootstrap.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Of the bootstrap.")] = 0,
     quiet: Quiet = False,
 ) -> None:
     """Compare predictions with labels: a page, figures, and all numbers as CSV.

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from blurryscope.basics.core_name import MOST_COLUMNS, MOST_ROWS
 from blurryscope.basics.errors import InputError
 from blurryscope.basics.her2 import RESEARCH_USE_ONLY
 from blurryscope.classify.shipped import SHIPPED
@@ -240,9 +241,9 @@ def report(
 @app.command()
 def simulate(
     out: Out,
-    rows: Annotated[int, typer.Option(min=1)] = 3,
-    columns: Annotated[int, typer.Option(min=1)] = 4,
-    seed: Annotated[int, typer.Option(help="Another seed is another slide.")] = 0,
+    rows: Annotated[int, typer.Option(min=1, max=MOST_ROWS)] = 3,
+    columns: Annotated[int, typer.Option(min=1, max=MOST_COLUMNS)] = 4,
+    seed: Annotated[int, typer.Option(min=0, help="Another seed is another slide.")] = 0,
     preset: Annotated[str, typer.Option(help="plain or authentic.")] = "authentic",
     repeats: Annotated[int, typer.Option(min=1, help="Scans of the same slide.")] = 1,
     quiet: Quiet = False,

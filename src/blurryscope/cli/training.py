@@ -16,9 +16,13 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from blurryscope.artifacts.split import Part, Unit
-    from blurryscope.dataset.build import DataSet
+    from blurryscope.basics.progress import Progress
+    from blurryscope.dataset.build import DataSet, Divide
+    from blurryscope.dataset.packed import Packing
+    from blurryscope.dataset.simulated import SimulatedCores
     from blurryscope.dataset.sources import SlideSource
     from blurryscope.dataset.splitting import Shares
+    from blurryscope.dataset.tissue import TissueScans
 
 dataset_app = typer.Typer(
     no_args_is_help=True,
@@ -42,7 +46,7 @@ SharesText = Annotated[
         "--shares", metavar="T,V,C,S", help="Shares to train, validate, calibrate and test."
     ),
 ]
-Seed = Annotated[int, typer.Option(help="Another seed is another draw.")]
+Seed = Annotated[int, typer.Option(min=0, help="Another seed is another draw.")]
 _USUAL_SHARES = "0.6,0.1,0.1,0.2"
 
 
@@ -100,22 +104,8 @@ def build(
 
     Example: blurryscope dataset build --simulate 240 --pixel-size-um 2.88 --out set
     """
-    from blurryscope.dataset.build import build_data_set
-    from blurryscope.dataset.packed import Packing
-    from blurryscope.dataset.simulated import (
-        SimulatedCores,
-        planned_samples,
-        simulated_pictures,
-    )
-    from blurryscope.dataset.sources import (
-        cases_of_map,
-        inputs_of_slides,
-        pictures_of_slides,
-        pictures_of_stacks,
-        stacks_in,
-    )
+    from blurryscope.dataset.simulated import planned_samples
     from blurryscope.dataset.splitting import holdout
-    from blurryscope.dataset.tissue import TissueScans, packed_set
 
     _refuse_mixed_sources(slides, stacks, simulate)
     unit, parts = _unit(by), _shares(shares)
@@ -124,53 +114,19 @@ def build(
     def divide(data: "DataSet") -> "DataSet":
         return _with_holdout(data, unit, parts, seed, learnt_slides=learnt)
 
-    with shown_progress(quiet) as progress:
-        if slides:
-            sources = _slide_sources(slides, maps or [])
-            data = build_data_set(
-                out,
-                pictures_of_slides(sources),
-                recipe={"source": "slides", "slides": [path.resolve().name for path in slides]},
-                inputs_sha256=inputs_of_slides(sources),
-                divide=divide,
-            )
-        elif stacks:
-            cases = {key: case for path in maps or [] for key, case in cases_of_map(path).items()}
-            data = build_data_set(
-                out,
-                pictures_of_stacks(stacks_in(stacks), bgr=bgr, cases=cases),
-                recipe={"source": "stacks", "bgr": bool(bgr)},
-                divide=divide,
-            )
-        else:
-            wanted = SimulatedCores(
-                core_count=simulate,
-                scans_per_core=repeats,
-                one_microscope=one_microscope,
-                pixel_size_um=pixel_size_um,
-                seed=seed,
-            )
-            # Drawing takes long: what cannot be split is refused before.
-            holdout(planned_samples(wanted), unit=unit, shares=parts, seed=seed)
-            real = None
-            if tissue is not None:
-                real = TissueScans(
-                    folder=tissue,
-                    pixel_size_um=tissue_pixel_size_um,
-                    scans_per_core=tissue_scans,
-                    seed=seed,
-                )
-            if view_px is not None:
-                packing = Packing(view_px=view_px, crop_count=crops)
-                data = packed_set(
-                    out, wanted, packing, real, divide=divide, workers=workers, progress=progress
-                )
-            else:
-                _refuse_tissue_without_views(tissue)
-                pictures = simulated_pictures(wanted, workers=workers, progress=progress)
-                data = build_data_set(out, pictures, recipe=wanted.recipe, divide=divide)
-    if stacks:
+    if slides:
+        data = _set_of_slides(out, _slide_sources(slides, maps or []), divide)
+    elif stacks:
+        data = _set_of_stacks(out, stacks, maps or [], bgr, divide)
         say_colour_order(stacks, bgr)
+    else:
+        drawn = _cores_to_draw(simulate, repeats, one_microscope, pixel_size_um, seed)
+        packing = _packing(view_px, crops)
+        real = _real_cores(tissue, tissue_pixel_size_um, tissue_scans, seed)
+        # Drawing takes long: what cannot be split is refused before.
+        holdout(planned_samples(drawn), unit=unit, shares=parts, seed=seed)
+        with shown_progress(quiet) as progress:
+            data = _drawn_set(out, drawn, packing, real, divide, workers, progress)
     _say(data)
 
 
@@ -375,9 +331,105 @@ def _refuse_mixed_sources(
         )
 
 
-def _refuse_tissue_without_views(tissue: Path | None) -> None:
-    if tissue is not None:
+def _set_of_slides(out: Path, sources: "list[SlideSource]", divide: "Divide") -> "DataSet":
+    from blurryscope.dataset.build import build_data_set
+    from blurryscope.dataset.sources import inputs_of_slides, pictures_of_slides
+
+    return build_data_set(
+        out,
+        pictures_of_slides(sources),
+        recipe={
+            "source": "slides",
+            "slides": [source.folder.resolve().name for source in sources],
+        },
+        inputs_sha256=inputs_of_slides(sources),
+        divide=divide,
+    )
+
+
+def _set_of_stacks(
+    out: Path, stacks: list[Path], maps: list[Path], bgr: bool | None, divide: "Divide"
+) -> "DataSet":
+    from blurryscope.dataset.build import build_data_set
+    from blurryscope.dataset.sources import cases_of_map, pictures_of_stacks, stacks_in
+
+    cases = {key: case for path in maps for key, case in cases_of_map(path).items()}
+    return build_data_set(
+        out,
+        pictures_of_stacks(stacks_in(stacks), bgr=bgr, cases=cases),
+        recipe={"source": "stacks", "bgr": bool(bgr)},
+        divide=divide,
+    )
+
+
+def _drawn_set(
+    out: Path,
+    drawn: "SimulatedCores",
+    packing: "Packing | None",
+    real: "TissueScans | None",
+    divide: "Divide",
+    workers: int,
+    progress: "Progress",
+) -> "DataSet":
+    from blurryscope.dataset.build import build_data_set
+    from blurryscope.dataset.simulated import simulated_pictures
+    from blurryscope.dataset.tissue import packed_set
+
+    if packing is not None:
+        return packed_set(
+            out, drawn, packing, real, divide=divide, workers=workers, progress=progress
+        )
+    if real is not None:
         raise InputError("--tissue", "goes with views only", "Give --view-px 128")
+    pictures = simulated_pictures(drawn, workers=workers, progress=progress)
+    return build_data_set(out, pictures, recipe=drawn.recipe, divide=divide)
+
+
+def _cores_to_draw(
+    count: int, repeats: int, one_microscope: bool, pixel_size_um: float | None, seed: int
+) -> "SimulatedCores":
+    from blurryscope.dataset.simulated import SimulatedCores
+
+    _check_size("--pixel-size-um", pixel_size_um)
+    try:
+        return SimulatedCores(
+            core_count=count,
+            scans_per_core=repeats,
+            one_microscope=one_microscope,
+            pixel_size_um=pixel_size_um,
+            seed=seed,
+        )
+    except ValueError as error:
+        raise InputError("--simulate", str(error), "Give fewer cores") from error
+
+
+def _packing(view_px: int | None, crops: int) -> "Packing | None":
+    from blurryscope.dataset.packed import Packing
+
+    try:
+        return None if view_px is None else Packing(view_px=view_px, crop_count=crops)
+    except ValueError as error:
+        raise InputError("--view-px", str(error), "Give 128, or 256") from error
+
+
+def _real_cores(
+    tissue: Path | None, pixel_size_um: float, scans: int, seed: int
+) -> "TissueScans | None":
+    from blurryscope.dataset.tissue import TissueScans
+
+    _check_size("--tissue-pixel-size-um", pixel_size_um)
+    if tissue is None:
+        return None
+    return TissueScans(folder=tissue, pixel_size_um=pixel_size_um, scans_per_core=scans, seed=seed)
+
+
+_COARSEST_UM = 50.0
+"""A core of 0.6 mm is a dozen such pixels wide."""
+
+
+def _check_size(option: str, pixel_size_um: float | None) -> None:
+    if pixel_size_um is not None and not 0 < pixel_size_um <= _COARSEST_UM:
+        raise InputError(option, f"{pixel_size_um} is no size", "Give µm per pixel, such as 2.88")
 
 
 def _tissue_slides(tissue: Path | None) -> list[str]:

@@ -22,6 +22,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from blurryscope.artifacts.provenance import current_versions, sha256_of_file
 from blurryscope.artifacts.samples import (
     Sample,
+    as_file_name,
     read_samples,
     with_checksum,
     write_samples,
@@ -41,6 +42,7 @@ from blurryscope.dataset.packed import (
 )
 
 FORMAT = 1
+NOTE = "dataset.json"
 _REMEDY = "Build the data set again: blurryscope dataset build"
 
 
@@ -135,6 +137,7 @@ def build_data_set(
     divide: Divide = lambda _: None,
 ) -> DataSet:
     """Write a data set with its first splits, whole or not at all, and open it."""
+    _refuse_to_replace(folder)
     with whole_folder(folder) as partial:
         samples = [_stored(partial / "pictures", picture) for picture in pictures]
         _refuse_unusable(folder, samples)
@@ -155,6 +158,7 @@ def build_packed_set(
     divide: Divide = lambda _: None,
 ) -> DataSet:
     """Write a packed set with its first splits, whole or not at all, and open it."""
+    _refuse_to_replace(folder)
     with whole_folder(folder) as partial:
         samples = []
         with (partial / VIEWS_FILE).open("wb") as file:
@@ -175,9 +179,9 @@ def build_packed_set(
 
 def open_data_set(folder: Path) -> DataSet:
     """Read the list and the note; an `InputError` says what cannot be used."""
-    if not (folder / "dataset.json").is_file():
+    if not (folder / NOTE).is_file():
         raise MissingInputError(folder, "holds no data set", _REMEDY)
-    note = _read_note(folder / "dataset.json")
+    note = _read_note(folder / NOTE)
     table = present_file(folder / "samples.csv", _REMEDY)
     if sha256_of_file(table) != note.samples_sha256:
         raise InputError(table, "was changed since the data set was built", _REMEDY)
@@ -187,7 +191,15 @@ def open_data_set(folder: Path) -> DataSet:
 def add_splits(
     data: DataSet, splits: Mapping[str, Split], *, unit: Unit, scheme: str, seed: int | None
 ) -> DataSet:
-    """Write splits under their names; one that was there under the same name is replaced."""
+    """Write splits under their names; one that was there under the same name is replaced.
+
+    An `InputError` where a name is none of a file.
+    """
+    for name in splits:
+        if name != as_file_name(name):
+            raise InputError(
+                f"the split {name!r}", "cannot be the name of a file", "Call it otherwise"
+            )
     notes = dict(data.note.splits)
     for name, split in splits.items():
         path = data.folder / "splits" / f"{name}.csv"
@@ -213,12 +225,23 @@ def check_data_set(folder: Path) -> DataSet:
     return data
 
 
+def _refuse_to_replace(folder: Path) -> None:
+    """A new set takes the place of what lies there, which must be no more than an old one."""
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / NOTE).is_file():
+        raise InputError(
+            folder, "holds something else than a data set, which would be lost",
+            "Choose another --out",
+        )  # fmt: skip
+
+
 def _stored(pictures: Path, picture: Picture) -> Sample:
     sample = picture.sample
-    stem = f"{sample.slide}_{sample.repeat}_{sample.core}"
+    stem = f"{as_file_name(sample.slide)}_{sample.repeat}_{sample.core}"
     path = pictures / f"{stem}{'.png' if sample.holds_whole_core else '.tif'}"
     if path.exists():
-        raise InputError(stem, "is there twice", "Give each core and repeat once")
+        raise InputError(
+            stem, "is there twice", "Give each core and repeat once, and slides names of their own"
+        )
     pictures.mkdir(exist_ok=True)
     if sample.holds_whole_core:
         _, packed = cv2.imencode(".png", np.ascontiguousarray(picture.pixels[..., ::-1]))
@@ -257,7 +280,7 @@ def _note_of(
 
 
 def _write_note(folder: Path, note: DataSetNote) -> None:
-    write_text_whole(folder / "dataset.json", note.model_dump_json(indent=2) + "\n")
+    write_text_whole(folder / NOTE, note.model_dump_json(indent=2) + "\n")
 
 
 def _read_note(path: Path) -> DataSetNote:

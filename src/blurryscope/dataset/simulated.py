@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from blurryscope.artifacts.samples import Sample
-from blurryscope.basics.core_name import CoreName
+from blurryscope.basics.core_name import MOST_ROWS, CoreName
 from blurryscope.basics.her2 import Score
 from blurryscope.basics.image import Rgb
 from blurryscope.basics.progress import Progress, silent
@@ -57,6 +57,8 @@ class SimulatedCores:
         for name in ("core_count", "scans_per_core", "slide_count"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
+        if self.core_count > MOST_ROWS * _COLUMNS * self.slide_count:
+            raise ValueError(f"{self.slide_count} slides have no room for {self.core_count} cores")
         if self.pixel_size_um is not None and self.pixel_size_um <= 0:
             raise ValueError(f"pixel_size_um must be positive, got {self.pixel_size_um}")
 

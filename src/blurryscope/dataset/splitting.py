@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from blurryscope.artifacts.samples import Sample
+from blurryscope.artifacts.samples import Sample, as_file_name
 from blurryscope.artifacts.split import (
     CoreKey,
     Part,
@@ -35,7 +35,8 @@ class Shares:
 
     def __post_init__(self) -> None:
         shares = [self.of(part) for part in Part]
-        if min(shares) < 0 or self.train <= 0 or abs(sum(shares) - 1.0) > 1e-6:
+        adds_up = abs(sum(shares) - 1.0) <= 1e-6  # NaN does not
+        if min(shares) < 0 or self.train <= 0 or not adds_up:
             raise ValueError(f"shares must be 0 or more, train above 0, and sum to 1: {shares}")
 
     def of(self, part: Part) -> float:
@@ -107,7 +108,9 @@ def leave_one_slide_out(
         name = "+".join(sorted({samples[index].slide for index in group}))
         inside = set(group)
         test = {number for number, members in enumerate(inner) if members[0] in inside}
-        splits[f"without-{name}"] = _tested_on(samples, inner, test, Unit.CORE, shares, seed)
+        splits[f"without-{as_file_name(name)}"] = _tested_on(
+            samples, inner, test, Unit.CORE, shares, seed
+        )
     return splits
 
 
