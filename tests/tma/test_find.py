@@ -151,6 +151,12 @@ def test_a_map_that_starts_at_row_b_is_asked_about() -> None:
     assert any("row A" in reason for reason in found.grid.reasons)
 
 
+@pytest.mark.parametrize("listed", [["A1"], ["A1", "A2"]])
+def test_a_map_of_a_few_cores_is_not_laid_on_many(listed: list[str]) -> None:
+    with pytest.raises(InputError, match="cover too few of the cores seen"):
+        find_cores(ToySlide(rows=3, columns=4).picture(), map_of(listed), TmaSettings())
+
+
 def test_a_map_with_more_rows_than_the_slide_is_refused() -> None:
     slide = ToySlide(rows=3, columns=4)
     larger = ToySlide(rows=6, columns=4).map()

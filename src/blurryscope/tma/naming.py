@@ -121,6 +121,8 @@ def named_by_map(
     fitting = _fitting_orientations(nodes, slide_map, _allowed_orientations(settings))
     every = _weighed(nodes, slide_map, tuple(Orientation), settings)
     placements = [placement for placement in every if placement.orientation in fitting]
+    if not placements:
+        raise _too_small(slide_map)
     best = _placed_by_hand(placements, settings.place)
     rivals = [placement for placement in placements if placement is not best]
     better = better_turns(best, [other for other in every if other.orientation not in fitting])
@@ -196,6 +198,15 @@ def _fitting_orientations(
         f"{room_rows} rows and {room_columns} columns at the spacing of its cores",
         "Check that the map belongs to this slide, that the scan covers the whole array, and how "
         "the slide was turned (--orientation)",
+    )
+
+
+def _too_small(slide_map: SlideMap) -> InputError:
+    return InputError(
+        "the map",
+        f"has {slide_map.rows} row{'s' * (slide_map.rows > 1)} and {slide_map.columns} "
+        f"column{'s' * (slide_map.columns > 1)}, which cover too few of the cores seen",
+        "Check that the map belongs to this slide, and that it lists the whole array",
     )
 
 
