@@ -3,6 +3,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import cv2
+import numpy as np
 import pytest
 
 from blurryscope import cli
@@ -98,3 +99,17 @@ def test_an_edit_is_said_in_words_and_logged(folder: Path, tmp_path: Path, tell:
 
 def test_edits_without_the_picture_say_what_to_give(folder: Path, tell: Tell) -> None:
     assert "--picture" in tell("edit", "lock", folder, "A2", code=2)[1]
+
+
+def test_what_is_wrong_with_a_picture_is_not_told_of_the_map(tmp_path: Path, tell: Tell) -> None:
+    cv2.imwrite(str(tmp_path / "blank.png"), np.full((800, 900, 3), 245, np.uint8))
+    (tmp_path / "map.csv").write_text("core,her2\nA1,2+\n", encoding="utf-8")
+    asked = ("cores", tmp_path / "blank.png", "--map", tmp_path / "map.csv")
+    assert "blank.png, the slide: shows no tissue" in tell(*asked, code=2)[1]
+
+
+def test_what_is_wrong_with_a_map_is_told_of_its_file(tmp_path: Path, tell: Tell) -> None:
+    cv2.imwrite(str(tmp_path / "toy.png"), SLIDE.draw()[..., ::-1])
+    (tmp_path / "map.csv").write_text("core,her2\nA2,2+\n", encoding="utf-8")
+    asked = ("cores", tmp_path / "toy.png", "--map", tmp_path / "map.csv")
+    assert "map.csv, the map: has 1 row" in tell(*asked, code=2)[1]

@@ -59,7 +59,7 @@ def find_and_write_cores(
     target = out or source.with_suffix("")
     take_in_hand_edits(target, picture)
     known = remembered(target, settings, slide_map, picture.size_px)
-    namer = _namer(picture, slide_map, map_path or source)
+    namer = _namer(picture, slide_map, source, map_path)
     named, used = named_as_answered(namer, known)
     found = with_kept_edits(named, picture, target)
     redo(
@@ -99,8 +99,8 @@ def cores(
         if is_done(folder, "cores", prints[at], CORE_FILES):
             first = first or read_named_scan(folder, mosaic)
         elif first is None:
-            where = map_path or folder
-            named, settings = named_as_answered(_namer(mosaic, slide_map, where), known)
+            namer = _namer(mosaic, slide_map, folder, map_path)
+            named, settings = named_as_answered(namer, known)
             prints = _core_fingerprints(folders, slide_map, map_path, settings)
             found[at] = with_kept_edits(named, mosaic, folder)
             first = NamedScan(picture=mosaic, cores=found[at].cores, grid=found[at].grid)
@@ -132,9 +132,9 @@ def read_map(map_path: Path | None, slide: str | None, settings: RunSettings) ->
 
 
 def _namer(
-    picture: SlidePicture, slide_map: SlideMap | None, where: Path
+    picture: SlidePicture, slide_map: SlideMap | None, where: Path, map_path: Path | None
 ) -> Callable[[TmaSettings], Dearrayed]:
-    return lambda tma: name_scan(picture, slide_map, tma, where)
+    return lambda tma: name_scan(picture, slide_map, tma, where, map_path)
 
 
 def _writing(

@@ -23,6 +23,8 @@ from blurryscope.tma.picture import SlidePicture
 from blurryscope.tma.recognise import NamedScan, Recognition, recognise
 from blurryscope.tma.settings import TmaSettings
 
+_THE_MAP = "the map"
+"""What errors about it call it."""
 _ONLY_PART = (
     "This repeat shows only part of the array, too little to lay the map on it: its names are "
     "those of the first repeat, by their tissue"
@@ -30,16 +32,21 @@ _ONLY_PART = (
 
 
 def name_scan(
-    picture: SlidePicture, slide_map: SlideMap | None, settings: TmaSettings, where: Path
+    picture: SlidePicture,
+    slide_map: SlideMap | None,
+    settings: TmaSettings,
+    where: Path,
+    map_path: Path | None = None,
 ) -> Dearrayed:
-    """Find and name the cores of one scan; errors name `where` it lies."""
+    """Find and name the cores of one scan; errors name `where` it lies, or the map's file."""
     layout = layout_or_none(settings.layout, slide_map)
     if settings.core_diameter_um is None and layout is not None:
         settings = replace(settings, core_diameter_um=layout.core_diameter_um)
     try:
         return _with_doubts(find_cores(picture, slide_map, settings), settings, layout)
     except InputError as error:
-        raise InputError(f"{where}, {error.where}", error.problem, error.remedy) from error
+        file = map_path if map_path is not None and error.where == _THE_MAP else where
+        raise InputError(f"{file}, {error.where}", error.problem, error.remedy) from error
 
 
 def _with_doubts(found: Dearrayed, settings: TmaSettings, layout: Layout | None) -> Dearrayed:
