@@ -97,6 +97,12 @@ def test_an_edit_is_said_in_words_and_logged(folder: Path, tmp_path: Path, tell:
     assert "--to: 'here' is not two numbers" in error
 
 
+def test_the_log_of_a_folder_that_is_not_there_is_not_empty_but_absent(
+    tmp_path: Path, tell: Tell
+) -> None:
+    assert "none: no such folder" in tell("edit", "log", tmp_path / "none", code=2)[1]
+
+
 def test_edits_without_the_picture_say_what_to_give(folder: Path, tell: Tell) -> None:
     assert "--picture" in tell("edit", "lock", folder, "A2", code=2)[1]
 

@@ -175,8 +175,8 @@ def test_a_table_saved_with_semicolons_and_decimal_commas_is_understood(folder: 
     ("pairs", "said"),
     [
         ([("\nA1,", "\nA2,")], "A2 is there twice"),
-        ([("\nA1,", "\nK1,")], "K1: is no place of this array"),
-        ([("\nA1,1,1,", "\nA1,1,1,9")], "cannot lie at"),
+        ([("\nA1,", "\nK1,")], "cores.csv, core K1: is no place of this array"),
+        ([("\nA1,1,1,", "\nA1,1,1,9")], "cores.csv, core A1: cannot lie at"),
         ([("\nA1,1,1,", "\nA1,1,1,left")], "line 2: cannot be read"),
         ([(",ok,", ",fine,")], "cannot be read"),
     ],

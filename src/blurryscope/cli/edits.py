@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from blurryscope.basics.errors import InputError
+from blurryscope.basics.errors import InputError, MissingInputError
 from blurryscope.cli.app import app
 
 if TYPE_CHECKING:
@@ -200,6 +200,8 @@ def log(folder: Folder) -> None:
     """
     from blurryscope.artifacts.edit_log import read_edit_log
 
+    if not folder.is_dir():
+        raise MissingInputError(folder, "no such folder", "Check the path of the slide's folder")
     entries = read_edit_log(folder).entries
     for entry in entries:
         who = entry.by or "somebody"

@@ -25,6 +25,18 @@ def edits_in_table(
     _refuse_other_scores(where, table, changed)
     author = replace(author, through="table")
     taken = _taken(where, table, changed)
+    try:
+        return _edits(table, changed, taken, author)
+    except InputError as error:  # it names the core alone
+        raise InputError(f"{where}, core {error.where}", error.problem, error.remedy) from error
+
+
+def _edits(
+    table: Table,
+    changed: Mapping[CoreName, TissueCore],
+    taken: Mapping[CoreName, CoreName],
+    author: Author,
+) -> list[EditEntry]:
     renamed = taken.keys() | set(taken.values())
     entries = [rename(table, taken, author)] if taken else []
     for name in sorted(changed.keys() - renamed):
