@@ -13,7 +13,7 @@ class BlurryScopeError(Exception):
     """Everything a caller may handle. The command line shows it as one line and exits with 2."""
 
 
-class _PlacedError(BlurryScopeError):
+class PlacedError(BlurryScopeError):
     """An error that has a place and a remedy.
 
     Parameters
@@ -32,20 +32,20 @@ class _PlacedError(BlurryScopeError):
         self.problem = problem
         self.remedy = remedy
 
+    def __str__(self) -> str:  # OSError, which some mix in, would print its own form
+        return f"{self.where}: {self.problem}. {self.remedy}."
+
     def __reduce__(self) -> tuple[type[Self], tuple[str, str, str]]:
         return type(self), (self.where, self.problem, self.remedy)  # it may come from a process
 
 
-class InputError(_PlacedError, ValueError):
+class InputError(PlacedError, ValueError):
     """An input that cannot be used."""
 
 
 class MissingInputError(InputError, FileNotFoundError):
     """A file or folder that should be there and is not."""
 
-    def __str__(self) -> str:  # OSError would print its own two-argument form
-        return f"{self.where}: {self.problem}. {self.remedy}."
 
-
-class OutputError(_PlacedError, OSError):
+class OutputError(PlacedError, OSError):
     """A result that could not be written; what was there before is untouched."""

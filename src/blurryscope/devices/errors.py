@@ -20,30 +20,14 @@ BlurryScopeError
         └── CameraFrozenError       sends no pictures, or the same one again and again
 """
 
-from blurryscope.basics.errors import BlurryScopeError
+from blurryscope.basics.errors import PlacedError
 
 
-class DeviceError(BlurryScopeError):
+class DeviceError(PlacedError):
     """A stage or camera that cannot do what it was asked.
 
-    Parameters
-    ----------
-    where
-        The device, as the user knows it: the port, the path, the name.
-    problem
-        What is wrong, as a statement.
-    remedy
-        What the reader can do about it.
+    `where` is the device as the user knows it: the port, the path, the name.
     """
-
-    def __init__(self, where: object, problem: str, remedy: str) -> None:
-        super().__init__(f"{where}: {problem}. {remedy}.")
-        self.where = str(where)
-        self.problem = problem
-        self.remedy = remedy
-
-    def __str__(self) -> str:  # OSError, which some mix in, would print its own form
-        return f"{self.where}: {self.problem}. {self.remedy}."
 
 
 class DeviceMissingError(DeviceError, FileNotFoundError):
