@@ -268,6 +268,9 @@ def test_a_name_that_looks_like_an_address_is_one_of_a_file(
     monkeypatch.chdir(tmp_path)
     _write(Path("10:30.mp4"), pictures, _even_times_s())
     assert len(_read(Path("10:30.mp4"))[0]) == COUNT
+    with JpegFilm(Path("10:30.mkv"), (48, 70), RATE_HZ) as film:
+        film.write(CameraFrame(index=0, time_s=0.0, picture=ArrayFrame(0, 0.0, pictures[0])))
+    assert len(_read(Path("10:30.mkv"))[0]) == 1
 
 
 @pytest.mark.parametrize("content", [b"", b"no film at all" * 100])

@@ -163,7 +163,7 @@ class Video:
     def __enter__(self) -> Self:
         present_file(self.path, "Check the path of the video")
         try:
-            self._container: InputContainer = av.open(_address(self.path))
+            self._container: InputContainer = av.open(address_of(self.path))
         except (av.error.FFmpegError, ValueError) as error:
             raise InputError(
                 self.path,
@@ -307,7 +307,7 @@ class VideoWriter:
         self._options = options or {}
 
     def __enter__(self) -> Self:
-        self._container: OutputContainer = av.open(_address(self.path), "w")
+        self._container: OutputContainer = av.open(address_of(self.path), "w")
         stream = self._container.add_stream(self._codec, rate=self._rate_hz, options=self._options)
         if not isinstance(stream, VideoStream):
             raise ValueError(f"codec must be a video codec, got {self._codec}")
@@ -344,7 +344,7 @@ class VideoWriter:
             self._container.close()
 
 
-def _address(path: Path) -> str:
+def address_of(path: Path) -> str:
     """From the root: a bare `10:30.mp4` would be an address, and `10` what it is fetched with."""
     return str(path.absolute())
 

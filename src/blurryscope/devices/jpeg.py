@@ -14,7 +14,7 @@ from av.packet import Packet
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
-from blurryscope.artifacts.video import ArrayFrame
+from blurryscope.artifacts.video import ArrayFrame, address_of
 from blurryscope.basics.errors import OutputError
 from blurryscope.basics.image import Rgb
 from blurryscope.devices.contracts import CameraFrame
@@ -109,7 +109,7 @@ class JpegFilm:
         try:
             # Clusters of a second at most, flushed: no more than that is lost in a crash.
             self._container: OutputContainer = av.open(
-                str(self.path),
+                address_of(self.path),
                 "w",
                 format="matroska",
                 options={"flush_packets": "1", "cluster_time_limit": "1000"},

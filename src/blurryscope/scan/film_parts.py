@@ -7,6 +7,7 @@ import av
 from av.packet import Packet
 from av.video.stream import VideoStream
 
+from blurryscope.artifacts.video import address_of
 from blurryscope.artifacts.whole import whole_file
 from blurryscope.basics.errors import InputError
 from blurryscope.scan.past import FilmPart
@@ -28,7 +29,10 @@ def join_parts(folder: Path, parts: Sequence[FilmPart], frame_rate_hz: float) ->
     """
     target = folder / FILM
     begins_s: dict[str, float] = {}
-    with whole_file(target) as partial, av.open(str(partial), "w", format="matroska") as film:
+    with (
+        whole_file(target) as partial,
+        av.open(address_of(partial), "w", format="matroska") as film,
+    ):
         stream = None
         for file, packet, pts in _packets(folder / PARTS, parts, frame_rate_hz):
             if file not in begins_s and packet.time_base is not None:
@@ -58,7 +62,7 @@ def _packets(
         if part.kept_frames == 0:
             continue
         last = offset
-        with av.open(str(folder / part.file)) as film:
+        with av.open(address_of(folder / part.file)) as film:
             stream = film.streams.video[0]
             base = stream.time_base
             gap = 1 if base is None else round(1 / frame_rate_hz / base)
