@@ -1,5 +1,6 @@
 import itertools
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -321,6 +322,23 @@ def test_every_command_shows_an_example(
     monkeypatch.setattr(sys, "argv", ["blurryscope", command, "--help"])
     cli.main()
     assert f"Example: blurryscope {command}" in capfd.readouterr().out
+
+
+def test_signs_that_the_output_lacks_stop_no_command(tmp_path: Path) -> None:
+    table = tmp_path / "ışık.csv"
+    table.write_text("core,HER2 Ahmed,HER2 Baker\nA1,0,1+\nA2,2+,2+\n", encoding="utf-8")
+    code = "import sys; sys.argv[0] = 'blurryscope'; from blurryscope import cli; cli.main()"
+    words = [sys.executable, "-c", code, "map", "check", str(table), "--consensus", "majority"]
+    told = subprocess.run(
+        words,
+        env={**os.environ, "PYTHONIOENCODING": "cp1252"},
+        capture_output=True,
+        encoding="cp1252",
+        check=False,
+    )
+    assert told.returncode == 0, told.stderr
+    assert r"\u0131\u015f\u0131k.csv" in told.stdout
+    assert r"A1: Ahmed 0, Baker 1+ \u2192 no score" in told.stdout
 
 
 def test_help_does_not_wait_for_torch() -> None:

@@ -1,5 +1,6 @@
 """The command line itself: its name, its help, and how it says that something went wrong."""
 
+import io
 import logging
 import os
 import sys
@@ -23,6 +24,7 @@ app = typer.Typer(
 def run_app() -> None:
     """Run the command line; whatever a user can put right becomes one line and exit code 2."""
     _silence_libraries()
+    _print_in_any_alphabet()
     try:
         code = app(standalone_mode=False)
     except typer.Exit as stop:
@@ -46,6 +48,12 @@ def _silence_libraries() -> None:
     warnings.simplefilter("ignore")
     os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")
     logging.getLogger().addHandler(logging.NullHandler())
+
+
+def _print_in_any_alphabet() -> None:
+    """Spell out signs that standard output lacks: Windows writes a log in its own few."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # as standard error does anyway
 
 
 def _fail_by(error: BaseException) -> None:
