@@ -102,10 +102,11 @@ def test_two_labels_of_one_core_are_refused(tmp_path: Path) -> None:
         ("core,label,p_positive\nA1,0,0.2\nA2,1,0.9\n", [0, 1]),
         ("core,label,p_positive\nA1,negative,0.2\nA2,positive,0.9\n", [0, 1]),
         ("core,label,p0,p1\nA1,1+,0.8,0.2\nA2,3+,0.1,0.9\n", [0, 1]),
+        ("core,label,p_negative,p_positive\nA1,0,0.8,0.2\nA2,1,0.1,0.9\n", [0, 1]),
     ],
-    ids=["indices", "words", "scores"],
+    ids=["indices", "words", "scores", "both probabilities"],
 )
-def test_two_classes_are_read_in_three_ways(tmp_path: Path, text: str, labels: list[int]) -> None:
+def test_two_classes_are_read_in_several_ways(tmp_path: Path, text: str, labels: list[int]) -> None:
     table = read_labelled_tables([_written(tmp_path, text)])
     assert table.classes == 2
     assert table.labels.tolist() == labels
@@ -138,6 +139,7 @@ REFUSED = {
     "core,label\nA1,0\n": "holds nothing to evaluate",
     "core,p0,p1,p2,p3\nA1,1,0,0,0\n": "has no column with labels among core, p0",
     "": "is empty",
+    "core,label,p0,p1,p2,p3\nA1,0,1,0,0,0\nA2,1,,0.7,,\n": "line 3: holds no probabilities",
     "core,repeat,label,p0,p1,p2,p3\nA1,,0,1,0,0,0\n": "line 2: has '' for repeat",
     "core,repeat,label,p0,p1,p2,p3\nA1,inf,0,1,0,0,0\n": "line 2: has 'inf' for repeat",
     "core,repeat,label,p0,p1,p2,p3\nA1,1.5,0,1,0,0,0\n": "line 2: has '1.5' for repeat",

@@ -228,13 +228,9 @@ def _why_left_out(row: Mapping[str, str]) -> str | None:
 
 
 def _probabilities(rows: NamedRows, number: int) -> list[float]:
-    row = rows.rows[number]
-    if row.get("p0"):
-        names = ["p0", "p1", "p2", "p3"] if "p2" in rows.found else ["p0", "p1"]
-        values = [rows.number(number, name) for name in names]
-    else:
-        positive = rows.number(number, "p1" if row.get("p1") else "p_positive")
-        values = [1.0 - positive, positive]
+    values = [rows.number(number, name) for name in _probability_names(rows)]
+    if len(values) == 1:
+        values = [1.0 - values[0], *values]
     total = float(np.sum(values))
     if not (min(values) >= 0.0 and abs(total - 1.0) <= _SUM_TOLERANCE):  # NaN fails too
         raise InputError(
@@ -244,6 +240,14 @@ def _probabilities(rows: NamedRows, number: int) -> list[float]:
             "Give what comes out of softmax: not below 0, and 1 together",
         )
     return values if abs(total - 1.0) < _ROUNDING else [value / total for value in values]
+
+
+def _probability_names(rows: NamedRows) -> list[str]:
+    """The columns that hold them: of four classes, of two, or of the positive one alone."""
+    if "p2" in rows.found:
+        return ["p0", "p1", "p2", "p3"]
+    positive = "p1" if "p1" in rows.found else "p_positive"
+    return ["p0", positive] if "p0" in rows.found else [positive]
 
 
 def _only_two_classes(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
