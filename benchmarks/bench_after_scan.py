@@ -65,15 +65,13 @@ def _steps(film: Path, out: Path, map_path: Path | None) -> dict[str, Callable[[
     """In the order in which they are done."""
     settings = RunSettings()
     classifier = load_scorer(settings.model)
-    slide_map = read_map(map_path, None, settings)
+    given = read_map(map_path, None, settings)
     return {
         _DECODE: lambda: _decode(film),
         _STITCH: lambda: stitch_film(film, out, recording=Recording()),
         "judge the scan": lambda: judge_scan(out),
         "draw how it went": lambda: draw_scan_quality(out),
-        "name and cut out cores": lambda: cores(
-            [out], slide_map, map_path=map_path, settings=settings
-        ),
+        "name and cut out cores": lambda: cores([out], given, settings=settings),
         "score and explain": lambda: score(
             [out], out, slide="slide", classifier=classifier, settings=settings
         ),

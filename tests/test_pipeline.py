@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from blurryscope.artifacts.predictions import Decision, read_predictions, read_results
+from blurryscope.artifacts.provenance import read_provenance, sha256_of_file
 from blurryscope.artifacts.tissue_cores import (
     CoreGrid,
     PlaceSource,
@@ -19,6 +20,7 @@ from blurryscope.artifacts.tissue_cores import (
 )
 from blurryscope.basics.core_name import CoreName
 from blurryscope.basics.errors import InputError
+from blurryscope.basics.her2 import Score
 from blurryscope.classify.shipped import SHIPPED
 from blurryscope.pipeline.rescoring import score_inputs
 from blurryscope.pipeline.run import run
@@ -114,6 +116,26 @@ def test_another_map_leaves_the_mosaic_alone(
     other.write_text(scan.map.read_text(encoding="utf-8").replace("A1,0", "A1,1+"), "utf-8")
     written = written_again(slide_dir, lambda: run([scan.video], slide_dir, map_path=other))
     assert written == {"cores.csv", "scores.csv", "results.csv"}
+
+
+def test_a_map_that_is_changed_while_it_is_used_is_read_by_the_next_run(
+    scan: SimulatedScan, slide_dir: Path, tmp_path: Path
+) -> None:
+    table, listed = tmp_path / "map.csv", scan.map.read_text(encoding="utf-8")
+    table.write_text(listed.replace("A1,0", "A1,1+"), "utf-8")
+    read = sha256_of_file(table)
+
+    def change(stage: str, fraction: float) -> None:  # noqa: ARG001 - the contract's
+        table.write_text(listed.replace("A1,0", "A1,3+"), "utf-8")
+
+    def label_of_a1() -> Score | None:
+        return read_tissue_cores(slide_dir / "cores.csv")[0].label
+
+    run([scan.video], slide_dir, map_path=table, progress=change)
+    assert label_of_a1() is Score.ONE
+    assert read_provenance(slide_dir / "provenance.json").inputs_sha256["map.csv"] == read
+    run([scan.video], slide_dir, map_path=table)
+    assert label_of_a1() is Score.THREE
 
 
 def test_another_threshold_leaves_mosaic_and_cores_alone(

@@ -1,7 +1,7 @@
 """Find, name and cut out the cores of a slide's scans, or of a picture."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from blurryscope.artifacts.edit_log import Author, read_edit_log
@@ -41,6 +41,15 @@ from blurryscope.tma.settings import TmaSettings
 from blurryscope.tma.write import write_cores
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GivenMap:
+    """The lab's map as it was when it was read: people go on with its file meanwhile."""
+
+    path: Path
+    sha256: str
+    content: SlideMap
+
+
 def find_and_write_cores(
     source: Path,
     out: Path | None,
@@ -50,16 +59,17 @@ def find_and_write_cores(
     progress: Progress = silent,
 ) -> list[Path]:
     """Find the cores of a slide's folder or of a picture; returns the folders written to."""
-    slide_map = read_map(map_path, slide, settings)
+    given = read_map(map_path, slide, settings)
     folders = scanned_folders(source)
     if folders and out is None:
-        cores(folders, slide_map, map_path=map_path, settings=settings, progress=progress)
+        cores(folders, given, settings=settings, progress=progress)
         return folders
+    slide_map = None if given is None else given.content
     picture = open_slide(source, settings.pixel_size_um)
     target = out or source.with_suffix("")
     take_in_hand_edits(target, picture)
     known = remembered(target, settings, slide_map, picture.size_px)
-    namer = _namer(picture, slide_map, source, map_path)
+    namer = _namer(picture, given, source)
     named, used = named_as_answered(namer, known)
     found = with_kept_edits(named, picture, target)
     redo(
@@ -75,9 +85,8 @@ def find_and_write_cores(
 
 def cores(
     folders: Sequence[Path],
-    slide_map: SlideMap | None,
+    given: GivenMap | None,
     *,
-    map_path: Path | None,
     settings: RunSettings,
     progress: Progress = silent,
 ) -> RunSettings:
@@ -86,12 +95,13 @@ def cores(
     What a person answered or corrected before holds. Returns the settings with those answers.
     """
     mosaics = [Mosaic(folder / MOSAIC) for folder in folders]
+    slide_map = None if given is None else given.content
     told, size_px = settings, mosaics[0].size_px
     for folder, mosaic in zip(folders, mosaics, strict=True):
         take_in_hand_edits(folder, mosaic)
     known = remembered(folders[0], settings, slide_map, size_px)
     settings = known.settings
-    prints = _core_fingerprints(folders, slide_map, map_path, settings)
+    prints = _core_fingerprints(folders, given, settings)
     found: dict[int, Dearrayed] = {}
     first: NamedScan | None = None
     for at, (folder, mosaic) in enumerate(zip(folders, mosaics, strict=True)):
@@ -99,9 +109,8 @@ def cores(
         if is_done(folder, "cores", prints[at], CORE_FILES):
             first = first or read_named_scan(folder, mosaic)
         elif first is None:
-            namer = _namer(mosaic, slide_map, folder, map_path)
-            named, settings = named_as_answered(namer, known)
-            prints = _core_fingerprints(folders, slide_map, map_path, settings)
+            named, settings = named_as_answered(_namer(mosaic, given, folder), known)
+            prints = _core_fingerprints(folders, given, settings)
             found[at] = with_kept_edits(named, mosaic, folder)
             first = NamedScan(picture=mosaic, cores=found[at].cores, grid=found[at].grid)
         else:
@@ -121,20 +130,25 @@ def cores(
     return settings
 
 
-def read_map(map_path: Path | None, slide: str | None, settings: RunSettings) -> SlideMap | None:
+def read_map(map_path: Path | None, slide: str | None, settings: RunSettings) -> GivenMap | None:
     """Read the lab's map of a slide as the settings say; None where none is given."""
+    if map_path is None:
+        return None
     layout = settings.tma.layout
     how = MapReading(
         consensus=settings.consensus,
         is_column_first=layout is not None and layout.is_column_first,
     )
-    return None if map_path is None else read_slide_map(map_path, slide, how)
+    content = read_slide_map(map_path, slide, how)
+    return GivenMap(path=map_path, sha256=sha256_of_file(map_path), content=content)
 
 
 def _namer(
-    picture: SlidePicture, slide_map: SlideMap | None, where: Path, map_path: Path | None
+    picture: SlidePicture, given: GivenMap | None, where: Path
 ) -> Callable[[TmaSettings], Dearrayed]:
-    return lambda tma: name_scan(picture, slide_map, tma, where, map_path)
+    if given is None:
+        return lambda tma: name_scan(picture, None, tma, where)
+    return lambda tma: name_scan(picture, given.content, tma, where, given.path)
 
 
 def _writing(
@@ -153,17 +167,10 @@ def _writing(
 
 
 def _core_fingerprints(
-    folders: Sequence[Path],
-    slide_map: SlideMap | None,
-    map_path: Path | None,
-    settings: RunSettings,
+    folders: Sequence[Path], given: GivenMap | None, settings: RunSettings
 ) -> list[str]:
     """Of each repeat; all lean on the first one's mosaic."""
-    told_map = (
-        None
-        if map_path is None
-        else [sha256_of_file(map_path), slide_map and slide_map.slide, settings.consensus]
-    )
+    told_map = None if given is None else [given.sha256, given.content.slide, settings.consensus]
     first = stamp(folders[0], "stitch")
     return [
         fingerprint_of(

@@ -6,7 +6,7 @@ from pathlib import Path
 from blurryscope.artifacts.provenance import sha256_of_file
 from blurryscope.basics.errors import InputError
 from blurryscope.basics.progress import Progress, silent
-from blurryscope.pipeline.cores import cores, read_map
+from blurryscope.pipeline.cores import GivenMap, cores, read_map
 from blurryscope.pipeline.finishing import finish
 from blurryscope.pipeline.scoring import load_scorer, score
 from blurryscope.pipeline.settings import RunSettings
@@ -40,23 +40,25 @@ def run(
     """
     settings = settings or RunSettings()
     classifier = load_scorer(settings.model)
-    slide_map = read_map(map_path, slide, settings)
+    given = read_map(map_path, slide, settings)
     for video in videos:
         check_film(video)
-    _refuse_twice_given(videos)
+    inputs = _checksums(videos, given)
     prepare(out, videos)
     folders = repeat_folders(out, len(videos))
     for number, (folder, video) in enumerate(zip(folders, videos, strict=True), start=1):
         stitch(video, folder, settings=settings, progress=_of_several(progress, number, videos))
-    settings = cores(folders, slide_map, map_path=map_path, settings=settings, progress=progress)
-    name = slide or (slide_map.slide if slide_map else None) or out.resolve().name
+    settings = cores(folders, given, settings=settings, progress=progress)
+    name = slide or (given.content.slide if given else None) or out.resolve().name
     score(folders, out, slide=name, classifier=classifier, settings=settings, progress=progress)
-    inputs = _checksums([*videos, *([map_path] if map_path else [])])
     return finish(out, inputs, classifier, settings, progress)
 
 
-def _refuse_twice_given(videos: Sequence[Path]) -> None:
-    """One film counted as two repeats would look twice as sure."""
+def _checksums(videos: Sequence[Path], given: GivenMap | None) -> dict[str, str]:
+    """Checksums by file name; equal names get their place in the list of all files.
+
+    One film given twice is an `InputError`: counted as two repeats it would look twice as sure.
+    """
     seen: dict[str, Path] = {}
     for video in videos:
         checksum = sha256_of_file(video)
@@ -65,14 +67,11 @@ def _refuse_twice_given(videos: Sequence[Path]) -> None:
                 video, f"is the same film as {seen[checksum]}", "Give each repeat its own film"
             )
         seen[checksum] = video
-
-
-def _checksums(paths: Sequence[Path]) -> dict[str, str]:
-    """Checksums by file name; equal names get their folder's place in the list."""
+    told = [(path.name, checksum) for checksum, path in seen.items()]
+    told += [] if given is None else [(given.path.name, given.sha256)]
     sums: dict[str, str] = {}
-    for number, path in enumerate(paths, start=1):
-        name = path.name if path.name not in sums else f"{number}: {path.name}"
-        sums[name] = sha256_of_file(path)
+    for number, (name, checksum) in enumerate(told, start=1):
+        sums[name if name not in sums else f"{number}: {name}"] = checksum
     return sums
 
 
