@@ -1,12 +1,12 @@
 """A film as a camera: what was filmed once comes again, at its pace or as fast as it is read."""
 
 import math
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from blurryscope.artifacts.video import DecodedFrame, Video
+from blurryscope.artifacts.video import Video
 from blurryscope.basics.clock import Clock, SystemClock
 from blurryscope.devices.contracts import CameraFrame, CameraSettings
 from blurryscope.devices.errors import DeviceGoneError, SettingsRefusedError
@@ -75,7 +75,7 @@ class FilmCamera:
         began_s = self._clock.monotonic_s()
         with Video(self.path) as video:
             first_s: float | None = None
-            for picture in _decoded(video):
+            for picture in video:
                 first_s = picture.time_s if first_s is None else first_s
                 time_s = began_s + picture.time_s - first_s
                 if self._is_paced:
@@ -89,7 +89,3 @@ class FilmCamera:
         for frame in self._grabbing:
             return frame
         raise DeviceGoneError(self.path, "has no more frames", "Open the film again")
-
-
-def _decoded(video: Video) -> Iterator[DecodedFrame]:
-    yield from video

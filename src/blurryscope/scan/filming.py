@@ -49,7 +49,10 @@ class Filming:
             raise self._failure
 
     def wait_for_first(self, patience_s: float = 20.0) -> None:
-        """Return once the first frame has come, or raise why none came; real time."""
+        """Return once the first frame has come, or raise what the camera met; real time.
+
+        Where neither happens within `patience_s`, who waits for the frames of a lane tells.
+        """
         self._has_begun.wait(patience_s)
         self.check()
 
