@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import cv2
 import numpy as np
 import openpyxl
 import pytest
@@ -21,6 +22,7 @@ from blurryscope.basics.image import Rgb
 from blurryscope.cli.options import say_colour_order
 from blurryscope.simulator.scan import SimulatedScan
 from blurryscope.testing import largest_file, smooth_picture, through_video
+from blurryscope.tma.toy_slides import ToySlide
 from tests.conftest import Refused
 
 COMMANDS = ("demo", "run", "stitch", "cores", "score", "report", "simulate")
@@ -51,6 +53,11 @@ def test_a_film_that_is_not_there_is_told_by_its_name(
     told = refused("run", tmp_path / "no.mp4", "--map", scan.map, "--out", tmp_path / "out")
     assert "no.mp4: no such file" in told
     assert not (tmp_path / "out").exists()
+
+
+def test_a_name_is_told_as_it_is_written(refused: Refused, tmp_path: Path) -> None:
+    named = tmp_path / "slide  7 ü.mp4"
+    assert f"{named}: no such file" in refused("stitch", named, "--out", tmp_path / "out")
 
 
 @pytest.mark.parametrize("command", ["run", "stitch"])
@@ -217,6 +224,17 @@ def test_more_orientations_than_films_are_refused(
 ) -> None:
     twice = ["--orientation", "any"] * 2
     assert "2 times for 1 film" in refused("run", scan.video, *twice, "--out", tmp_path / "out")
+
+
+@pytest.mark.parametrize("words", [["demo"], ["simulate"], ["cores", "toy.png"]], ids=" ".join)
+def test_a_file_is_told_before_anything_is_made_for_it(
+    words: list[str], refused: Refused, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    cv2.imwrite("toy.png", ToySlide(rows=2, columns=2).draw()[..., ::-1])
+    Path("mine.txt").write_text("mine")
+    assert "mine.txt: is a file" in refused(*words, "--out", "mine.txt")
+    assert Path("mine.txt").read_text() == "mine"
 
 
 def test_results_are_not_written_into_a_file(

@@ -76,7 +76,9 @@ def _fail_by(error: BaseException) -> None:
 
 
 def _fail(message: str) -> NoReturn:
-    print(f"blurryscope: {' '.join(message.split())}", file=sys.stderr)
+    # Line ends alone: names of files may hold several blanks.
+    line = " ".join(part.strip() for part in message.splitlines() if part.strip())
+    print(f"blurryscope: {line}", file=sys.stderr)
     sys.exit(2)
 
 

@@ -57,8 +57,10 @@ def demo(
 
     Example: blurryscope demo --out demo
     """
+    from blurryscope.artifacts.whole import refuse_unwritable
     from blurryscope.demo import run_demo
 
+    refuse_unwritable(out)
     with shown_progress(quiet) as progress:
         report = run_demo(out, progress)
     print(f"report: {report}")
@@ -252,6 +254,7 @@ def simulate(
 
     Example: blurryscope simulate --out sim --rows 2 --columns 3 --seed 7
     """
+    from blurryscope.artifacts.whole import refuse_unwritable
     from blurryscope.simulator.presets import PRESETS
     from blurryscope.simulator.scan import simulate_repeats, simulate_scan
     from blurryscope.simulator.slide import SlideDesign
@@ -259,6 +262,7 @@ def simulate(
     if preset not in PRESETS:
         known = " or ".join(PRESETS)
         raise InputError("--preset", f"there is no preset {preset!r}", f"Use {known}")
+    refuse_unwritable(out)
     design = SlideDesign(name=f"SIM{seed}", rows=rows, columns=columns, seed=seed)
     with shown_progress(quiet) as progress:
         if repeats == 1:

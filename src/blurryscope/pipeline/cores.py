@@ -13,6 +13,7 @@ from blurryscope.artifacts.slide_map import (
     layout_or_none,
     read_slide_map,
 )
+from blurryscope.artifacts.whole import refuse_unwritable
 from blurryscope.basics.clock import SystemClock
 from blurryscope.basics.progress import Progress, silent
 from blurryscope.pipeline.answers import named_as_answered, remember, remembered
@@ -67,6 +68,7 @@ def find_and_write_cores(
     slide_map = None if given is None else given.content
     picture = open_slide(source, settings.pixel_size_um)
     target = out or source.with_suffix("")
+    refuse_unwritable(target)
     take_in_hand_edits(target, picture)
     known = remembered(target, settings, slide_map, picture.size_px)
     namer = _namer(picture, given, source)
