@@ -16,6 +16,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from blurryscope import cli
+from blurryscope.artifacts.alone import alone_in
 from blurryscope.artifacts.samples import write_stack
 from blurryscope.artifacts.video import Video, VideoWriter
 from blurryscope.basics.image import Rgb
@@ -226,6 +227,21 @@ def test_more_orientations_than_films_are_refused(
     assert "2 times for 1 film" in refused("run", scan.video, *twice, "--out", tmp_path / "out")
 
 
+def test_two_commands_never_write_into_one_folder_at_once(
+    refused: Refused, scan: SimulatedScan, slide_dir: Path, contents_of: Contents
+) -> None:
+    before = contents_of(slide_dir)
+    with alone_in(slide_dir):
+        for words in (
+            ("run", scan.video, "--map", scan.map, "--out", slide_dir),
+            ("stitch", scan.video, "--out", slide_dir),
+            ("cores", slide_dir, "--map", scan.map),
+            ("score", slide_dir),
+        ):
+            assert "another command is writing" in refused(*words)
+    assert contents_of(slide_dir) == before
+
+
 @pytest.mark.parametrize("words", [["demo"], ["simulate"], ["cores", "toy.png"]], ids=" ".join)
 def test_a_file_is_told_before_anything_is_made_for_it(
     words: list[str], refused: Refused, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
@@ -242,7 +258,7 @@ def test_results_are_not_written_into_a_file(
 ) -> None:
     (tmp_path / "out").write_text("mine", encoding="utf-8")
     told = refused("run", scan.video, "--map", scan.map, "--out", tmp_path / "out")
-    assert "Choose another --out" in told
+    assert "Choose another folder" in told
     assert (tmp_path / "out").read_text(encoding="utf-8") == "mine"
 
 

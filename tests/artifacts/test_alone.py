@@ -1,4 +1,4 @@
-"""Two scans do not write into one folder."""
+"""Two commands do not write into one folder."""
 
 import sys
 from pathlib import Path
@@ -36,7 +36,7 @@ def system(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> N
 @pytest.mark.usefixtures("system")
 def test_who_comes_second_is_told_to_wait_and_may_come_later(tmp_path: Path) -> None:
     with alone_in(tmp_path):
-        told = pytest.raises(OutputError, match=r"another scan .* Wait until it has ended")
+        told = pytest.raises(OutputError, match=r"another command .* Wait until it has ended")
         with told, alone_in(tmp_path):
             pass
         with alone_in(tmp_path / "other"):

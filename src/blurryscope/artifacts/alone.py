@@ -41,7 +41,7 @@ def _locked(folder: Path) -> Iterator[None]:
         except BlockingIOError as error:
             raise OutputError(
                 folder,
-                "another scan is writing into this folder",
+                "another command is writing into this folder",
                 "Wait until it has ended, or choose another --out",
             ) from error
         except OSError:

@@ -2,6 +2,8 @@
 
 import json
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -57,11 +59,12 @@ def demo(
 
     Example: blurryscope demo --out demo
     """
+    from blurryscope.artifacts.alone import alone_in
     from blurryscope.artifacts.whole import refuse_unwritable
     from blurryscope.demo import run_demo
 
     refuse_unwritable(out)
-    with shown_progress(quiet) as progress:
+    with shown_progress(quiet) as progress, alone_in(out):
         report = run_demo(out, progress)
     print(f"report: {report}")
     print(RESEARCH_USE_ONLY)
@@ -92,13 +95,16 @@ def run(
 
     Example: blurryscope run scan.mp4 --map map.csv --out slide-1
     """
+    from blurryscope.artifacts.alone import alone_in
+    from blurryscope.artifacts.whole import refuse_unwritable
     from blurryscope.pipeline.run import run
     from blurryscope.pipeline.steps import repeat_folders
 
     refuse_too_many_orientations(orientation, len(videos))
     settings = run_settings(model, orientation, pixel_size_um, damaged, layout, place, consensus)
     settings = replace(settings, is_mirrored=mirrored, shows_why=why, rest_s=_checked_rest(rest_s))
-    with shown_progress(quiet) as progress:
+    refuse_unwritable(out)
+    with shown_progress(quiet) as progress, alone_in(out):
         report = run(
             videos, out, map_path=map_path, slide=slide, settings=settings, progress=progress
         )
@@ -134,6 +140,8 @@ def stitch(
 
     Example: blurryscope stitch scan.mp4 --out slide-1
     """
+    from blurryscope.artifacts.alone import alone_in
+    from blurryscope.artifacts.whole import refuse_unwritable
     from blurryscope.pipeline.stitching import add_layers, refuse_unknown_blur, stitch_into
 
     if exposure_s is not None and not 0 < exposure_s < 1:
@@ -143,7 +151,8 @@ def stitch(
     if deblurred:
         refuse_unknown_blur(video, out, exposure_s)
     has_layers = deblurred or abutted
-    with shown_progress(quiet) as progress:
+    refuse_unwritable(out)
+    with shown_progress(quiet) as progress, alone_in(out):
         stitch_into(video, out, settings=settings, progress=progress, replaces=not has_layers)
         layers = add_layers(
             video, out, deblurs=deblurred, abuts=abutted, exposure_s=exposure_s, progress=progress
@@ -187,7 +196,7 @@ def cores(
         place=place,
         consensus=consensus,
     )
-    with shown_progress(quiet) as progress:
+    with shown_progress(quiet) as progress, _alone_where_results_are(out or slide_dir):
         folders = find_and_write_cores(slide_dir, out, map_path, slide, settings, progress)
     _say_doubts(folders)
     for folder in folders:
@@ -216,7 +225,7 @@ def score(
     """
     from blurryscope.pipeline.rescoring import is_slide_folder, score_inputs
 
-    with shown_progress(quiet) as progress:
+    with shown_progress(quiet) as progress, _alone_where_results_are(inputs[0]):
         table = score_inputs(inputs, out, model, is_bgr=bgr, shows_why=why, progress=progress)
     if not is_slide_folder(inputs[0]):
         say_colour_order(inputs, bgr)
@@ -282,6 +291,15 @@ def simulate(
             )
     for scan in scans:
         print(f"film: {scan.video}")
+
+
+@contextmanager
+def _alone_where_results_are(folder: Path) -> Iterator[None]:
+    """Keep other commands out of a folder that is there; half-written results would mix."""
+    from blurryscope.artifacts.alone import alone_in
+
+    with alone_in(folder) if folder.is_dir() else nullcontext():
+        yield
 
 
 def _checked_rest(rest_s: float | None) -> float | None:
