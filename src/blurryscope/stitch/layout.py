@@ -70,6 +70,10 @@ of the detail pictures."""
 _READ_OUT_SIGMA = 0.15
 """Of the time between frames: how far the read-out of a frame may be from how lanes shear. Seven
 tries on simulated scans with a read-out across the lanes were 0.01 to 0.11 off."""
+_COARSE_LINK_SIGMA = (0.1, 0.15)
+"""(y, x) of a link of the first look, in pixels of its pictures. Those of tissue correlate by 0.6,
+which makes it half a pixel: steps were right to that. Taken for three times as uncertain, the steps
+of a lane gave way rather than the gap where a frame was lost over glass."""
 _CORES = 2
 """Threads that try read-outs; while the first lanes are laid out nothing else is to be done."""
 
@@ -153,8 +157,14 @@ def loose_expectations(
         pitch_px=pitch_px,
         turn_sigma_px=_LOOSE_TURN_PX,
         jerks_at_once=True,
-        link_sigma_px=(0.3 * reduction, 0.5 * reduction),
+        link_sigma_px=coarse_link_sigma_px(reduction),
     )
+
+
+def coarse_link_sigma_px(reduction: int) -> tuple[float, float]:
+    """(y, x) of a link of the first look that correlates perfectly."""
+    sigma_y, sigma_x = _COARSE_LINK_SIGMA
+    return sigma_y * reduction, sigma_x * reduction
 
 
 def _compare(first: Strip, second: Strip) -> OffsetSurface:

@@ -18,7 +18,7 @@ from blurryscope.stitch.film_so_far import FilmSoFar, motion_of
 from blurryscope.stitch.lane_links import LaneLinks, links_within
 from blurryscope.stitch.lane_speed import agreed_speed, linked_speeds, perfect_speed
 from blurryscope.stitch.lanes import Lane
-from blurryscope.stitch.layout import FirstLayout, lane_beside, lay_out
+from blurryscope.stitch.layout import FirstLayout, coarse_link_sigma_px, lane_beside, lay_out
 from blurryscope.stitch.links import Link, Links, gathered
 from blurryscope.stitch.matching import MatchedPairs, PatchSettings
 from blurryscope.stitch.miscounts import lost_way_px, miscounts
@@ -43,8 +43,6 @@ from blurryscope.stitch.uneven import with_uneven_speeds
 
 _YOUNG_GROUP = 3
 """Lanes that hang together but on nothing before lie where two turns of the stage say, not one."""
-_COARSE_LINK_SIGMA = (0.3, 0.5)
-"""(y, x) of a link of the first look, in pixels of its pictures."""
 _COARSE_ROUNDS = 5
 _COARSE_LOOKS = 3
 _TURNS_LOOKED_AT = 40
@@ -427,8 +425,8 @@ class Placer:
         return bool(found)
 
     def _loosely(self, film: FilmSoFar, expected: Expectations) -> Expectations:
-        sigma_y, sigma_x = (film.coarse_reduction * part for part in _COARSE_LINK_SIGMA)
-        return replace(expected, link_sigma_px=(sigma_y, sigma_x), jerks_at_once=True)
+        sigma_px = coarse_link_sigma_px(film.coarse_reduction)
+        return replace(expected, link_sigma_px=sigma_px, jerks_at_once=True)
 
     def _held(self, solution: Solution, links: Links) -> Trajectory:
         return never_backwards(solution.trajectory, self.lanes, held_frames(solution, links))

@@ -18,6 +18,9 @@ from blurryscope.stitch.spectra import (
 ALONG_REDUCTION = 2
 """Strips are this much coarser along the lanes, where motion blur leaves no finer detail."""
 
+_DARKEST_TISSUE = 0.25
+"""Detail (natural-log absorbance) that one pixel of tissue in ten thousand exceeds; dust is 1 to 2,
+and two specks of it would count for as much as all tissue around them."""
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Strip:
@@ -93,6 +96,7 @@ def lay_strip(
     weight = total[..., 1]
     covered = weight > 0.5
     mean = np.where(covered, total[..., 0] / np.maximum(weight, 0.5), 0).astype(np.float32)
+    np.clip(mean, -_DARKEST_TISSUE, _DARKEST_TISSUE, out=mean)
     return Strip(detail=mean, weight=covered.astype(np.float32), origin=origin)
 
 
@@ -240,6 +244,8 @@ def compare_near(
         for n, strip in enumerate((first, second))
     )
     fast = padded[0], padded[1]
+    # Beside dark cores that cannot be reached, faint tissue would count for little.
+    rule = replace(rule, strong=_strong_energy(here, there, scoring))
     sums = _correlated(spectra_of(here, fast), spectra_of(there, fast))
     places = [
         (lag - (part[0].start - part[1].start)) % length
@@ -305,6 +311,12 @@ def _correlated(first: StripSpectra, second: StripSpectra) -> _Sums:
     )
 
 
+def _strong_energy(first: Strip, second: Strip, scoring: Scoring) -> float:
+    """Energy of detail that counts as tissue: that of the richer strip."""
+    energies = (float(np.square(strip.detail).mean()) for strip in (first, second))
+    return max(*energies, scoring.noise_sigma**2)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Rule:
     """What makes a score of sums for two strips."""
@@ -318,11 +330,10 @@ class _Rule:
 
     @classmethod
     def of(cls, first: Strip, second: Strip, scoring: Scoring) -> "_Rule":
-        energies = (float(np.square(strip.detail).mean()) for strip in (first, second))
         return cls(
             heights=(first.detail.shape[0], second.detail.shape[0]),
             shift=first.origin - second.origin,
-            strong=max(*energies, scoring.noise_sigma**2),
+            strong=_strong_energy(first, second, scoring),
             scoring=scoring,
         )
 
