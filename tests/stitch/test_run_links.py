@@ -43,7 +43,7 @@ def _slide() -> Grey:
     return np.asarray(texture / texture.std() * depth[:, None] + noise, np.float32)
 
 
-@pytest.mark.parametrize("off_steps", [-3.2, -1.0, 0.0, 1.4, 3.2])
+@pytest.mark.parametrize("off_steps", [-3.2, -1.0, 0.0, 1.4, 3.2, 6.6])
 def test_a_piece_that_jerks_have_moved_by_some_steps_finds_its_place_by_the_rim_of_a_core(
     off_steps: float,
 ) -> None:

@@ -23,6 +23,9 @@ from blurryscope.stitch.steps import Motion, UsualSteps, seen_steps
 from blurryscope.stitch.strips import Strip, compare_near, rows_between
 from blurryscope.stitch.trajectory import Trajectory
 
+_FAR_STEPS = 2 * RUN_STEPS
+"""How far a piece may lie off that shows nothing of a neighbour nearer by: a stage that stuck for a
+quarter of a second is 7 steps late."""
 _LEAST_RUN_SCORE = 10.0
 """Log-likelihood gain that makes an agreement more than chance: over the some 1,000 offsets that
 are tried, chance reaches about log(1,000) = 7."""
@@ -39,7 +42,7 @@ def run_links(
 ) -> list[Link]:
     """Link the lanes piece by piece: a jerk over blank glass shifts only what comes after it.
 
-    `beside` must be right to a few steps.
+    `beside` must be right to some steps.
     """
     steps = set(seen_steps(motion, usual))
     layer = StripLayer(beside, detail_of, reduction)
@@ -50,8 +53,12 @@ def run_links(
     runs = [_runs(beside, number, steps, detail_of) for number in range(len(motion.lanes))]
     lanes = [list(side_by_side(laid, lane)) for lane in runs]
     pairs = [pair for above, below in pairwise(lanes) for pair in product(above, below)]
-    linked = side_by_side(partial(_link, beside, step_px_of(beside), reduction), pairs)
-    return [link for link in linked if link is not None]
+    link = partial(_link, beside, step_px_of(beside), reduction)
+    near = list(side_by_side(partial(link, RUN_STEPS), pairs))
+    held = {id(below) for (_, below), found in zip(pairs, near, strict=True) if found is not None}
+    lost = [pair for pair in pairs if id(pair[1]) not in held]
+    far = side_by_side(partial(link, _FAR_STEPS), lost)
+    return [found for found in (*near, *far) if found is not None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,13 +71,16 @@ class _Run:
 
 
 def _link(
-    beside: Trajectory, step_px: float, reduction: int, pair: tuple[_Run, _Run]
+    beside: Trajectory, step_px: float, reduction: int, reach_steps: float, pair: tuple[_Run, _Run]
 ) -> Link | None:
-    """Link a run to one in the lane below by what both show; None where that may be chance."""
+    """Link a run to one in the lane below by what both show; None where that may be chance.
+
+    They may lie so many steps off from where they are thought to.
+    """
     above, below = pair
     x_above, x_below = beside.positions[above.rows, 1], beside.positions[below.rows, 1]
     apart_px = max(x_above.min() - x_below.max(), x_below.min() - x_above.max())
-    reach_px = RUN_STEPS * step_px
+    reach_px = reach_steps * step_px
     if apart_px > reach_px:
         return None
     # Beside much tissue that one of them shows alone, little that both do is little.

@@ -22,6 +22,7 @@ _DARKEST_TISSUE = 0.25
 """Detail (natural-log absorbance) that one pixel of tissue in ten thousand exceeds; dust is 1 to 2,
 and two specks of it would count for as much as all tissue around them."""
 
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Strip:
     """The detail picture of one lane; `detail` is 0 where `weight` is 0."""
