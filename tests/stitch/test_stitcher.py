@@ -124,7 +124,7 @@ def test_a_film_that_does_not_exist_is_refused(tmp_path: Path) -> None:
 def test_repeated_frames_get_the_time_of_the_one_they_repeat() -> None:
     times_s = np.arange(8) / 30
     changes = np.array([4.0, 5.0, 0.0, 5.0, 4.0, 0.001, 6.0])
-    told_s, repeated = without_repeats(times_s, changes, _GLASS)
+    told_s, repeated = without_repeats(times_s, changes, _GLASS, _UNSEEN)
     assert repeated == (3, 6)
     assert told_s[[3, 6]] == pytest.approx(times_s[[2, 5]])
     others = [0, 1, 2, 4, 5, 7]
@@ -134,22 +134,33 @@ def test_repeated_frames_get_the_time_of_the_one_they_repeat() -> None:
 def test_a_stage_at_rest_repeats_no_frame() -> None:
     times_s = np.arange(8) / 30
     noise = np.array([0.8, 0.9, 0.85, 0.8, 0.9, 0.8, 0.9])
-    assert without_repeats(times_s, noise, _TISSUE)[1] == ()
+    assert without_repeats(times_s, noise, _TISSUE, _UNSEEN)[1] == ()
     coded = np.array([6.0, 8.0, 0.08, 7.0, 6.0, 0.4, 7.0])
     # Only what is coded anew, and not the rest where the stage turns.
-    assert without_repeats(times_s, coded, _TISSUE)[1] == (3,)
+    assert without_repeats(times_s, coded, _TISSUE, _UNSEEN)[1] == (3,)
     # Nor does a still of no noise at all.
-    assert without_repeats(times_s, np.zeros(7), _TISSUE)[1] == ()
+    assert without_repeats(times_s, np.zeros(7), _TISSUE, _UNSEEN)[1] == ()
 
 
 def test_two_frames_of_the_glass_between_cores_are_no_repeat_where_coding_took_the_noise() -> None:
     times_s = np.arange(8) / 30
     changes = np.array([0.01, 6.0, 0.02, 7.0, 0.01, 0.015, 0.02])
-    assert without_repeats(times_s, changes, _GLASS)[1] == ()
-    assert without_repeats(times_s, changes, _TISSUE)[1] == (3,)
+    assert without_repeats(times_s, changes, _GLASS, _UNSEEN)[1] == ()
+    assert without_repeats(times_s, changes, _TISSUE, _UNSEEN)[1] == (3,)
+
+
+def test_faint_tissue_that_coding_changed_is_a_repeat_if_the_next_step_is_twice_as_long() -> None:
+    times_s = np.arange(8) / 30
+    changes = np.array([2.4, 2.5, 0.3, 2.6, 2.4, 2.5, 2.4])
+    along_px = np.array([80.0, 81.0, 0.0, 160.0, 80.0, 79.0, 80.0])
+    moved_px = np.stack([0.02 * along_px, along_px], axis=1)
+    assert without_repeats(times_s, changes, _TISSUE, moved_px)[1] == (3,)
+    moved_px[3] /= 2  # a stage that stuck for a moment
+    assert without_repeats(times_s, changes, _TISSUE, moved_px)[1] == ()
 
 
 _GLASS, _TISSUE = np.zeros(7), np.full(7, 0.9)
+_UNSEEN = np.zeros((7, 2))
 """How well each frame correlates with the one before where both lie."""
 
 
