@@ -67,5 +67,13 @@ def test_one_look_alike_of_where_the_stage_turned_is_no_second_scan(slide: Grey)
     assert _told([*turned, *elsewhere, *[turned[3]] * REST]) is None
 
 
+def test_specks_of_dust_that_look_alike_are_no_second_scan() -> None:
+    glass = np.zeros((700, 1100), np.float32)
+    for lane in (0, 4):
+        for column in (300, 500, 700):
+            cv2.circle(glass, (column, 70 + PITCH_PX * lane), 4, 1.5, -1)
+    assert _told([frame for number in range(6) for frame in _lane(glass, number)]) is None
+
+
 def test_blank_glass_is_no_second_scan() -> None:
     assert _told([np.zeros((ROWS, COLUMNS), np.float32)] * 200) is None

@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 
 from blurryscope.basics.image import Grey
+from blurryscope.stitch.features import is_dust
 from blurryscope.stitch.motion import OverlapCorrelator, PairShift, Pushed
 
 _LANDMARKS = 6
@@ -105,5 +106,7 @@ class SecondScanWatch:
 
 
 def _shrunk(detail: Grey) -> Grey:
+    """Smaller, and without dust: a scan of half a slide was taken for a second one by it."""
+    detail = np.where(is_dust(detail), np.float32(0), detail)
     size = (detail.shape[1] // _SHRINK, detail.shape[0] // _SHRINK)
     return np.asarray(cv2.resize(detail, size, interpolation=cv2.INTER_AREA), np.float32)

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from blurryscope.basics.image import Grey
+from blurryscope.stitch.features import is_dust
 from blurryscope.stitch.spectra import (
     Spectrum,
     lagged_products,
@@ -17,10 +18,6 @@ from blurryscope.stitch.spectra import (
 
 ALONG_REDUCTION = 2
 """Strips are this much coarser along the lanes, where motion blur leaves no finer detail."""
-
-_DARKEST_TISSUE = 0.25
-"""Detail (natural-log absorbance) that one pixel of tissue in ten thousand exceeds; dust is 1 to 2,
-and two specks of it would count for as much as all tissue around them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +53,7 @@ def lay_strip(
     matrices: NDArray[np.float64],
     between: tuple[float, float] = (-np.inf, np.inf),
 ) -> Strip:
-    """Average the frames of a lane on a common grid.
+    """Average the frames of a lane on a common grid; dust counts as not covered.
 
     Parameters
     ----------
@@ -95,9 +92,10 @@ def lay_strip(
         pair[..., 0] = detail
         total[:, left : left + width] += cv2.warpAffine(pair, affine, (width, shape[0]))
     weight = total[..., 1]
-    covered = weight > 0.5
-    mean = np.where(covered, total[..., 0] / np.maximum(weight, 0.5), 0).astype(np.float32)
-    np.clip(mean, -_DARKEST_TISSUE, _DARKEST_TISSUE, out=mean)
+    mean = np.asarray(total[..., 0] / np.maximum(weight, 0.5), np.float32)
+    # Two specks of dust would count for as much as all tissue around them.
+    covered = (weight > 0.5) & ~is_dust(mean)
+    mean[~covered] = 0
     return Strip(detail=mean, weight=covered.astype(np.float32), origin=origin)
 
 
