@@ -15,11 +15,13 @@ USUAL = UsualSteps(
 )
 
 
-def _is_seen(step_px: float, correlation: float, stillness: float = 0.1) -> bool:
+def _is_seen(
+    step_px: float, correlation: float, stillness: float = 0.1, lasted_s: float = INTERVAL_S
+) -> bool:
     """Of one pair in a lane."""
     shift = PairShift(row_px=0.0, col_px=-step_px, correlation=correlation, stillness=stillness)
     motion = Motion(
-        times_s=np.array([0.0, INTERVAL_S]),
+        times_s=np.array([0.0, lasted_s]),
         shifts=[shift],
         lanes=[Lane(first=0, last=1, direction=1, evidence=9.0)],
         frame_shape=(120, 160),
@@ -37,8 +39,16 @@ def test_a_frame_held_twice_over_faint_tissue_is_known_by_not_having_moved_at_al
     assert _is_seen(0.0, correlation=0.6, stillness=0.6)
 
 
+def test_the_sensor_s_own_pattern_over_glass_does_not_pass_for_a_frame_held_twice() -> None:
+    assert not _is_seen(0.0, correlation=0.53, stillness=0.53)
+    # Unless the frame is known to be one by its grey levels.
+    assert _is_seen(0.0, correlation=0.53, stillness=0.53, lasted_s=0.0)
+
+
 def test_a_step_of_the_usual_length_counts_though_little_tissue_shows_it() -> None:
     assert _is_seen(STEP_PX, correlation=0.45)
+    assert _is_seen(0.9 * STEP_PX, correlation=0.35)
+    assert not _is_seen(0.8 * STEP_PX, correlation=0.35)
 
 
 def test_a_stage_that_gains_its_speed_slowly_is_not_taken_for_slower() -> None:

@@ -13,13 +13,18 @@ from blurryscope.stitch.motion import PairShift
 from blurryscope.stitch.trajectory import Trajectory, is_at_full_speed
 
 _LEAST_STEP_CORRELATION = 0.4
+_FAINT_STEP_CORRELATION, _FAINT_OFF = 0.3, 0.15
+"""Of a step as long as usual, to this part of it. In 14 scans all 84 pairs that moved so, with less
+than the correlation above, truly had; a lane counted as broken at rims that both frames show."""
 _SURE_STEP_CORRELATION = 0.6
 _SLOW_STEP_CORRELATION = 0.65
 """Of a step much shorter than usual, unless the frame is held twice: a stage that sticks shows most
 of the field again, while two grains on the glass that lie about a step apart make as much as 0.6.
 """
-_HELD = 0.5
-"""Of its correlation that a frame held twice has at no shift at all; two grains have a fifth."""
+_HELD, _HELD_CORRELATION = 0.5, 0.6
+"""Of its correlation that a frame held twice has at no shift at all, two grains have a fifth; and
+what that is over faint tissue. Glass coded so hard that its noise is gone shows the sensor's own
+pattern standing still, by 0.53."""
 _JITTER = 0.06
 """Of a step, by which those of an even stage differ: frame times jitter, and frames are matched."""
 _SLOW = 0.15
@@ -119,7 +124,7 @@ def seen_steps(motion: Motion, usual: UsualSteps) -> dict[int, NDArray[np.float6
         length = float(np.hypot(*step))
         for pair in range(lane.first, lane.last):
             shift = motion.shifts[pair]
-            if shift.correlation < _LEAST_STEP_CORRELATION:
+            if shift.correlation < _FAINT_STEP_CORRELATION:
                 continue
             moved = -np.array([shift.row_px, shift.col_px])
             along = float(moved @ step) / length
@@ -128,8 +133,10 @@ def seen_steps(motion: Motion, usual: UsualSteps) -> dict[int, NDArray[np.float6
             # A lost frame doubles the step, and the times of the film need not show it.
             longest = lasted + (0.4 if shift.correlation < _SURE_STEP_CORRELATION else 1.4)
             is_held = shift.stillness > _HELD * shift.correlation
-            is_sure = is_held or shift.correlation >= _SLOW_STEP_CORRELATION
-            shortest = -0.05 if is_sure else _SLOW
+            least = _HELD_CORRELATION if is_held else _SLOW_STEP_CORRELATION
+            shortest = -0.05 if shift.correlation >= least or lasted == 0 else _SLOW
+            if shift.correlation < _LEAST_STEP_CORRELATION:
+                shortest, longest = lasted - _FAINT_OFF, lasted + _FAINT_OFF
             if shortest * length < along < longest * length and off < 0.08 * length:
                 steps[pair] = moved
     return steps
