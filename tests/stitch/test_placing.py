@@ -193,7 +193,7 @@ def test_lanes_fixed_long_ago_keep_their_times_and_are_not_needed_for_those_of_l
 ) -> None:
     film, lanes = _Film(), _lanes(late_frames=0)
     tables: list[Timetable] = []
-    ways: list[NDArray[np.float64]] = []
+    ways: list[Trajectory] = []
     for looked_at in (100, ROW_LANES):
         monkeypatch.setattr(placing, "_TURNS_LOOKED_AT", looked_at)
         placer = Placer(
@@ -204,9 +204,13 @@ def test_lanes_fixed_long_ago_keep_their_times_and_are_not_needed_for_those_of_l
             placer.fixed_count = placer.fixable().stop
             placer.add(film, [lane])
         tables.append(placer.table)
-        ways.append(placer.trajectory.positions)
+        ways.append(placer.trajectory)
     by_all, by_few = tables
-    assert ways[1] == pytest.approx(ways[0], abs=1.0)
+    # Of the glass at the ends of lanes one may have a frame more than the other.
+    both = np.intersect1d(ways[0].frames, ways[1].frames)
+    assert len(both) > 0.98 * max(len(way.frames) for way in ways)
+    all_px, few_px = (way.positions[way.rows_of(both)] for way in ways)
+    assert few_px == pytest.approx(all_px, abs=1.0)
     assert len(by_few.start_s) == len(by_few.told_s) == LANES
     assert by_few.start_s == pytest.approx(by_all.start_s, abs=INTERVAL_S / 4)
     assert by_few.end_s == pytest.approx(by_all.end_s, abs=INTERVAL_S / 4)

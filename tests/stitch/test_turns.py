@@ -211,6 +211,15 @@ def test_timed_lanes_hold_the_frames_that_moved_and_hardly_more() -> None:
         assert end_s <= zigzag.times_s[lane.last] < end_s + 2.5 * INTERVAL_S
 
 
+def test_lanes_hold_what_rests_may_be_shorter_however_many_frames_come_a_second() -> None:
+    zigzag = MadeUpZigzag(slice(8, 25))
+    twice_s = np.arange(0, zigzag.times_s[-1], INTERVAL_S / 2)
+    timed = timed_lanes(zigzag.lanes, zigzag.truth, twice_s)
+    for lane, start_s, end_s in zip(timed, zigzag.start_s, zigzag.end_s, strict=True):
+        assert twice_s[lane.first] <= start_s - 0.033
+        assert twice_s[lane.last] >= end_s + 0.033
+
+
 def test_a_lane_that_was_not_seen_gets_the_frames_of_a_ramp_more() -> None:
     zigzag = MadeUpZigzag(slice(8, 25))
     is_seen = np.arange(LANES) != 3
