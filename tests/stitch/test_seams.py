@@ -85,6 +85,15 @@ def test_glass_with_noise_and_uneven_light_is_not_torn() -> None:
     assert _torn(_noisy(glass, 1), _noisy(leaning, 2)) == []
 
 
+def test_a_speck_of_dust_that_both_lanes_show_some_pixels_apart_is_no_tear() -> None:
+    glass = np.full((ROWS, COLUMNS + 400), WHITE, np.float32)
+    views = []
+    for column in (700, 730):
+        with_speck = cv2.circle(glass.copy(), (column, 40), 9, 40.0, -1)
+        views.append(_noisy(_seen(np.asarray(with_speck, np.float32)), column))
+    assert _torn(views[0], views[1]) == []
+
+
 def test_what_was_not_scanned_is_not_compared(slide: NDArray[np.float32]) -> None:
     above = _seen(slide).copy()
     above[:, CORE.start - 60 : CORE.stop + 60] = 0
