@@ -7,6 +7,7 @@ from blurryscope.classify.gate import objection, stack_quality
 from blurryscope.dataset.simulated import SimulatedCores, simulated_pictures
 from blurryscope.dataset.spoiled import FAULTS
 from blurryscope.dataset.views import make_stack
+from blurryscope.tma.toy_slides import ToySlide
 
 REASONS = {
     "blank": "hardly any tissue",
@@ -14,7 +15,7 @@ REASONS = {
     "inverted": "inverted",
     "grey": "no colour",
     "noise of 20 levels": "noise of",
-    "only noise": "nothing but noise",
+    "only noise": "grain without structure: noise",
     "uniform": "straight edge",
     "out of focus": "out of focus",
     "colour cast": "colour cast",
@@ -45,6 +46,35 @@ def test_a_spoiled_stack_is_refused_for_what_is_wrong_with_it(stack: Rgb, fault:
 def test_a_pen_stroke_is_refused(stack: Rgb) -> None:
     spoiled = FAULTS["pen ink"](stack, np.random.default_rng(0))
     assert objection(stack_quality(spoiled)) is not None
+
+
+@pytest.mark.parametrize("pixel_size_um", [0.4, 0.72, 1.4, 3.0])
+def test_a_picture_of_a_whole_array_is_refused_as_one(pixel_size_um: float) -> None:
+    array = ToySlide(rows=8, columns=10, brown=frozenset({"A1", "C4"}), tilt_deg=3.0).draw()
+    quality = stack_quality(make_stack(array, pixel_size_um=pixel_size_um))
+    assert 6 <= quality.spots <= 80
+    assert objection(quality) == (
+        f"a picture of many cores, not of one: {quality.spots} separate round pieces of tissue"
+    )
+
+
+def test_one_core_in_pieces_is_not_taken_for_an_array() -> None:
+    shattered = ToySlide(rows=1, columns=1, shattered=frozenset({"A1"}), diameter_px=300.0)
+    assert stack_quality(make_stack(shattered.draw(), pixel_size_um=2.0)).spots < 6
+
+
+def test_a_fine_pattern_is_not_called_noise_alone() -> None:
+    stack = np.random.default_rng(0).integers(228, 236, (5, 128, 128, 3), np.uint8)
+    stack[:, 20:108:2, 20:108] -= np.array((80, 110, 140), np.uint8)
+    assert "noise, or no picture of tissue" in (objection(stack_quality(stack)) or "")
+
+
+def test_relief_falls_as_the_contrast_does_and_not_with_motion_blur(stack: Rgb) -> None:
+    relief = stack_quality(stack).relief
+    half = (0.5 * stack + 0.5 * 250).astype(np.uint8)
+    assert stack_quality(half).relief == pytest.approx(0.5 * relief, rel=0.25)
+    moved = np.stack([cv2.blur(view, (20, 1)) for view in stack])
+    assert stack_quality(moved).relief > 0.75 * relief
 
 
 def test_likeness_is_the_best_correlation_with_itself_moved_by_70_um_or_more() -> None:

@@ -45,11 +45,19 @@ def test_blur_takes_detail_along_x_and_leaves_detail_along_y() -> None:
     assert along_x < 6 < 30 < along_y
 
 
-def test_glare_scales_the_optical_density() -> None:
+def test_a_flat_camera_scales_the_optical_density() -> None:
     light = np.full((64, 64, 3), 255, np.uint8)
     light[16:48, 16:48] = 64
     seen = _seen(light, replace(_PERFECT, contrast=0.5))
     assert seen[32, 32].mean() == pytest.approx(255 * (64 / 255) ** 0.5, abs=3)
+
+
+def test_glare_adds_the_same_light_everywhere() -> None:
+    light = np.full((64, 64, 3), 255, np.uint8)
+    light[16:48, 16:48] = 64
+    seen = _seen(light, replace(_PERFECT, glare=0.6))
+    assert seen[32, 32].mean() == pytest.approx(0.6 * 255 + 0.4 * 64, abs=3)
+    assert seen[4, 4].mean() == pytest.approx(255, abs=2)
 
 
 def test_the_authors_subtraction_darkens_what_is_brighter_than_the_glass_too() -> None:

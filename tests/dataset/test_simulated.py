@@ -45,6 +45,13 @@ def test_the_same_seed_gives_the_same_bytes(
     assert contents_of(again.folder) == contents_of(data.folder)
 
 
+def test_glare_that_was_not_asked_for_is_not_in_the_recipe() -> None:
+    assert "glare" not in SimulatedCores(core_count=1).recipe
+    assert SimulatedCores(core_count=1, glare=0.5).recipe["glare"] == 0.5
+    with pytest.raises(ValueError, match="glare must be 0 to below 1, got 1"):
+        SimulatedCores(core_count=1, glare=1.0)
+
+
 def test_slides_patients_and_scores_are_as_in_an_array(data: DataSet) -> None:
     # Eight of each were drawn; a reader calls some near a bound otherwise.
     counts = Counter(sample.score for sample in data.samples)

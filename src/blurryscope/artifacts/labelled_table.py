@@ -220,7 +220,8 @@ def _why_left_out(row: Mapping[str, str]) -> str | None:
     if not row.get("label"):
         return "without a label"
     if row.get("decision") == Decision.REFER.value:
-        return "referred: unlike what the network knows"  # nobody gets to see such an answer
+        # Nobody gets to see such an answer.
+        return "referred: unlike what the network knows, or too pale"
     if not any(row.get(name) for name in ("p0", "p1", "p_positive")):
         reason = row.get("reason")
         return f"without probabilities ({reason})" if reason else "without probabilities"

@@ -30,8 +30,9 @@ class Decision(StrEnum):
     """The confidence is below the threshold, or negative and positive cannot be told apart; the
     probabilities are kept, the score is withheld."""
     REFER = "refer"
-    """The core is unlike those that the network learnt from, so its answer counts for nothing: it
-    takes no part in fusing repeats, and its probabilities are kept for the record only."""
+    """The core is unlike those that the network learnt from, or so pale that its score hangs on how
+    much contrast the picture has lost. Its answer counts for nothing: it takes no part in fusing
+    repeats, and its probabilities are kept for the record only."""
     WITHHELD = "withheld"
     """The picture is not fit to be scored, so nothing was computed."""
 

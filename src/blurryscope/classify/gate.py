@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from blurryscope.artifacts.training_set import reduced_views
 from blurryscope.basics.image import Rgb
 from blurryscope.classify.networks import StainPlanes
+from blurryscope.classify.spots import spot_count
 
 _MEASURED_PX = 128
 """Side of a view as it is measured: 2.9 µm a pixel."""
@@ -42,6 +43,8 @@ class StackQuality:
     overexposed. Glass that was filmed has noise."""
     black: float
     """Share of all views that is black: blocks that were lost."""
+    spots: int
+    """Separate round pieces of tissue, alike in size, in the view with the most of them."""
     overview_tissue: float
     """Share of the overview that is denser than glass, 0 to 1."""
     crop_tissue: float
@@ -49,6 +52,10 @@ class StackQuality:
     focus: float
     """Brightness change across the scan axis over 3 µm against that over 30 µm, where there is
     tissue: 0 is a blur without detail. Motion blur, along x, leaves it alone."""
+    relief: float
+    """How much the density of haematoxylin changes across the scan axis over 30 µm, where there is
+    tissue: nuclei against what lies between them. It falls with the contrast; motion blur leaves
+    it alone."""
     rim: float
     """Brightness of the overview's corners against the brightest there is: glass in every scan of
     a round core, dark where the picture is inverted."""
@@ -80,10 +87,12 @@ def stack_quality(stack: Rgb) -> StackQuality:
     colour, foreign = _stains(density[tissue])
     return StackQuality(
         blank=float((small[-1] == small[-1].max(axis=(0, 1))).all(axis=-1).mean()),
+        spots=spot_count(grey, glass, _TISSUE_DENSITY),
         black=float((np.maximum(np.maximum(red, green), blue) < _BLACK).mean()),
         overview_tissue=float(tissue[-1].mean()),
         crop_tissue=float(tissue[:-1].mean()),
         focus=_focus(grey[:-1], tissue[:-1]),
+        relief=_mean_step(density[:-1] @ _unmixing()[0], tissue[:-1], _FAR_PX),
         rim=_corner_brightness(grey[-1]) / glass,
         cast=float(np.log10(clear.max() / clear.min())),
         colour=colour,
@@ -111,13 +120,17 @@ _RULES = (
         "{:.0%} of the overview is blank: not scanned, or overexposed",
     ),
     _Rule(lambda q: q.black, 0.0, 0.05, "{:.0%} of the views is black: frames were lost"),
+    _Rule(
+        lambda q: q.spots, 0, 5,
+        "a picture of many cores, not of one: {} separate round pieces of tissue",
+    ),
     _Rule(lambda q: q.crop_tissue, 0.10, 1.0, "hardly any tissue: {:.0%} of the crops"),
     _Rule(lambda q: q.overview_tissue, 0.04, 1.0, "mostly glass: tissue on {:.0%} of the overview"),
     _Rule(lambda q: q.rim, 0.5, _ANY, "no glass around the core: is the picture inverted?"),
     _Rule(lambda q: q.cast, 0.0, 0.2, "colour cast: the glass is not grey"),
     _Rule(lambda q: q.focus, 0.17, _ANY, "out of focus: no detail across the scan direction"),
-    _Rule(lambda q: q.focus, 0.0, 0.9, "nothing but noise"),
     _Rule(lambda q: q.colour, 0.03, _ANY, "no colour: stains cannot be told in a grey picture"),
+    _Rule(lambda q: q.focus, 0.0, 0.9, "grain without structure: noise, or no picture of tissue"),
     _Rule(
         lambda q: q.foreign, 0.0, 0.40,
         "not the colours of haematoxylin and DAB: {:.0%} of the density is another",

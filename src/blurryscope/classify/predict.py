@@ -20,8 +20,9 @@ from blurryscope.artifacts.samples import VIEW_PX, Sample
 from blurryscope.artifacts.training_set import reduced_views
 from blurryscope.basics.errors import InputError
 from blurryscope.basics.image import Rgb
+from blurryscope.classify.contrast import PALE_RELIEF, likely_contrast, with_contrast
 from blurryscope.classify.evidence import Seen, ViewEvidence, see, view_evidence
-from blurryscope.classify.gate import objection, stack_quality
+from blurryscope.classify.gate import StackQuality, objection, stack_quality
 from blurryscope.classify.learners import as_views
 from blurryscope.classify.limits import Limits, limits_beside
 from blurryscope.classify.model_file import LoadedModel, ModelSettings, read_model
@@ -148,12 +149,19 @@ class Classifier:
     def _scored(
         self, samples: Sequence[Sample], stacks: Rgb, threshold: float | None, *, sees: bool
     ) -> list[Scored]:
+        rule = self.decision_rule(threshold)
         with _matrix_libraries().limit(limits=1):
-            unfit = [objection(stack_quality(stack)) for stack in stacks]
+            qualities = [stack_quality(stack) for stack in stacks]
+            unfit = [objection(quality) for quality in qualities]
             fit = [number for number, why in enumerate(unfit) if why is None]
             answers = self.answers(stacks[fit], sees=sees) if fit else _NO_ANSWERS
-            strange = [self._strangeness(features) for features in answers.features]
-        rule = self.decision_rule(threshold)
+            strange = [
+                self._strangeness(features)
+                or self._paleness(stacks[number], qualities[number], row, rule)
+                for number, row, features in zip(
+                    fit, answers.probabilities, answers.features, strict=True
+                )
+            ]
         rows = iter(zip(answers.probabilities, strange, answers.seen, strict=True))
         scored = []
         for sample, why in zip(samples, unfit, strict=True):
@@ -166,6 +174,15 @@ class Classifier:
 
     def _strangeness(self, features: NDArray[np.float32]) -> str | None:
         return None if self.limits is None else self.limits.strangeness(features[None])
+
+    def _paleness(
+        self, stack: Rgb, quality: StackQuality, row: NDArray[np.float64], rule: DecisionRule
+    ) -> str | None:
+        """Why an answer on a pale stack, (4,), counts for nothing: it hangs on its contrast."""
+        if quality.relief >= PALE_RELIEF:
+            return None
+        left = likely_contrast(quality.relief)
+        return contrast_doubt(row, self.predict(with_contrast(stack, left)[None])[0], left, rule)
 
     @contextmanager
     def _copy(self) -> Iterator[nn.Module]:
@@ -208,7 +225,7 @@ def prediction_of(
     sample: Sample, row: NDArray[np.float64], rule: DecisionRule, strange: str | None = None
 ) -> Prediction:
     """Probabilities, (4,), to a score where `rule` allows it and nothing is `strange`."""
-    probabilities: Probabilities = (float(row[0]), float(row[1]), float(row[2]), float(row[3]))
+    probabilities = _probabilities(row)
     if strange is not None:
         decision, reason = Decision.REFER, strange
     else:
@@ -222,6 +239,31 @@ def prediction_of(
         p_positive=min(probabilities[2] + probabilities[3], 1.0),
         decision=decision,
         reason=reason,
+    )
+
+
+def _probabilities(row: NDArray[np.float64]) -> Probabilities:
+    return float(row[0]), float(row[1]), float(row[2]), float(row[3])
+
+
+def contrast_doubt(
+    row: NDArray[np.float64], again: NDArray[np.float64], left: float, rule: DecisionRule
+) -> str | None:
+    """Why the probabilities of a pale core, (4,), hang on its contrast; None if they do not.
+
+    `again` are those with the contrast brought back, of which `left` seems to be left. They must
+    take the same side of negative and positive, as surely as `rule` asks.
+    """
+    as_it_is, brought_back = _probabilities(row), _probabilities(again)
+    now, then = most_probable(as_it_is), most_probable(brought_back)
+    is_given, is_given_again = (
+        rule.decide(one, max(one))[0] is Decision.SCORED for one in (as_it_is, brought_back)
+    )
+    if now.is_positive == then.is_positive and (is_given_again or not is_given):
+        return None
+    return (
+        f"pale, as if {left:.0%} of the contrast were left: {now.label} as it is, "
+        f"{then.label if is_given_again else 'unsure'} with the contrast brought back: read by eye"
     )
 
 

@@ -338,7 +338,7 @@ def _say_decisions(table: Path) -> None:
     words = {
         Decision.SCORED: "scored",
         Decision.INDETERMINATE: "not sure enough for a score",
-        Decision.REFER: "unlike what the network knows",
+        Decision.REFER: "unlike what the network knows or too pale",
         Decision.WITHHELD: "not fit for a score",
     }
     counts = Counter(entry.decision for entry in read_predictions(table))

@@ -29,7 +29,8 @@ class ImaginedDevice:
     focus_um: float
     """Standard deviation of the defocus blur."""
     contrast: float
-    """Optical density that arrives against what the section has; glare takes the rest."""
+    """Optical density that arrives against what the section has; the camera's curve takes the rest.
+    """
     colour_mixing: NDArray[np.float64]
     """(3, 3): how the camera's channels see each other's density; rows sum to about 1."""
     glass: NDArray[np.float64]
@@ -50,6 +51,8 @@ class ImaginedDevice:
     jpeg_quality: int
     lost_share: float
     """Share of the frames that are missing."""
+    glare: float = 0.0
+    """Share of all light that comes from everywhere, not through its place in the section."""
 
 
 def random_device(rng: np.random.Generator) -> ImaginedDevice:
@@ -132,7 +135,7 @@ class _FrameCells:
 
 def _through_camera(light: Rgb, device: ImaginedDevice) -> Rgb:
     """Glare and the camera's colours, by way of a table of densities."""
-    level = np.maximum(np.arange(256), 1) / 255.0
+    level = device.glare + (1 - device.glare) * np.maximum(np.arange(256), 1) / 255.0
     log_of_level = np.log(level).astype(np.float32)
     mixed = cv2.transform(cv2.LUT(light, log_of_level), device.contrast * device.colour_mixing)
     cv2.exp(mixed, dst=mixed)

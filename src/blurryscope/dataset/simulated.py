@@ -51,6 +51,8 @@ class SimulatedCores:
     pixel_size_um: float | None = None
     """Of all microscopes; None draws one for each core. Coarse ones are quick: a network whose
     views are 64 pixels wide sees 5.8 µm."""
+    glare: float | None = None
+    """Share of the light that comes from everywhere, in all microscopes; None leaves it out."""
     seed: int = 1
 
     def __post_init__(self) -> None:
@@ -61,6 +63,8 @@ class SimulatedCores:
             raise ValueError(f"{self.slide_count} slides have no room for {self.core_count} cores")
         if self.pixel_size_um is not None and self.pixel_size_um <= 0:
             raise ValueError(f"pixel_size_um must be positive, got {self.pixel_size_um}")
+        if self.glare is not None and not 0.0 <= self.glare < 1.0:
+            raise ValueError(f"glare must be 0 to below 1, got {self.glare}")
 
     @property
     def recipe(self) -> dict[str, str | int | float | bool | list[str]]:
@@ -183,7 +187,7 @@ def _devices(rng: np.random.Generator, wanted: SimulatedCores) -> list[ImaginedD
 
 
 def _device(rng: np.random.Generator, wanted: SimulatedCores) -> ImaginedDevice:
-    device = random_device(rng)
+    device = replace(random_device(rng), glare=wanted.glare or 0.0)
     if wanted.pixel_size_um is None:
         return device
     return replace(device, pixel_size_um=wanted.pixel_size_um)
