@@ -84,7 +84,7 @@ def _report_glare(classifier: Classifier, count: int, seed: int) -> None:
         wanted = SimulatedCores(
             core_count=count, scans_per_core=1, seed=seed, glare=round(1 - left, 6)
         )
-        stacks = drawn_stacks(wanted)
+        stacks = drawn_stacks(wanted, workers=1)  # forks of a process that scores may hang
         said = [classifier.score(_ANYTHING, stack) for _, stack in stacks]
         truth = [score for score, _ in stacks]
         unchecked = [_without_the_check(classifier, prediction) for prediction in said]
@@ -97,7 +97,7 @@ def _report_glare(classifier: Classifier, count: int, seed: int) -> None:
 
 def _without_the_check(classifier: Classifier, said: Prediction) -> Prediction:
     """What would be said if paleness were no reason."""
-    if said.probabilities is None or not said.reason.startswith("pale"):
+    if said.probabilities is None or not said.reason.startswith("pale:"):
         return said
     return prediction_of(_ANYTHING, np.array(said.probabilities), classifier.decision_rule())
 

@@ -57,10 +57,10 @@ def main() -> None:
         _summarise_arrays("real arrays", [_read(path) for path in sorted(folder.glob("*.png"))])
 
 
-def drawn_stacks(wanted: SimulatedCores) -> list[tuple[int, Rgb]]:
+def drawn_stacks(wanted: SimulatedCores, workers: int = 2) -> list[tuple[int, Rgb]]:
     """Scores and stacks of drawn cores, as small as the gate and the network see them."""
     stacks = []
-    for picture in simulated_pictures(wanted):
+    for picture in simulated_pictures(wanted, workers=workers):
         pixel_size_um = picture.sample.pixel_size_um
         if pixel_size_um is None:
             raise SystemExit("a drawn core lacks its pixel size")

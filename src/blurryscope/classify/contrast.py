@@ -12,10 +12,11 @@ from blurryscope.basics.image import Rgb, to_uint8
 
 PALE_RELIEF = 0.0097
 """`StackQuality.relief` that the palest 15 % of drawn cores stay below, without any glare."""
-_FULL_RELIEF, _POWER = 0.0565, 0.388
+_FULL_RELIEF, _POWER = 0.033, 0.57
 """What contrast is left on average where a relief is seen, if as many cores have all of it, 40 %
-and 25 %: a line fitted to the logarithms of both. It asks for less than a relief seems to lack,
-since weak stains lack it too. `benchmarks/changed_pictures.py` fits both numbers again."""
+and 25 %: a line fitted to the logarithms of both, of 650 drawn cores (`changed_pictures.py` among
+the benchmarks does it again). It asks for less than a relief seems to lack: weak stains lack it
+too."""
 _GLASS_QUANTILE = 98
 _DARKEST_GLASS = 150.0
 

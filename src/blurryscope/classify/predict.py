@@ -181,8 +181,8 @@ class Classifier:
         """Why an answer on a pale stack, (4,), counts for nothing: it hangs on its contrast."""
         if quality.relief >= PALE_RELIEF:
             return None
-        left = likely_contrast(quality.relief)
-        return contrast_doubt(row, self.predict(with_contrast(stack, left)[None])[0], left, rule)
+        brought_back = with_contrast(stack, likely_contrast(quality.relief))
+        return contrast_doubt(row, self.predict(brought_back[None])[0], rule)
 
     @contextmanager
     def _copy(self) -> Iterator[nn.Module]:
@@ -247,12 +247,12 @@ def _probabilities(row: NDArray[np.float64]) -> Probabilities:
 
 
 def contrast_doubt(
-    row: NDArray[np.float64], again: NDArray[np.float64], left: float, rule: DecisionRule
+    row: NDArray[np.float64], again: NDArray[np.float64], rule: DecisionRule
 ) -> str | None:
     """Why the probabilities of a pale core, (4,), hang on its contrast; None if they do not.
 
-    `again` are those with the contrast brought back, of which `left` seems to be left. They must
-    take the same side of negative and positive, as surely as `rule` asks.
+    `again` are those with the contrast brought back. They must take the same side of negative and
+    positive, as surely as `rule` asks.
     """
     as_it_is, brought_back = _probabilities(row), _probabilities(again)
     now, then = most_probable(as_it_is), most_probable(brought_back)
@@ -261,10 +261,8 @@ def contrast_doubt(
     )
     if now.is_positive == then.is_positive and (is_given_again or not is_given):
         return None
-    return (
-        f"pale, as if {left:.0%} of the contrast were left: {now.label} as it is, "
-        f"{then.label if is_given_again else 'unsure'} with the contrast brought back: read by eye"
-    )
+    said = then.label if is_given_again else "unsure"
+    return f"pale: {now.label} as it is, {said} if the picture has lost contrast: read by eye"
 
 
 def withheld(sample: Sample, reason: str) -> Prediction:
