@@ -63,6 +63,12 @@ def test_an_answer_that_more_contrast_makes_unsure_counts_for_nothing() -> None:
     )
 
 
+def test_an_unsure_answer_on_the_other_side_of_more_contrast_takes_no_part_either() -> None:
+    assert contrast_doubt(_UNSURE, _UNSURE[::-1], _RULE) == (
+        "pale: unsure as it is, unsure if the picture has lost contrast: read by eye"
+    )
+
+
 def test_an_answer_that_stays_on_its_side_stands() -> None:
     assert contrast_doubt(_ONE, _ONE[[1, 0, 2, 3]], _RULE) is None
     assert contrast_doubt(_UNSURE, _UNSURE, _RULE) is None

@@ -261,8 +261,9 @@ def contrast_doubt(
     )
     if now.is_positive == then.is_positive and (is_given_again or not is_given):
         return None
-    said = then.label if is_given_again else "unsure"
-    return f"pale: {now.label} as it is, {said} if the picture has lost contrast: read by eye"
+    said = now.label if is_given else "unsure"
+    said_again = then.label if is_given_again else "unsure"
+    return f"pale: {said} as it is, {said_again} if the picture has lost contrast: read by eye"
 
 
 def withheld(sample: Sample, reason: str) -> Prediction:
