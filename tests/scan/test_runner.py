@@ -81,7 +81,7 @@ def test_a_person_can_stop_the_homing_and_all_that_comes_before_the_lanes(tmp_pa
             def stop(status: ScanStatus, at: str = state, by: Watcher = watcher) -> None:
                 by(status)
                 if status.state.value == at:
-                    threading.Timer(0.1, by.controls.abort).start()
+                    threading.Thread(target=by.controls.abort).start()
 
             supervision = replace(watcher.supervision(), on_status=stop)
             with pytest.raises(ScanAbortedError):
