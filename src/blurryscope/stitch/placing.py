@@ -425,7 +425,8 @@ class Placer:
         return bool(found)
 
     def _loosely(self, film: FilmSoFar, expected: Expectations) -> Expectations:
-        sigma_px = coarse_link_sigma_px(film.coarse_reduction)
+        reduction = film.coarse_reduction
+        sigma_px = coarse_link_sigma_px(reduction, adds_up=expected.keeps_speed)
         return replace(expected, link_sigma_px=sigma_px, jerks_at_once=True)
 
     def _held(self, solution: Solution, links: Links) -> Trajectory:
