@@ -6,6 +6,7 @@ from numpy.typing import NDArray
 
 from blurryscope.stitch.camera import CameraModel
 from blurryscope.stitch.expectations import Expectations
+from blurryscope.stitch.layout import coarse_link_sigma_px
 from blurryscope.stitch.links import Link, Links, gathered
 from blurryscope.stitch.solve import link_residuals, solve
 from blurryscope.stitch.trajectory import Trajectory, lane_rows
@@ -286,6 +287,21 @@ def test_links_that_are_all_a_little_short_do_not_shorten_the_lanes_of_an_even_s
     held = solve(start, links, even, fit_camera=False).trajectory
     assert _shortness(believing, zigzag.truth) > 0.002
     assert abs(_shortness(held, zigzag.truth)) < 0.001
+
+
+def test_short_steps_of_the_first_look_count_for_less_beside_a_stage_that_keeps_its_speed() -> None:
+    zigzag = _zigzag(STRAIGHT)
+    short = _with_short_steps(zigzag, 0.006)
+    links = replace(short, correlation=np.full(len(short), 0.8))
+    even = replace(zigzag.expected, keeps_speed=True, jerks_at_once=True)
+
+    def shortness(*, adds_up: bool) -> float:
+        expected = replace(even, link_sigma_px=coarse_link_sigma_px(4, adds_up=adds_up))
+        found = solve(_blurred_start(zigzag, 2.0), links, expected, fit_camera=False)
+        return _shortness(found.trajectory, zigzag.truth)
+
+    assert abs(shortness(adds_up=True)) < 0.0004
+    assert shortness(adds_up=False) > 0.0006
 
 
 def test_an_even_stage_that_sticks_for_once_is_followed_all_the_same() -> None:

@@ -74,6 +74,9 @@ _COARSE_LINK_SIGMA = (0.1, 0.15)
 """(y, x) of a link of the first look, in pixels of its pictures. Those of tissue correlate by 0.6,
 which makes it half a pixel: steps were right to that. Taken for three times as uncertain, the steps
 of a lane gave way rather than the gap where a frame was lost over glass."""
+_ADDED_UP = 3.0
+"""Times as uncertain beside a stage that keeps its speed: steps of the first look are up to 0.6 %
+too short, which over a lane comes to more than such a stage strays."""
 _CORES = 2
 """Threads that try read-outs; while the first lanes are laid out nothing else is to be done."""
 
@@ -164,11 +167,11 @@ def loose_expectations(
 def coarse_link_sigma_px(reduction: int, *, adds_up: bool = False) -> tuple[float, float]:
     """(y, x) of a link of the first look that correlates perfectly.
 
-    `adds_up`: beside a stage that is known to keep its speed. Steps of the first look are up to
-    0.6 % too short, which over a lane comes to more than such a stage strays.
+    `adds_up`: beside a stage that is known to keep its speed.
     """
-    sigma_y, sigma_x = (reduction * part for part in _COARSE_LINK_SIGMA)
-    return (3 * sigma_y, 3 * sigma_x) if adds_up else (sigma_y, sigma_x)
+    scale = reduction * (_ADDED_UP if adds_up else 1.0)
+    sigma_y, sigma_x = (scale * part for part in _COARSE_LINK_SIGMA)
+    return sigma_y, sigma_x
 
 
 def _compare(first: Strip, second: Strip) -> OffsetSurface:
