@@ -12,11 +12,12 @@ import pytest
 from numpy.typing import NDArray
 
 from blurryscope.basics.image import Grey
-from blurryscope.stitch import placing
+from blurryscope.stitch import placing, stage_so_far
 from blurryscope.stitch.lanes import Lane
 from blurryscope.stitch.motion import PairShift
 from blurryscope.stitch.placing import Placer, PlacingSettings
 from blurryscope.stitch.run_links import run_links
+from blurryscope.stitch.stage_so_far import StageSettings
 from blurryscope.stitch.trajectory import Trajectory
 from blurryscope.stitch.turns import Timetable
 
@@ -114,6 +115,10 @@ def _lanes(late_frames: int) -> list[Lane]:
     return lanes
 
 
+def _settings(rest_s: float) -> PlacingSettings:
+    return PlacingSettings(stage=StageSettings(rest_s=rest_s, ramp_s=0.001), search_px=(7, 14))
+
+
 def test_a_lane_that_nothing_links_yet_is_sought_around_where_the_stage_says_that_it_began(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -124,14 +129,12 @@ def test_a_lane_that_nothing_links_yet_is_sought_around_where_the_stage_says_tha
         looks.append(beside)
         return run_links(beside, *rest)  # type: ignore[arg-type]
 
-    placer = Placer(
-        PlacingSettings(rest_s=REST_FRAMES * INTERVAL_S, ramp_s=0.001, search_px=(7, 14))
-    )
+    placer = Placer(_settings(REST_FRAMES * INTERVAL_S))
     lanes = _lanes(late_frames=5)
     assert placer.start(film, lanes[:ROW_LANES], least_links=2, longest_rest_s=np.inf)
     placer.fixed_count = ROW_LANES - 1
     for lane in _lanes(late_frames=0):
-        placer.set_off(float(film.times_s[lane.first]))
+        placer.stage.set_off(float(film.times_s[lane.first]))
     monkeypatch.setattr(placing, "run_links", noted)
     placer.add(film, lanes[ROW_LANES:])
     assert not placer.is_linked[ROW_LANES + GLASS_LANES - 1]
@@ -146,7 +149,7 @@ def test_a_lane_that_nothing_links_yet_is_sought_around_where_the_stage_says_tha
 def test_rests_that_are_told_too_long_for_what_was_seen_move_no_lane() -> None:
     film, lanes = _Film(), _lanes(late_frames=0)
     rest_s = REST_FRAMES * INTERVAL_S
-    placer = Placer(PlacingSettings(rest_s=3 * rest_s, ramp_s=0.001, search_px=(7, 14)))
+    placer = Placer(_settings(3 * rest_s))
     assert placer.start(film, lanes[:ROW_LANES], least_links=2, longest_rest_s=rest_s)
     placer.add(film, lanes[ROW_LANES:])
     assert len(placer.lanes) == LANES
@@ -158,7 +161,7 @@ def test_rests_that_are_told_too_long_for_what_was_seen_move_no_lane() -> None:
 def test_rests_that_are_told_too_long_take_no_frames_from_lanes_that_were_seen() -> None:
     film, lanes = _Film(), _lanes(late_frames=0)
     rest_s = REST_FRAMES * INTERVAL_S
-    placer = Placer(PlacingSettings(rest_s=3 * rest_s, ramp_s=0.001, search_px=(7, 14)))
+    placer = Placer(_settings(3 * rest_s))
     assert placer.start(film, lanes[:ROW_LANES], least_links=2, longest_rest_s=np.inf)
     for lane in lanes[ROW_LANES:]:
         placer.add(film, [lane])
@@ -168,26 +171,6 @@ def test_rests_that_are_told_too_long_take_no_frames_from_lanes_that_were_seen()
             assert placed.last >= lane.first + TISSUE_STEPS[1] - 2
 
 
-def test_the_stage_is_as_fast_as_lanes_were_seen_to_be_not_as_is_thought_over_glass() -> None:
-    speed_px_per_s: NDArray[np.float64] = np.array([990.0, 1000.0, 1001.0, 990.0, 990.0])
-    nothing = np.full(5, np.nan)
-    placer = Placer(PlacingSettings(rest_s=1.0, ramp_s=0.1, search_px=(7, 14)))
-    placer.table = Timetable(
-        start_s=nothing,
-        end_s=nothing,
-        ramp_s=0.1,
-        speed_px_per_s=speed_px_per_s,
-        width_px=1000.0,
-        left_px=0.0,
-        lean=0.0,
-        turn_sigma_px=20.0,
-        keeps_speed=False,
-        is_seen=np.array([False, True, True, False, False]),
-        told_s=nothing,
-    )
-    assert placer.speed_px_per_s == pytest.approx(1000.5)
-
-
 def test_lanes_fixed_long_ago_keep_their_times_and_are_not_needed_for_those_of_later_ones(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -195,15 +178,13 @@ def test_lanes_fixed_long_ago_keep_their_times_and_are_not_needed_for_those_of_l
     tables: list[Timetable] = []
     ways: list[Trajectory] = []
     for looked_at in (100, ROW_LANES):
-        monkeypatch.setattr(placing, "_TURNS_LOOKED_AT", looked_at)
-        placer = Placer(
-            PlacingSettings(rest_s=REST_FRAMES * INTERVAL_S, ramp_s=0.001, search_px=(7, 14))
-        )
+        monkeypatch.setattr(stage_so_far, "_TURNS_LOOKED_AT", looked_at)
+        placer = Placer(_settings(REST_FRAMES * INTERVAL_S))
         assert placer.start(film, lanes[:ROW_LANES], least_links=2, longest_rest_s=np.inf)
         for lane in lanes[ROW_LANES:]:
             placer.fixed_count = placer.fixable().stop
             placer.add(film, [lane])
-        tables.append(placer.table)
+        tables.append(placer.stage.table)
         ways.append(placer.trajectory)
     by_all, by_few = tables
     # Of the glass at the ends of lanes one may have a frame more than the other.

@@ -22,6 +22,7 @@ from blurryscope.stitch.lanes import Lane
 from blurryscope.stitch.placed_lane import PlacedLane
 from blurryscope.stitch.placing import Placer, PlacingSettings
 from blurryscope.stitch.shading import gain_of
+from blurryscope.stitch.stage_so_far import StageSettings
 from blurryscope.stitch.stitched import Stitched
 from blurryscope.stitch.tracker import FilmUntilNow, Tracker
 
@@ -105,12 +106,14 @@ class Stitcher:
         self._rest_s = settings.rest_s + settings.ramp_s
         self._placer = Placer(
             PlacingSettings(
-                rest_s=settings.rest_s,
-                ramp_s=settings.ramp_s,
+                stage=StageSettings(
+                    rest_s=settings.rest_s,
+                    ramp_s=settings.ramp_s,
+                    skew_deg=settings.skew_deg,
+                    told_speed_px_per_s=settings.told_speed_px_per_s,
+                ),
                 exposure_s=settings.exposure_s,
                 search_px=settings.search_px,
-                skew_deg=settings.skew_deg,
-                told_speed_px_per_s=settings.told_speed_px_per_s,
             )
         )
         self._starts_s = list(settings.lane_starts_s)
@@ -158,12 +161,12 @@ class Stitcher:
     @property
     def pitch_px(self) -> float:
         """Distance between lanes; known when the first lane is handed out."""
-        return self._placer.pitch_px
+        return self._placer.stage.pitch_px
 
     @property
     def speed_px_per_s(self) -> float:
         """Speed of the stage along the lanes; known when the first lane is handed out."""
-        return self._placer.speed_px_per_s
+        return self._placer.stage.speed_px_per_s
 
     def push(self, frame: Frame) -> list[PlacedLane]:
         """Take the next frame; hands out the lanes that have become certain."""
@@ -225,11 +228,11 @@ class Stitcher:
             times_s=tracker.filmed_s,
             repeated=tracker.repeated,
             lanes=tuple(placer.lanes),
-            table=placer.table,
+            table=placer.stage.table,
             solution=solution,
             links=links,
-            pitch_px=placer.pitch_px,
-            speed_px_per_s=placer.speed_px_per_s,
+            pitch_px=placer.stage.pitch_px,
+            speed_px_per_s=placer.stage.speed_px_per_s,
             is_lane_linked=np.array(placer.is_linked, np.bool_),
             gain=self.gain,
             second_scan_from_s=self._second_scan_s,
@@ -416,7 +419,7 @@ class Stitcher:
     def _tell_starts(self) -> None:
         """Hand on what the stage told, while no lane is being placed."""
         for start_s in self._starts_s[self._handed_on :]:
-            self._placer.set_off(start_s)
+            self._placer.stage.set_off(start_s)
         self._handed_on = len(self._starts_s)
 
     def _handed_out(self, numbers: range) -> list[PlacedLane]:

@@ -85,6 +85,13 @@ class Trajectory:
             halves=None if self.halves is None else self.halves[chosen],
         )
 
+    def between_lanes(self, first: int, last: int | None = None) -> "Trajectory":
+        """The frames of the lanes from `first` to `last`, both included; to the end without one."""
+        chosen = self.lanes >= first
+        if last is not None:
+            chosen &= self.lanes <= last
+        return self.only(chosen)
+
     def followed_by(self, after: "Trajectory") -> "Trajectory":
         """These frames, then those of lanes filmed later, by the same camera."""
         return replace(
