@@ -129,7 +129,7 @@ def _errors_px(trajectory: Trajectory, scan: Scan) -> NDArray[np.float64]:
     return np.abs(apart - np.median(apart))
 
 
-@pytest.mark.parametrize("turn_deg", [94.4, 80.0])
+@pytest.mark.parametrize("turn_deg", [94.4, 80.0, 1.5])
 def test_frames_near_a_jerk_lie_where_the_stage_was(turn_deg: float) -> None:
     scan = _scan(replace(ALONG, scan_angle_rad=np.deg2rad(turn_deg)))
     before = _errors_px(scan.solution.trajectory, scan)
@@ -140,16 +140,17 @@ def test_frames_near_a_jerk_lie_where_the_stage_was(turn_deg: float) -> None:
     assert after[FRAMES : 2 * FRAMES].max() < 1.2
 
 
-def test_the_speeds_of_both_halves_are_those_that_the_stage_had() -> None:
-    scan = _scan(ALONG)
+@pytest.mark.parametrize("camera", [ALONG, ACROSS], ids=["along the scan", "across it"])
+def test_the_speeds_of_both_halves_are_those_that_the_stage_had(camera: CameraModel) -> None:
+    scan = _scan(camera)
     found = with_uneven_speeds(scan.solution, scan.links, scan.expected).trajectory
     halves = found.known_halves / -SPEED
-    assert halves[STICKS - 1] == pytest.approx([1.0, 1.0], abs=0.04)
+    assert halves[STICKS - 1] == pytest.approx([1.0, 1.0], abs=0.05)
     # It sticks for the last 2.2 of the 8.4 ms of this half.
     assert halves[STICKS] == pytest.approx([0.79, SLOW], abs=0.06)
-    assert halves[STICKS + 1] == pytest.approx([SLOW, SLOW], abs=0.04)
-    assert halves[STICKS + 2] == pytest.approx([SLOW, SLOW], abs=0.04)
-    assert halves[STICKS + 4] == pytest.approx([1.0, 1.0], abs=0.04)
+    assert halves[STICKS + 1] == pytest.approx([SLOW, SLOW], abs=0.05)
+    assert halves[STICKS + 2] == pytest.approx([SLOW, SLOW], abs=0.05)
+    assert halves[STICKS + 4] == pytest.approx([1.0, 1.0], abs=0.05)
     assert np.isnan(halves[:FRAMES]).all()
 
 
@@ -158,9 +159,8 @@ def test_a_stage_that_goes_evenly_is_left_as_it_was() -> None:
     assert with_uneven_speeds(scan.solution, scan.links, scan.expected) is scan.solution
 
 
-@pytest.mark.parametrize("camera", [AT_ONCE, ACROSS], ids=["at once", "across the scan"])
-def test_frames_that_say_nothing_of_their_speed_are_left_as_they_were(camera: CameraModel) -> None:
-    scan = _scan(camera)
+def test_frames_exposed_at_once_say_nothing_of_their_speed_and_are_left_as_they_were() -> None:
+    scan = _scan(AT_ONCE)
     assert with_uneven_speeds(scan.solution, scan.links, scan.expected) is scan.solution
 
 

@@ -66,7 +66,7 @@ def with_uneven_speeds(solution: Solution, links: Links, expected: Expectations)
     Returns
     -------
     The solution with the `halves` of its trajectory; as it was where the stage went evenly, and
-    where no link would tell: frames exposed at once, or read out across the scan.
+    where no link would tell: frames exposed at once.
     """
     start = solution.trajectory
     # Nothing is learnt of frames over glass: they stay, and with them the cores on either side.
@@ -85,17 +85,11 @@ def with_uneven_speeds(solution: Solution, links: Links, expected: Expectations)
 
 
 def _tell_speeds(start: Trajectory, links: Links) -> bool:
-    """Whether frames are read out slowly enough, and line after line along the scan.
+    """Whether frames are read out so slowly that speeds matter where there are links.
 
-    Across it neighbours of a lane show each spot at the same time of their read-outs, which says
-    nothing of the speed; lanes above and below do so at the rims alone, and leave the middle loose.
+    Read out across the scan, neighbours of a lane show each spot at the same time of their
+    read-outs: they tell how much faster one went than the other, from an even frame on.
     """
-    camera = start.camera
-    angle = camera.scan_angle_rad
-    along = camera.readout_s_per_row * np.sin(angle) + camera.readout_s_per_column * np.cos(angle)
-    whole = np.hypot(camera.readout_s_per_row, camera.readout_s_per_column)
-    if abs(along) < np.sqrt(0.5) * whole:
-        return False
     full_px_per_s = float(np.abs(steps_of(start).usual[:, 1]).max())
     return _reach_s(start, links) * full_px_per_s >= _SEEN_PX
 
