@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from blurryscope.basics.image import Grey
 from blurryscope.stitch.camera import CameraModel
+from blurryscope.stitch.links import Link
 from blurryscope.stitch.matching import MatchedPairs, PatchSettings, PlacedDetail, match_frames
 from blurryscope.stitch.refine import measure_links
 from blurryscope.stitch.solve import link_residuals
@@ -112,6 +113,33 @@ def test_frames_that_do_not_overlap_have_no_links(slide: Grey) -> None:
         for n, place in enumerate(np.array([[150.0, 150.0], [150.0, 400.0]]))
     )
     assert match_frames(first, second, REDUCTION, SETTINGS) == []
+
+
+@pytest.mark.parametrize("slant_deg", [0.0, 30.0, 45.0])
+def test_an_edge_without_texture_joins_nothing_since_it_fits_anywhere_along_itself(
+    slide: Grey, slant_deg: float
+) -> None:
+    y, x = np.mgrid[:420, :700].astype(np.float32)
+    slope = np.tan(np.deg2rad(slant_deg))
+    edge = 0.1 * np.tanh((y - 210 - slope * (x - 350)) / 4).astype(np.float32)
+    places = np.array([[210.0, 330.0], [210.0, 370.0]])
+    thought = places + np.array([[0, 0], [2.0, -6.0]])
+
+    def links(picture: Grey) -> list[Link]:
+        noise = np.random.default_rng(52).normal(0, 1e-3, (2, ROWS, COLUMNS))
+        first, second = (
+            PlacedDetail(
+                frame=n,
+                detail=_seen(picture, places[n], np.eye(2)) + noise[n].astype(np.float32),
+                position=thought[n],
+                matrix=np.eye(2),
+            )
+            for n in range(2)
+        )
+        return match_frames(first, second, REDUCTION, SETTINGS)
+
+    assert not links(edge)
+    assert links(np.asarray(edge + slide, np.float32))
 
 
 def test_glass_is_not_matched() -> None:

@@ -164,14 +164,24 @@ def test_a_patch_is_found_to_a_part_of_a_pixel() -> None:
     moved = np.array([[1, 0, 0.4], [0, 1, -0.3]])
     seen = cv2.warpAffine(region, moved, (120, 80), flags=cv2.INTER_CUBIC)
     patch = np.ascontiguousarray(seen[20:60, 30:90], np.float32)
-    row, column, correlation = match_patch(patch, region)
-    assert (row, column) == pytest.approx((20.3, 29.6), abs=0.1)
-    assert correlation > 0.98
+    found = match_patch(patch, region)
+    assert (found.row, found.column) == pytest.approx((20.3, 29.6), abs=0.1)
+    assert found.correlation > 0.98
+    # Noise blurred by s has a correlation of exp(-d^2 / 4 s^2).
+    assert found.sharpness == pytest.approx(1 / (2 * 3**2), rel=0.25)
+
+
+def test_a_patch_that_holds_an_edge_alone_is_found_without_sharpness() -> None:
+    y, x = np.mgrid[:80, :120].astype(np.float32)
+    region = np.asarray(np.tanh((y - 40 + 0.5 * (x - 60)) / 4), np.float32)
+    found = match_patch(region[20:60, 30:90].copy(), region)
+    assert found.correlation > 0.99
+    assert abs(found.sharpness) < 1e-4
 
 
 def test_a_best_place_on_the_border_of_the_search_is_no_match() -> None:
     ramp: Grey = np.tile(np.arange(60.0) ** 2, (40, 1)).astype(np.float32)
-    assert match_patch(ramp[5:25, :20].copy(), ramp)[2] == 0.0
+    assert match_patch(ramp[5:25, :20].copy(), ramp).correlation == 0.0
 
 
 def test_detail_does_not_care_for_exposure_or_shading(tissue: Grey, shading: Grey) -> None:

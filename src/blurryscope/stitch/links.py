@@ -6,6 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+PERFECT_CORRELATION = 0.97
+"""Links that correlate better than this are no more exact."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Links:

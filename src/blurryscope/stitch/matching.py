@@ -2,15 +2,15 @@
 
 from dataclasses import dataclass
 from functools import cached_property
-from math import ceil, floor
+from math import ceil, floor, sqrt
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from blurryscope.basics.image import Grey
-from blurryscope.stitch.links import Link
-from blurryscope.stitch.motion import match_patch
+from blurryscope.stitch.links import PERFECT_CORRELATION, Link
+from blurryscope.stitch.motion import PatchMatch, match_patch
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,7 +145,8 @@ def match_frames(
         if cv2.meanStdDev(patch)[1].item() < settings.least_detail:
             continue
         search = region[row : row + height + 2 * margin_y, column : column + width + 2 * margin_x]
-        found_row, found_column, correlation = match_patch(patch, search)
+        found = match_patch(patch, search)
+        correlation = _worth(found)
         if correlation < settings.least_correlation:
             continue
         y, x = top + row + (height - 1) / 2, left + column + (width - 1) / 2
@@ -154,11 +155,28 @@ def match_frames(
                 first.frame,
                 second.frame,
                 first.point_px(y, x, reduction),
-                second.point_px(y + found_row - margin_y, x + found_column - margin_x, reduction),
+                second.point_px(y + found.row - margin_y, x + found.column - margin_x, reduction),
                 correlation,
             )
         )
     return links
+
+
+def _worth(found: PatchMatch) -> float:
+    """The correlation, less where the patch could slide: as if it had been noisier.
+
+    How far a match is off goes with 1 / sharpness, and what it is worth with the square of that.
+    """
+    if found.sharpness >= _SHARP:
+        return found.correlation
+    squared = min(found.correlation, PERFECT_CORRELATION) ** 2
+    signal_to_noise = squared / (1 - squared) * (max(found.sharpness, 0.0) / _SHARP) ** 2
+    return sqrt(signal_to_noise / (1 + signal_to_noise))
+
+
+_SHARP = 0.006
+"""1/px^2 of the detail pictures. Of 19,100 links of real tissue whose true places are known 1.3 %
+of those above lay more than 8 px off, and 23 % of those below, which correlated as well (0.9)."""
 
 
 class MatchedPairs:

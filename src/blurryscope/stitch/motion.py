@@ -6,6 +6,8 @@ coefficient, which is high only where the two frames show the same tissue.
 """
 
 from dataclasses import dataclass
+from math import hypot
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -199,18 +201,42 @@ def peak_offset(surface: Grey, row: int, column: int) -> tuple[float, float]:
     )
 
 
-def match_patch(patch: Grey, region: Grey) -> tuple[float, float, float]:
-    """Find `patch` in the larger `region` by correlation coefficient.
+class PatchMatch(NamedTuple):
+    """Where a patch was found in a larger region."""
 
-    Returns
-    -------
-    Row and column of the patch's top left corner in `region`, sub-pixel, and the correlation. A
-    maximum on the border of the search is no maximum: its correlation is given as 0.
-    """
+    row: float
+    """Of the patch's top left corner, sub-pixel."""
+    column: float
+    correlation: float
+    """A maximum on the border of the search is no maximum: its correlation is given as 0."""
+    sharpness: float
+    """By how much the correlation falls to either side of the maximum, 1/px^2, in the direction in
+    which it falls least: along an edge that runs straight through the patch not at all."""
+
+
+def match_patch(patch: Grey, region: Grey) -> PatchMatch:
+    """Find `patch` in the larger `region` by correlation coefficient."""
     surface = np.asarray(cv2.matchTemplate(region, patch, cv2.TM_CCOEFF_NORMED), np.float32)
     _, best, _, (column, row) = cv2.minMaxLoc(surface)
     rows, columns = surface.shape
     if not (0 < row < rows - 1 and 0 < column < columns - 1):
-        return float(row), float(column), 0.0
+        return PatchMatch(float(row), float(column), 0.0, 0.0)
     d_row, d_column = peak_offset(surface, row, column)
-    return row + d_row, column + d_column, float(best)
+    sharpness = _least_curvature(surface, row, column)
+    return PatchMatch(row + d_row, column + d_column, float(best), sharpness)
+
+
+def _least_curvature(surface: Grey, row: int, column: int) -> float:
+    """Of a maximum: the lesser eigenvalue of minus its Hessian, over what noise leaves smooth."""
+    rows, columns = (
+        np.clip(place, _AROUND_PX, count - 1 - _AROUND_PX) + _AROUND_PX * np.arange(-1, 2)
+        for place, count in zip((row, column), surface.shape, strict=True)
+    )
+    (a, b, c), (d, e, f), (g, h, i) = surface[np.ix_(rows, columns)].tolist()
+    down, along, both = 2 * e - b - h, 2 * e - d - f, (c + g - a - i) / 4
+    least = (down + along) / 2 - hypot((down - along) / 2, both)
+    return float(least) / _AROUND_PX**2
+
+
+_AROUND_PX = 2
+"""To either side; noise alone makes the nearest neighbours of a maximum lower."""

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from blurryscope.stitch.camera import CameraModel
 from blurryscope.stitch.expectations import Expectations, PriorSystem, cauchy
-from blurryscope.stitch.links import Links
+from blurryscope.stitch.links import PERFECT_CORRELATION, Links
 from blurryscope.stitch.normal_matrix import NormalMatrix
 from blurryscope.stitch.trajectory import Trajectory
 
@@ -115,8 +115,6 @@ without any evidence. Read-out along columns is unusual, so it is held ten times
 _FIRST_DOUBT_PX = 400.0
 _LAST_DOUBT_PX = 0.2
 """What the first guess may be off by, and what is left to doubt in the last round."""
-_PERFECT_CORRELATION = 0.97
-"""Links that correlate better than this are no more exact."""
 _PATCHES_PER_PAIR = 4
 
 
@@ -287,7 +285,7 @@ def _trust(links: Links) -> NDArray[np.float64]:
 
     Links of the rims of cores correlate worse than of their middles, and their steps are too short.
     """
-    squared = np.minimum(links.correlation, _PERFECT_CORRELATION) ** 2
+    squared = np.minimum(links.correlation, PERFECT_CORRELATION) ** 2
     signal_to_noise = squared / (1 - squared)
-    perfect = _PERFECT_CORRELATION**2 / (1 - _PERFECT_CORRELATION**2)
+    perfect = PERFECT_CORRELATION**2 / (1 - PERFECT_CORRELATION**2)
     return np.asarray(np.maximum(signal_to_noise / perfect, 1e-3))
