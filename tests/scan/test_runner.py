@@ -3,11 +3,8 @@
 import math
 import shutil
 import threading
-from collections.abc import Iterator
-from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -16,9 +13,7 @@ import pytest
 from blurryscope.artifacts.recording import read_recording
 from blurryscope.artifacts.video import Video
 from blurryscope.basics.errors import BlurryScopeError, InputError
-from blurryscope.devices.contracts import Camera, CameraFrame
 from blurryscope.devices.errors import CameraFrozenError, DeviceError, StageStalledError
-from blurryscope.devices.jpeg import JpegPicture, to_jpeg
 from blurryscope.scan.job import JOURNAL, is_done
 from blurryscope.scan.journal import Entry, read_journal
 from blurryscope.scan.past import read_past
@@ -35,42 +30,6 @@ LANES = list(THREE_LANES.lanes())
 
 def test_the_plan_of_these_tests_has_three_lanes() -> None:
     assert len(LANES) == 3
-
-
-class CheapCamera:
-    """Some of its frames come in half, and it goes back to its own exposure as it films."""
-
-    def __init__(self, camera: Camera, every: int) -> None:
-        self._camera, self._every = camera, every
-        self.settings = camera.settings
-
-    def __getattr__(self, name: str) -> object:
-        return getattr(self._camera, name)
-
-    def frames(self) -> Iterator[CameraFrame]:
-        self.settings = replace(self.settings, exposure_s=0.02)
-        with closing(self._camera.frames()) as frames:
-            for frame in frames:
-                jpeg = to_jpeg(frame.rgb())
-                if frame.index % self._every == self._every - 1:
-                    jpeg = jpeg[: len(jpeg) // 2]
-                picture = JpegPicture(frame.index, frame.time_s, jpeg)
-                yield replace(frame, picture=picture, jpeg=jpeg)
-
-
-def test_lost_frames_and_settings_are_told_and_the_scan_goes_on(tmp_path: Path) -> None:
-    watcher = Watcher()
-    with rig_of() as rig, opened(rig) as scope:
-        camera: Any = CheapCamera(scope.camera, every=20)
-        film = run_scan(replace(scope, camera=camera), job_in(tmp_path), watcher.supervision())
-    with Video(film) as video:
-        assert len([frame.luma() for frame in video]) > 50
-        assert video.damage is None
-    assert watcher.told[-1].lost_count >= 3
-    notes = {status.note for status in watcher.told}
-    assert any("frames lost" in note for note in notes)
-    # Once: the lanes after the first are alike.
-    assert sum("changed by itself exposure_s from 0.0078 to 0.02" in note for note in notes) == 1
 
 
 def test_a_person_can_stop_the_homing_and_all_that_comes_before_the_lanes(tmp_path: Path) -> None:

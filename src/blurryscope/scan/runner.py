@@ -57,8 +57,7 @@ from blurryscope.scan.way import (
 
 LIVE_PICTURE = "live.jpg"
 OVERVIEW = "overview.jpg"
-_PAUSE_LOOK_S = 0.1
-_FRAME_LOOK_S = 0.02
+_STANDING_LOOK_S = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,9 +253,8 @@ class _Run:
         scope.clock.sleep(SETTLE_S)
         stands_s = scope.clock.monotonic_s()
         while recorder.unfilmed is None or recorder.unfilmed.time_s < stands_s:
-            self._watched.controls.check()
-            self._filming.check()
-            scope.clock.sleep(_FRAME_LOOK_S)
+            self._look(scope.stage.status())
+            scope.clock.sleep(_STANDING_LOOK_S)
         return recorder.unfilmed
 
     def _take_landmark(self) -> None:
@@ -357,7 +355,7 @@ class _Run:
         """
         while recorder.last_s is None or recorder.last_s < until_s:
             self._look(self._scope.stage.status())
-            self._scope.clock.sleep(_PAUSE_LOOK_S)
+            self._scope.clock.sleep(_STANDING_LOOK_S)
 
     def _refuse_still(self, lane: Lane, at_speed_s: tuple[float, float]) -> None:
         """A lane of which the camera saw one place only was not filmed, whatever was counted."""
@@ -414,7 +412,7 @@ class _Run:
         self._enter(ScanState.PAUSED)
         while controls.wants_pause():
             self._look(self._scope.stage.status())
-            self._scope.clock.sleep(_PAUSE_LOOK_S)
+            self._scope.clock.sleep(_STANDING_LOOK_S)
         controls.check()
         self._check_landmark()
         self._enter(ScanState.SCANNING)
@@ -423,9 +421,10 @@ class _Run:
     def _look(self, status: StageStatus) -> None:
         """What is looked after while the stage moves: a person's wishes, and the camera."""
         self._watched.controls.check()
+        is_filming = self._filming is not None
         if self._filming is not None:
             self._filming.check()
-        self._frozen.look(self._recorder, self._scope.clock.monotonic_s())
+        self._frozen.look(self._recorder if is_filming else None, self._scope.clock.monotonic_s())
         self._overview.watch(status)
         self._tell()
 

@@ -42,22 +42,25 @@ class Recorder:
         self.is_on = False
         self.frame_count = 0
         self.lost_count = 0
+        self.came_count = 0
+        """Whole frames that the camera brought, filmed or not."""
         self.first_s: float | None = None
         """When the exposure of the film's first frame began, on the clock of stage and camera."""
         self.last_s: float | None = None
         """When the exposure of its newest frame began."""
         self.unfilmed: CameraFrame | None = None
-        """The newest that came while it was off."""
+        """The newest whole one that came while it was off."""
         self._film = film
         self._takers = tuple(takers)
 
     def take(self, frame: CameraFrame) -> None:
         """Take the next frame of the camera; one that came in half counts as lost."""
+        if frame.jpeg is not None and not is_whole(frame.jpeg):
+            self.lost_count += 1 + frame.lost_count if self.is_on else 0
+            return
+        self.came_count += 1
         if not self.is_on:
             self.unfilmed = frame
-            return
-        if frame.jpeg is not None and not is_whole(frame.jpeg):
-            self.lost_count += 1 + frame.lost_count
             return
         if self.first_s is None:
             self.first_s = frame.time_s
@@ -86,19 +89,22 @@ class LivePicture:
 
 @dataclass(slots=True)
 class FrozenWatch:
-    """Sees that frames come while they are filmed: lanes that nobody films are not scanned."""
+    """Sees that frames come as long as the camera films: it may fall silent without an error."""
 
     camera: str
     """Its name, for the message."""
-    _frame_count: int = -1
+    _came_count: int | None = None
     _since_s: float = 0.0
-    """When there were so many first."""
+    """When so many had come first."""
 
     def look(self, recorder: Recorder | None, now_s: float) -> None:
-        """Raise `CameraFrozenError` where none has come for too long, whatever holds them up."""
-        count = recorder.frame_count if recorder is not None and recorder.is_on else -1
-        if count != self._frame_count or count < 0:
-            self._frame_count, self._since_s = count, now_s
+        """Raise `CameraFrozenError` where none has come for too long, whatever holds them up.
+
+        Without a `recorder` nothing is expected.
+        """
+        count = None if recorder is None else recorder.came_count
+        if count is None or count != self._came_count:
+            self._came_count, self._since_s = count, now_s
         elif now_s - self._since_s > _PATIENCE_S:
             raise CameraFrozenError(
                 self.camera,
