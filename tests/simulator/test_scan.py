@@ -144,6 +144,15 @@ def test_a_folder_with_another_film_or_a_map_from_elsewhere_is_left_alone(tmp_pa
         simulate_scan(tmp_path, design=TINY, settings=_small(AUTHENTIC), seed=4)
 
 
+def test_a_map_that_somebody_edited_is_not_written_over(tmp_path: Path) -> None:
+    made = simulate_scan(tmp_path, design=TINY, settings=_small(AUTHENTIC), seed=4)
+    edited = made.map.read_text(encoding="utf-8") + "SIM1,Z9,3+\n"
+    made.map.write_text(edited, encoding="utf-8")
+    with pytest.raises(InputError, match=r"map\.csv.*was changed"):
+        simulate_scan(tmp_path, design=TINY, settings=_small(AUTHENTIC), seed=4)
+    assert made.map.read_text(encoding="utf-8") == edited
+
+
 def test_repeats_are_one_slide_scanned_anew_and_once_turned_round(tmp_path: Path) -> None:
     told: list[float] = []
     scans = simulate_repeats(

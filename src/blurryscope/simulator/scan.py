@@ -71,10 +71,11 @@ def simulate_scan(  # noqa: PLR0913 - all by name, all but two with a default
         slide_picture=out / "slide.jpg",
         frame_count=len(exposures.camera_frame),
     )
-    truth = _truth(slide, path, exposures, settings)
+    truth, lab_map = _truth(slide, path, exposures, settings), map_of(slide)
     _refuse_other_film(scan, truth)
+    _refuse_edited_map(scan, truth, lab_map)
     write_text_whole(scan.truth, truth)
-    write_text_whole(scan.map, map_of(slide))
+    write_text_whole(scan.map, lab_map)
     write_recording(scan.recording, _recording(design, settings, path, repeat))
     _write_slide_picture(scan.slide_picture, slide)
     noise_seed = int(streams[3].integers(2**62))
@@ -184,6 +185,15 @@ def _refuse_other_film(scan: SimulatedScan, truth: str) -> None:
             scan.video.parent,
             "already holds another film or map",
             "Choose another --out, or move the old one away",
+        )
+
+
+def _refuse_edited_map(scan: SimulatedScan, truth: str, lab_map: str) -> None:
+    """Beside the truth of this very scan another map is somebody's work."""
+    is_same_scan = scan.truth.is_file() and scan.truth.read_text(encoding="utf-8") == truth
+    if is_same_scan and scan.map.is_file() and scan.map.read_bytes() != lab_map.encode():
+        raise InputError(
+            scan.map, "was changed since it was simulated", "Choose another --out, or move it away"
         )
 
 
