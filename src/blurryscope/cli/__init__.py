@@ -3,11 +3,12 @@
 Every module beside this one that holds commands is imported here, which registers them.
 """
 
-from blurryscope.cli import edits, evaluation, looking, maps, scanning, slides, training
+from blurryscope.cli import datasets, edits, evaluation, looking, maps, scanning, slides, training
 from blurryscope.cli.app import app, run_app
 
 __all__ = [
     "app",
+    "datasets",
     "edits",
     "evaluation",
     "looking",

@@ -9,7 +9,7 @@ from blurryscope.basics.errors import InputError
 from blurryscope.basics.her2 import RESEARCH_USE_ONLY
 from blurryscope.classify.shipped import SHIPPED
 from blurryscope.cli.app import app
-from blurryscope.cli.options import Bgr, Model, Quiet, say_colour_order
+from blurryscope.cli.options import Bgr, Model, Quiet, SetFolder, say_colour_order
 from blurryscope.cli.progress import shown_progress
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ def evaluate(
 
 @app.command("fit-limits")
 def fit_limits(
-    data_set: Annotated[Path, typer.Argument(metavar="SET", help="Folder of the data set.")],
+    data_set: SetFolder,
     model: Model = SHIPPED,
     split: Annotated[str, typer.Option(help="Which split of the data set.")] = "holdout",
     out: Annotated[

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 Quiet = Annotated[bool, typer.Option("--quiet", help="Show no progress.")]
 Map = Annotated[Path | None, typer.Option("--map", help="The lab's map of the slide, CSV or XLSX.")]
 Out = Annotated[Path, typer.Option("--out", help="Folder for the results.")]
+SetFolder = Annotated[Path, typer.Argument(metavar="SET", help="Folder of the data set.")]
 Orient = Annotated[
     list[str] | None,
     typer.Option(
