@@ -358,6 +358,16 @@ def test_every_command_shows_an_example(
     assert f"Example: blurryscope {command}" in capfd.readouterr().out
 
 
+def test_help_begins_with_what_a_slide_goes_through(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["blurryscope", "--help"])
+    cli.main()
+    listed = capfd.readouterr().out.split("Commands:")[1].splitlines()
+    names = [line.split()[0] for line in listed if line.strip()]
+    assert names[:6] == ["demo", "run", "stitch", "cores", "score", "report"]
+
+
 def test_signs_that_the_output_lacks_stop_no_command(tmp_path: Path) -> None:
     table = tmp_path / "ışık.csv"
     table.write_text("core,HER2 Ahmed,HER2 Baker\nA1,0,1+\nA2,2+,2+\n", encoding="utf-8")

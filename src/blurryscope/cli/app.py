@@ -8,11 +8,26 @@ import warnings
 from typing import NoReturn
 
 import typer
+from typer.core import TyperGroup
 
 from blurryscope.basics.errors import BlurryScopeError
 from blurryscope.basics.her2 import RESEARCH_USE_ONLY
 
+_IN_ORDER_OF_USE = [
+    *("demo", "run", "stitch", "cores", "score", "report", "edit", "map", "layout"),
+    *("plan", "look", "calibrate", "scan", "simulate"),
+    *("dataset", "train", "fit-limits", "predict", "evaluate", "model"),
+]
+"""A slide, the microscope, training: how the help lists them."""
+
+
+class _InOrderOfUse(TyperGroup):
+    def list_commands(self, ctx: typer.Context) -> list[str]:  # type: ignore[override]
+        return sorted(super().list_commands(ctx), key=_IN_ORDER_OF_USE.index)
+
+
 app = typer.Typer(
+    cls=_InOrderOfUse,
     add_completion=False,
     no_args_is_help=True,
     rich_markup_mode=None,
