@@ -21,6 +21,7 @@ import cv2
 import numpy as np
 from gate_figures import drawn_stacks
 from score_real_material import real_material
+from sklearn.metrics import roc_auc_score
 
 from blurryscope.artifacts.predictions import Decision, Prediction
 from blurryscope.artifacts.samples import sample_of_file
@@ -114,7 +115,11 @@ def _is_fit(quality: StackQuality) -> bool:
 
 
 def _fit_contrast(reliefs: Sequence[Sequence[float]]) -> None:
-    """The numbers in `classify/contrast.py`, from these cores."""
+    """The numbers in `classify/contrast.py`, from these cores, and how well relief tells."""
+    for left, these in zip(_CONTRASTS[1:], reliefs[1:], strict=True):
+        is_whole = np.arange(len(reliefs[0]) + len(these)) < len(reliefs[0])
+        area = roc_auc_score(is_whole, [*reliefs[0], *these])
+        print(f"  relief tells {left:.0%} of the contrast from all of it: AUC {area:.2f}")
     pale = np.quantile(reliefs[0], 0.15)
     learnt = [(left, r) for left, these in zip(_CONTRASTS, reliefs, strict=True) for r in these]
     lefts, seen = np.log([(left, r) for left, r in learnt if left in _LEARNT_CONTRASTS]).T

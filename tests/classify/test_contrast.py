@@ -65,7 +65,7 @@ def test_an_answer_that_more_contrast_makes_unsure_counts_for_nothing() -> None:
 
 def test_an_unsure_answer_on_the_other_side_of_more_contrast_takes_no_part_either() -> None:
     assert contrast_doubt(_UNSURE, _UNSURE[::-1], _RULE) == (
-        "pale: unsure as it is, unsure if the picture has lost contrast: read by eye"
+        "pale: unsure, whether or not the picture has lost contrast: read by eye"
     )
 
 

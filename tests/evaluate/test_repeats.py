@@ -224,6 +224,20 @@ def test_a_reason_that_all_repeats_give_with_other_figures_is_said_once() -> Non
     assert result.reason == reasons[0]
 
 
+def test_repeats_that_are_pale_in_other_words_are_pale_once() -> None:
+    reasons = [
+        "pale: 1+ as it is, 2+ if the picture has lost contrast: read by eye",
+        "pale: unsure as it is, 2+ if the picture has lost contrast: read by eye",
+        "unlike the cores that the network learnt from",
+    ]
+    referred = [
+        replace(_referred(_ZERO_SURE, number), reason=reason)
+        for number, reason in enumerate(reasons, start=1)
+    ]
+    result = fuse_core(referred, decision_rules=_always(DecisionRule()))
+    assert result.reason == f"{reasons[0]}; {reasons[2]}"
+
+
 def test_repeats_that_doubt_alone_can_be_sure_together() -> None:
     # each may be 1+ or 2+; together 2+ has 0.9: (0.75 / 0.25)² = 9
     rule = DecisionRule(cutoffs=(0.8, 0.8, 0.8, 0.8))

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from blurryscope.artifacts.predictions import (
+    PALE,
     CoreResult,
     Decision,
     Prediction,
@@ -40,6 +41,9 @@ SPOKEN: Mapping[str, Probabilities | None] = {
     "likely positive": (0.3, 0.1, 0.25, 0.35),
     "1+ leaning up": (0.02, 0.46, 0.26, 0.26),
     "undecided": (0.4, 0.3, 0.2, 0.1),
+    "1+ by a hair": (0.47, 0.48, 0.03, 0.02),
+    "nearly 0": (0.445, 0.3, 0.2, 0.055),
+    "pale": (0.35, 0.6, 0.04, 0.01),
     "withheld": None,
 }
 THRESHOLD = 0.45
@@ -159,7 +163,9 @@ def _prediction(slide: str, core: CoreName, repeat: int, given: Probabilities | 
 
 
 def _result(slide: str, core: CoreName, repeats: Sequence[Probabilities | None]) -> CoreResult:
-    given = [probabilities for probabilities in repeats if probabilities is not None]
+    told = [probabilities for probabilities in repeats if probabilities is not None]
+    counted = [probabilities for probabilities in told if probabilities != SPOKEN["pale"]]
+    given = counted or told
     mean: Probabilities | None = None
     if given:
         p0, p1, p2, p3 = np.mean(given, axis=0).tolist()
@@ -174,12 +180,14 @@ def _result(slide: str, core: CoreName, repeats: Sequence[Probabilities | None])
         confidence=None if mean is None else max(mean),
         decision=decision,
         reason=reason,
-        repeats_used=len(given),
-        agreement=1.0 if given else None,
+        repeats_used=len(counted),
+        agreement=1.0 if counted else None,
     )
 
 
 def _decide(given: Probabilities | None) -> tuple[Score | None, Decision, str]:
+    if given == SPOKEN["pale"]:
+        return None, Decision.REFER, f"{PALE}1+ as it is, unsure if the picture has lost contrast"
     if given is None:
         return None, Decision.WITHHELD, "out of focus"
     if max(given) < THRESHOLD:

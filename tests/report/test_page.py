@@ -264,6 +264,17 @@ def test_a_bar_tells_the_scale_of_a_picture_by_the_pixels_of_the_mosaic(
     assert 'width="16.00"' in page.html  # percent of 1,250 µm
 
 
+def test_a_bar_tells_the_scale_of_the_overview_by_the_width_of_the_mosaic(
+    make_slide: MakeSlide,
+) -> None:
+    root = make_slide({"A1": ["3+"]})
+    with MosaicWriter(root / "mosaic.ome.zarr", (64, 64), 200.0) as writer:
+        writer.write_rows(np.full((64, 64, 3), 200, np.uint8))
+    page = _Page(write_report(root))
+    assert "2 mm" in page.text
+    assert 'width="15.62"' in page.html  # percent of 12.8 mm
+
+
 def test_the_page_is_the_same_by_way_of_small_pictures_and_without_old_ones(
     make_slide: MakeSlide,
 ) -> None:

@@ -63,7 +63,28 @@ def test_negative_against_positive_stands_before_other_disagreements(
 def test_a_repeat_that_gave_no_score_contradicts_nobody(make_slide: MakeSlide) -> None:
     root = make_slide({"A1": ["1+", "undecided", "1+"], "A2": ["1+", "withheld", "0"]})
     assert _order(root) == [("A2", Urgency.DISAGREEMENT), ("A1", Urgency.OTHERS)]
-    assert [list(why) for why in _tasks(root).values()] == [["the repeats give different scores"]]
+    assert [list(why) for why in _tasks(root).values()] == [["the repeats do not agree on a score"]]
+
+
+def test_a_score_that_contradicts_the_only_repeat_that_gave_one_is_disputed(
+    make_slide: MakeSlide,
+) -> None:
+    root = make_slide({"A1": ["0"] * 3, "A2": ["1+ by a hair", "nearly 0", "nearly 0"]})
+    assert _order(root)[0] == ("A2", Urgency.DISAGREEMENT)  # together 0, at 0.453
+
+
+def test_a_score_of_fewer_repeats_than_were_referred_is_disputed(make_slide: MakeSlide) -> None:
+    root = make_slide({"A1": ["pale", "0", "pale"], "A2": ["0", "0", "pale"], "A3": ["0"] * 3})
+    assert _order(root) == [
+        ("A1", Urgency.DISAGREEMENT), ("A2", Urgency.OTHERS), ("A3", Urgency.OTHERS),
+    ]  # fmt: skip
+
+
+def test_a_pale_core_asks_for_a_look_at_the_light(make_slide: MakeSlide) -> None:
+    root = make_slide({"A1": ["pale"], "A2": ["0"]})
+    [(action, why)] = _tasks(root).items()
+    assert "glare" in action
+    assert list(why.values()) == [["A1"]]
 
 
 def test_a_negative_score_that_is_likely_positive_comes_first_too(make_slide: MakeSlide) -> None:

@@ -18,6 +18,9 @@ _SUM_TOLERANCE = 1e-4
 """Tables of other people are rounded; ours are not rounded that far."""
 _REMEDY = "Score the slide again"
 
+PALE = "pale: "
+"""How the reason begins of a core that is referred because its score hangs on the contrast."""
+
 Probabilities = tuple[float, float, float, float]
 """Of the scores 0, 1+, 2+, 3+; they sum to 1."""
 

@@ -15,7 +15,13 @@ from threadpoolctl import ThreadpoolController
 from torch import Tensor, nn
 
 from blurryscope.artifacts.decision_rule import DecisionRule, DecisionRules
-from blurryscope.artifacts.predictions import Decision, Prediction, Probabilities, most_probable
+from blurryscope.artifacts.predictions import (
+    PALE,
+    Decision,
+    Prediction,
+    Probabilities,
+    most_probable,
+)
 from blurryscope.artifacts.samples import VIEW_PX, Sample
 from blurryscope.artifacts.training_set import reduced_views
 from blurryscope.basics.errors import InputError
@@ -261,9 +267,11 @@ def contrast_doubt(
     )
     if now.is_positive == then.is_positive and (is_given_again or not is_given):
         return None
+    if not (is_given or is_given_again):
+        return f"{PALE}unsure, whether or not the picture has lost contrast: read by eye"
     said = now.label if is_given else "unsure"
     said_again = then.label if is_given_again else "unsure"
-    return f"pale: {said} as it is, {said_again} if the picture has lost contrast: read by eye"
+    return f"{PALE}{said} as it is, {said_again} if the picture has lost contrast: read by eye"
 
 
 def withheld(sample: Sample, reason: str) -> Prediction:

@@ -17,6 +17,7 @@ import numpy as np
 
 from blurryscope.artifacts.decision_rule import DecisionRules
 from blurryscope.artifacts.predictions import (
+    PALE,
     CoreResult,
     Decision,
     Prediction,
@@ -111,10 +112,11 @@ def _not_answered(
 
 
 def _said_once(reasons: Sequence[str]) -> str:
-    """Each reason with the figures of the first repeat that gave it."""
+    """Each reason with the figures of the first repeat that gave it; paleness is one reason."""
     by_words: dict[str, str] = {}
     for reason in reasons:
-        by_words.setdefault(_FIGURES.sub("", reason), reason)
+        words = PALE if reason.startswith(PALE) else _FIGURES.sub("", reason)
+        by_words.setdefault(words, reason)
     return "; ".join(by_words.values())
 
 

@@ -136,7 +136,7 @@ def make_card(
         repeat_count_used=0 if result is None else result.repeats_used,
         picture=picture,
         picture_repeat=best,
-        scale=None if best is None else scale_bar(picture, repeats[best].pixel_size_um),
+        scale=None if best is None else scale_bar(_width_um(picture, repeats[best])),
         why=None
         if best is None
         else embed_picture(repeats[best].why_picture(case.name), picture_px, _WHY_JPEG_QUALITY),
@@ -157,6 +157,12 @@ def make_card(
         if len(repeats) > 1
         else (),
     )
+
+
+def _width_um(picture: EmbeddedPicture | None, repeat: RepeatScan) -> float | None:
+    if picture is None or repeat.pixel_size_um is None:
+        return None
+    return picture.stored_width_px * repeat.pixel_size_um
 
 
 def _reason(case: CoreCase) -> str:

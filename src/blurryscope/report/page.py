@@ -12,6 +12,7 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from blurryscope.artifacts.predictions import PALE
 from blurryscope.artifacts.recording import Recording
 from blurryscope.artifacts.small_pictures import SMALL_PX
 from blurryscope.artifacts.whole import write_text_whole
@@ -21,6 +22,7 @@ from blurryscope.basics.side_by_side import side_by_side
 from blurryscope.report.agreement import agreement_with_map
 from blurryscope.report.cards import NO_SCORE, CoreCard, is_withheld, make_card
 from blurryscope.report.pictures import EmbeddedPicture, embed_picture
+from blurryscope.report.scale_bar import scale_bar
 from blurryscope.report.slide_folder import RepeatScan, SlideFolder, read_slide_folder
 from blurryscope.report.triage import (
     CoreCase,
@@ -140,7 +142,8 @@ def render_report(folder: SlideFolder, settings: ReportSettings) -> str:
         groups=_groups(cards),
         plate=_plate(cards),
         column_count=1 + max((name.column for name in folder.names), default=-1),
-        overview=embed_picture(folder.repeats[0].overview, settings.overview_px),
+        overview=(shown := embed_picture(folder.repeats[0].overview, settings.overview_px)),
+        overview_scale=None if shown is None else scale_bar(folder.repeats[0].width_um),
         names_from_grid=any(
             r.grid is not None and r.grid.names_from == "grid" for r in repeats.values()
         ),
@@ -202,30 +205,32 @@ def _confirmations(repeats: Sequence[RepeatScan]) -> list[tuple[int, tuple[str, 
 
 
 _MEASURED = re.compile(r" \(distance [^)]*\)|(?<=confidence) \d\.\d+(?= is below)")
+_PALE_ANSWERS = re.compile(rf"(?<={PALE}).*(?= the picture has lost contrast)")
 
 
 def _withheld(cases: Sequence[CoreCase]) -> list[tuple[str, list[CoreName]]]:
     """Why scores were withheld, the commonest reason first, and of which cores.
 
-    What was measured stands with each core; here cores with one reason stand in one line.
+    What was measured or answered stands with each core; here cores with one reason stand in one
+    line.
     """
     reasons: dict[str, list[CoreName]] = {}
     for case in sorted(cases, key=lambda case: case.name):
         if is_withheld(case):
             told = "not scored yet" if case.result is None else case.result.reason
-            reason = _MEASURED.sub("", told)
+            reason = _PALE_ANSWERS.sub("the score hangs on whether", _MEASURED.sub("", told))
             reasons.setdefault(reason, []).append(case.name)
     return sorted(reasons.items(), key=lambda entry: -len(entry[1]))
 
 
-_SHOWN_AS_PICTURE = ("lane_quality", "rescan")
-"""Parts of `stitch.json` that the picture and the list of places show."""
+_SHOWN_ELSEWHERE = ("lane_quality", "lanes", "rescan")
+"""Parts of `stitch.json` that the picture, the list of places and the frames' facts show."""
 
 
 def _scan_facts(repeat: RepeatScan, settings: ReportSettings) -> _ScanFacts:
     facts = [
         *_frame_facts(repeat),
-        *facts_of({k: v for k, v in repeat.stitch.items() if k not in _SHOWN_AS_PICTURE}),
+        *facts_of({k: v for k, v in repeat.stitch.items() if k not in _SHOWN_ELSEWHERE}),
         *_grid_facts(repeat),
         *_recording_facts(repeat.recording),
     ]

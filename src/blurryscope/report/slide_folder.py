@@ -80,6 +80,13 @@ class RepeatScan:
         return self.folder / WHY / f"{core}.jpg"
 
     @property
+    def width_um(self) -> float | None:
+        """Of the mosaic, and of the overview that shows it; None where there is none."""
+        if self.size_px is None or self.pixel_size_um is None:
+            return None
+        return self.size_px[1] * self.pixel_size_um
+
+    @property
     def disagrees_with_first(self) -> bool:
         """Whether its names are known to mean other cores: nothing of it is shown under a name."""
         return self.grid is not None and self.grid.agrees_with_first is False

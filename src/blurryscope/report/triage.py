@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from math import hypot
 
-from blurryscope.artifacts.predictions import CoreResult, Decision, Prediction
+from blurryscope.artifacts.predictions import PALE, CoreResult, Decision, Prediction
 from blurryscope.artifacts.scan_quality import Rescan
 from blurryscope.artifacts.tissue_cores import CoreStatus, TissueCore
 from blurryscope.basics.core_name import CoreName
@@ -124,7 +124,7 @@ def _urgency(
         return Urgency.NO_TISSUE
     if result is not None and _is_unsure_positive(result, settings):
         return Urgency.UNSURE_POSITIVE
-    if len(_scores_given(predictions)) > 1:
+    if _is_disputed(predictions, result):
         return Urgency.DISAGREEMENT
     if result is None or result.decision is not Decision.SCORED:
         return Urgency.NO_SCORE
@@ -137,6 +137,19 @@ def _scores_given(predictions: Mapping[int, Prediction]) -> frozenset[Score]:
     return frozenset(row.score for row in predictions.values() if row.score is not None)
 
 
+def _is_disputed(predictions: Mapping[int, Prediction], result: CoreResult | None) -> bool:
+    """Whether repeats gave other scores, than each other or than all together, or few count.
+
+    Which repeats are referred can hang on a hair: one of three that was not is no agreement.
+    """
+    score = None if result is None else result.score
+    if score is None:
+        return len(_scores_given(predictions)) > 1
+    referred = sum(row.decision is Decision.REFER for row in predictions.values())
+    used = 0 if result is None else result.repeats_used
+    return bool(_scores_given(predictions) - {score}) or referred > used
+
+
 def _is_unsure_positive(result: CoreResult, settings: TriageSettings) -> bool:
     if result.score is not None and result.score.is_positive:
         return result.confidence is not None and result.confidence < settings.low_confidence
@@ -147,7 +160,8 @@ def _is_unsure_positive(result: CoreResult, settings: TriageSettings) -> bool:
 def _order(case: CoreCase) -> tuple[int, bool, float, CoreName]:
     confidence = case.result.confidence if case.result is not None else None
     if case.urgency is Urgency.DISAGREEMENT:  # negative against positive weighs most
-        crosses = len({score.is_positive for score in case.repeat_scores}) > 1
+        told = (*case.repeat_scores, case.score)
+        crosses = len({score.is_positive for score in told if score is not None}) > 1
         return case.urgency, not crosses, confidence or 0.0, case.name
     by_confidence = case.urgency in {Urgency.UNSURE_POSITIVE, Urgency.NO_SCORE}
     return case.urgency, False, (confidence or 0.0) if by_confidence else 0.0, case.name
@@ -321,7 +335,13 @@ def _task_of(case: CoreCase, repeats: Mapping[int, RepeatScan]) -> tuple[str, st
     if case.urgency is Urgency.DISAGREEMENT:
         return (
             "Scan once more, or read by eye.",
-            "the repeats give different scores",
+            "the repeats do not agree on a score",
+        )
+    if case.result is not None and case.result.reason.startswith(PALE):
+        return (
+            "Look for glare: lamp, exposure, a clean lens and slide; then scan again. If the "
+            "section itself is pale, read by eye.",
+            "pale: the score hangs on whether the picture has lost contrast",
         )
     return None
 

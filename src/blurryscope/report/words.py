@@ -27,8 +27,8 @@ URGENCY_WORDS: Mapping[Urgency, tuple[str, str]] = {
     ),
     Urgency.DISAGREEMENT: (
         "Repeats disagree",
-        "The same core was scored differently in different scans. Negative against positive "
-        "stands first.",
+        "The same core was scored differently in different scans, or more of its scans were "
+        "referred than count. Negative against positive stands first.",
     ),
     Urgency.NO_SCORE: (
         "No score given",
