@@ -13,7 +13,7 @@ from blurryscope.artifacts.mosaic import MosaicWriter
 from blurryscope.artifacts.scan_quality import Rescan, RescanReason, write_rescans
 from blurryscope.basics.errors import InputError
 from blurryscope.report import write_report
-from blurryscope.report.scan_quality_picture import advice, draw_scan_quality
+from blurryscope.report.scan_quality_picture import advice, draw_scan_quality, fitted_advice
 from blurryscope.stitch.scan_quality import judge_scan
 from tests.stitch.slide_by_hand import good_slide
 
@@ -95,6 +95,18 @@ def test_places_with_the_same_fault_share_one_entry_of_the_picture() -> None:
     assert advice([], most_places=3) == [
         "Nothing. All tissue is in focus, placed, and fully scanned."
     ]
+
+
+def test_few_places_are_told_in_large_print_and_many_in_small() -> None:
+    def sizes(count: int) -> tuple[float, list[int]]:
+        places = [replace(BUBBLE, action=f"Wipe the slide {n % 4} times.") for n in range(count)]
+        columns, size_pt = fitted_advice(places)
+        return size_pt, [len("\n\n".join(column).splitlines()) for column in columns]
+
+    one, many = sizes(1), sizes(60)
+    assert one[0] > 1.3 * many[0]
+    assert max(one[1]) <= 8
+    assert 8 < max(many[1]) <= 12
 
 
 def test_the_picture_is_one_page_and_marks_what_is_wrong(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -19,15 +20,28 @@ from blurryscope.artifacts.frame_places import read_frame_places
 from blurryscope.artifacts.mosaic import Mosaic
 from blurryscope.artifacts.scan_quality import Region, Rescan, read_regions, read_rescans
 from blurryscope.artifacts.whole import whole_file
+from blurryscope.basics.her2 import RESEARCH_USE_ONLY
 from blurryscope.basics.image import Rgb, is_unscanned
 from blurryscope.report.slide_folder import PICTURE
+
+
+class _Print(NamedTuple):
+    """How the advice is set."""
+
+    size_pt: float
+    width: int
+    """Characters that fit a column, half a page wide."""
+    most_lines: int
+    """That fit a column."""
+
 
 _PAGE_INCH, _DPI = (11.7, 8.27), 150
 _OVERVIEW_PX = 1400
 _WARN, _INK, _SOFT, _NOT_JUDGED = "#b3261e", "#1b2126", "#55606a", "#e4e7ea"
 _MOST_LISTED = (8, 4, 2, 1)
 """Places told one by one of each fault: as many as the page has room for."""
-_MOST_LINES = 24
+_PRINTS = (_Print(9.0, 78, 8), _Print(7.5, 93, 10), _Print(6.5, 108, 12))
+"""Large print is for scans with little to tell."""
 _LEAST_TISSUE = 0.1
 
 
@@ -193,22 +207,29 @@ def _corners_px(region: Region) -> NDArray[np.float64]:
 
 def _draw_words(part: SubFigure, rescans: Sequence[Rescan]) -> None:
     part.text(0.03, 0.95, "What to do", size=10.5, weight="bold", color=_INK, va="top")
-    columns = _columns(_fitting(rescans))
+    columns, size_pt = fitted_advice(rescans)
     for number, column in enumerate(columns):
-        part.text(0.03 + 0.49 * number, 0.82, "\n\n".join(column), size=6.5, color=_INK,
+        part.text(0.03 + 0.49 * number, 0.82, "\n\n".join(column), size=size_pt, color=_INK,
                   va="top", linespacing=1.35)  # fmt: skip
+    part.text(0.03, 0.02, RESEARCH_USE_ONLY, size=7, color=_SOFT, va="bottom")
     part.text(0.97, 0.02, "Lanes are counted from 0, x from the left edge. Grey: not judged.",
               size=7, color=_SOFT, ha="right", va="bottom")  # fmt: skip
 
 
-def _fitting(rescans: Sequence[Rescan]) -> list[str]:
-    """The advice, with as many places as fit the page."""
-    texts: list[str] = []
+def fitted_advice(rescans: Sequence[Rescan]) -> tuple[tuple[list[str], list[str]], float]:
+    """The advice in columns, with as many places as fit the page, and its size in points."""
+    columns: tuple[list[str], list[str]] = ([], [])
     for most in _MOST_LISTED:
-        texts = [_wrapped(text) for text in advice(rescans, most)]
-        if sum(text.count("\n") + 2 for text in texts) <= _MOST_LINES:
-            break
-    return texts
+        for kind in _PRINTS:
+            columns = _columns([_wrapped(text, kind.width) for text in advice(rescans, most)])
+            if max(map(_line_count, columns)) <= kind.most_lines:
+                return columns, kind.size_pt
+    return columns, _PRINTS[-1].size_pt
+
+
+def _line_count(column: Sequence[str]) -> int:
+    """With a blank line between entries."""
+    return sum(text.count("\n") + 2 for text in column) - 1
 
 
 def advice(rescans: Sequence[Rescan], most_places: int) -> list[str]:
@@ -245,7 +266,7 @@ def _capital(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def _wrapped(text: str, width: int = 108) -> str:
+def _wrapped(text: str, width: int) -> str:
     """Break lines that are too long for half a page, keeping the indent of their entry."""
     lines: list[str] = []
     for line in text.split("\n"):
