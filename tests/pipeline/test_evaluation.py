@@ -23,7 +23,7 @@ _QUICK = HonestSettings(replicates=20)
 _SAID = {0: [0] * 8 + [1] * 2, 1: [1] * 6 + [2] * 4, 2: [2] * 5 + [1] * 5, 3: [3] * 9 + [2]}
 """Of ten cores of each score: 28 of 40 right, 31 of 40 on the right side."""
 _FIGURES = {
-    "honest": ["sweep", "matrices", "reliability", "risk-coverage", "roc"],
+    "honest": ["answers", "sweep", "matrices", "reliability", "risk-coverage", "roc"],
     "published": ["figure-5", "figure-6", "consistency", "roc"],
 }
 
@@ -62,6 +62,23 @@ def test_planted_answers_come_back_exactly(honest: Path) -> None:
     assert told["planted", "2", "all", "accuracy"] == 31 / 40
     assert told["planted", "2", "all", "sensitivity"] == 15 / 20
     assert told["planted", "2", "all", "specificity"] == 16 / 20
+
+
+def test_the_matrix_that_comes_first_holds_the_answers_that_are_counted(honest: Path) -> None:
+    with (honest / "figures" / "answers.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    four = {(int(r["label"]), int(r["called"])): int(r["count"]) for r in rows[:16]}
+    assert sum(four.values()) == 40
+    assert sum(count for (label, called), count in four.items() if label == called) == 28
+
+
+def test_the_page_says_what_the_bootstrap_drew_and_what_was_fixed(
+    honest: Path, by_stacks: Path
+) -> None:
+    assert "bootstrap by core" in page_of(honest)  # no column tells patients
+    assert "whole patients" not in page_of(honest)
+    assert "The square is the fixed threshold" in page_of(honest)
+    assert "The square" not in page_of(by_stacks)  # nothing to calibrate with
 
 
 def test_the_threshold_is_that_of_the_calibration_cores(honest: Path) -> None:

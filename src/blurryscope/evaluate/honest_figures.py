@@ -96,16 +96,7 @@ def draw_matrices(name: str, shown: Sequence[tuple[str, Calls, float | None]], w
         kept = calls.kept_at(threshold or 0.0)
         counts = confusion(calls.labels[kept], calls.called[kept], calls.classes)
         draw_confusion(panel, title, counts)
-        rows += [
-            {
-                "panel": title.replace("\n", ": "),
-                "label": label,
-                "called": called,
-                "count": int(counts[label, called]),
-            }
-            for label in range(calls.classes)
-            for called in range(calls.classes)
-        ]
+        rows += _counts_in_rows(title.replace("\n", ": "), counts)
     caption = f"Calls made; counts, and shares of each label. {where}"
     return finished(figure, name, "What was called what", caption, rows)
 
@@ -153,7 +144,7 @@ def roc_figure(
 
 
 def report_figures(reports: Sequence[HonestReport]) -> list[Drawn]:
-    """ROC, reliability and risk-coverage; the first report is evaluated, others stand beside."""
+    """Matrices, ROC, reliability, risk-coverage; the first report is evaluated, others beside."""
     main = reports[0]
     roc = roc_figure(
         [
@@ -163,7 +154,27 @@ def report_figures(reports: Sequence[HonestReport]) -> list[Drawn]:
         "sorted by P(positive)",
         "Test cores, scans fused. Positive is 2+ or 3+.",
     )
-    return [roc, _reliability(main), _risk_coverage(reports[: len(LINES)])]
+    return [_answers(main), roc, _reliability(main), _risk_coverage(reports[: len(LINES)])]
+
+
+def _answers(report: HonestReport) -> Drawn:
+    """The matrices behind the accuracies that come first on the page."""
+    figure, axes = panels(1, len(report.views), width=4.2, height=3.6)
+    rows: Rows = []
+    for panel, (classes, view) in zip(axes, report.views.items(), strict=True):
+        draw_confusion(panel, _CLASS_WORDS[classes], view.confusion)
+        rows += _counts_in_rows(_CLASS_WORDS[classes], view.confusion)
+    caption = (
+        "Every core once, its scans fused, nothing withheld; counts, and shares of each label."
+    )
+    return finished(figure, "answers", "What was called what", caption, rows)
+
+
+def _counts_in_rows(panel: str, counts: NDArray[np.int64]) -> Rows:
+    return [
+        {"panel": panel, "label": label, "called": called, "count": int(count)}
+        for (label, called), count in np.ndenumerate(counts)
+    ]
 
 
 @our_style()
@@ -244,7 +255,9 @@ def _risk_coverage(reports: Sequence[HonestReport]) -> Drawn:
         top = max(0.1, *(float(curve.y.max()) for curve in curves))
         panel.set_ylim(-0.01, 1.4 * top)
         panel.legend(loc="upper left", frameon=False, fontsize=8, title="area under the curve")
-    caption = "Error among the surest cores, as more are scored. The square is the fixed threshold."
+    caption = "Error among the surest cores, as more are scored."
+    if any(view.selected is not None for view in views.values()):
+        caption += " The square is the fixed threshold."
     return finished(figure, "risk-coverage", "What withholding buys", caption, rows)
 
 

@@ -133,6 +133,10 @@ class HonestReport:
     unused: Mapping[str, int]
     """Rows that took no part, by reason."""
 
+    @property
+    def knows_patients(self) -> bool:
+        return self.patient_count is not None
+
 
 def honest_evaluation(table: LabelledTable, settings: HonestSettings) -> HonestReport:
     """Evaluate the test cores of a table; its calibration cores fix what has to be fixed.

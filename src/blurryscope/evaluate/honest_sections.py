@@ -9,6 +9,7 @@ from blurryscope.evaluate.honest_protocol import HonestReport, HonestSettings, V
 from blurryscope.evaluate.page import PageTable, Section
 from blurryscope.evaluate.words import SHARES, counted, interval, number, of_trials
 
+_UNITS_DRAWN = {True: "whole patients", False: "cores, since patients were not told"}
 _CLASS_WORDS = {4: "four classes (0, 1+, 2+, 3+)", 2: "negative (0, 1+) against positive (2+, 3+)"}
 
 
@@ -45,9 +46,10 @@ def honest_sections(
     main = reports[0]
     drawn = {figure.name: figure for figure in figures}
     sections = [_headline(reports, classes) for classes in main.views]
+    sections += [_answers(drawn["answers"])] if "answers" in drawn else []
     sections += _withholding(main, settings, drawn)
     sections += [_calibration(main, drawn), *_conformal(main, settings)]
-    sections += [_comparison(main.name, name, rows) for name, rows in differences.items()]
+    sections += [_comparison(main, name, rows) for name, rows in differences.items()]
     sections += [Section(title="ROC", figures=[drawn["roc"]])] if "roc" in drawn else []
     sections += _agreement(main, drawn)
     sections += _strata("Slide by slide", main.slides)
@@ -76,16 +78,21 @@ def _headline(reports: Sequence[HonestReport], classes: int) -> Section:
         title=f"Every answer, sure or not: {_CLASS_WORDS[classes]}",
         text=[
             "Ranges are 95 % intervals. Wilson takes cores as independent; the bootstrap draws "
-            "whole patients."
+            f"{_UNITS_DRAWN[reports[0].knows_patients]}."
         ],
         table=PageTable(
             headings=[
-                "", reports[0].name, "cores", "Wilson", "bootstrap by patient",
+                "", reports[0].name, "cores", "Wilson",
+                f"bootstrap by {'patient' if reports[0].knows_patients else 'core'}",
                 *[f"{report.name} [95 %]" for report in beside],
             ],
             rows=rows,
         ),
     )  # fmt: skip
+
+
+def _answers(figure: Drawn) -> Section:
+    return Section(title="What was called what", figures=[figure])
 
 
 def _beside(view: View, name: str, is_share: bool) -> str:
@@ -193,11 +200,12 @@ def _conformal(main: HonestReport, settings: HonestSettings) -> list[Section]:
     return sections
 
 
-def _comparison(ours: str, theirs: str, rows: Sequence[Difference]) -> Section:
+def _comparison(main: HonestReport, theirs: str, rows: Sequence[Difference]) -> Section:
+    ours, drawn = main.name, "patients" if main.knows_patients else "cores"
     return Section(
         title=f"{ours} against {theirs}",
         text=[
-            "The same patients are drawn for both. An interval that holds 0 leaves open which is "
+            f"The same {drawn} are drawn for both. An interval that holds 0 leaves open which is "
             "better. The many lines are not corrected for being many."
         ],
         table=PageTable(
