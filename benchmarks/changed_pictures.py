@@ -61,6 +61,8 @@ def main() -> None:
         ("real cores", cores),
         ("cores of slides", filmed),
     ):
+        if not stacks:
+            continue
         print(f"{title}: {len(stacks)}")
         before = _answers(classifier, stacks, _as_it_is)
         for name, change in _CHANGES.items():

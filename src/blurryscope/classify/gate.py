@@ -124,7 +124,10 @@ _RULES = (
         lambda q: q.spots, 0, 5,
         "a picture of many cores, not of one: {} separate round pieces of tissue",
     ),
-    _Rule(lambda q: q.crop_tissue, 0.10, 1.0, "hardly any tissue: {:.0%} of the crops"),
+    _Rule(
+        lambda q: q.crop_tissue, 0.10, 1.0,
+        "hardly any tissue, or too pale to be seen: {:.0%} of the crops",
+    ),
     _Rule(lambda q: q.overview_tissue, 0.04, 1.0, "mostly glass: tissue on {:.0%} of the overview"),
     _Rule(lambda q: q.rim, 0.5, _ANY, "no glass around the core: is the picture inverted?"),
     _Rule(lambda q: q.cast, 0.0, 0.2, "colour cast: the glass is not grey"),
