@@ -70,6 +70,24 @@ def test_a_slide_may_have_a_name_that_no_file_has(slide_dir: Path, tmp_path: Pat
     check_data_set(data.folder)
 
 
+def test_one_map_of_all_slides_knows_a_slide_by_the_name_that_its_cores_were_given(
+    slide_dir: Path, tmp_path: Path
+) -> None:
+    grid = read_core_grid(slide_dir / "cores.json")
+    cores = [core for core in read_tissue_cores(slide_dir / "cores.csv") if core.label is not None]
+    rows = [
+        f"{slide},{core.name},{core.label:d},{slide}-1"
+        for core in cores
+        for slide in ("OTHER", grid.slide)
+    ]
+    table = tmp_path / "map.csv"
+    table.write_text("slide,core,her2,case\n" + "\n".join(rows) + "\n", encoding="utf-8")
+    pictures = list(pictures_of_slides([SlideSource(folder=slide_dir, map_path=table)]))
+    assert slide_dir.name not in {"OTHER", grid.slide}
+    assert {picture.sample.slide for picture in pictures} == {grid.slide}
+    assert {picture.sample.case for picture in pictures} == {f"{grid.slide}-1"}
+
+
 def test_a_slide_whose_names_need_confirmation_is_refused(slide_dir: Path) -> None:
     grid = read_core_grid(slide_dir / "cores.json")
     doubtful = grid.model_copy(update={"needs_confirmation": True, "confirmed_by_hand": False})

@@ -39,6 +39,7 @@ from blurryscope.pipeline.rescoring import score_inputs
 from blurryscope.pipeline.scored_places import doubt_about_scored_names
 from blurryscope.pipeline.scoring import score
 from blurryscope.pipeline.settings import RunSettings
+from blurryscope.pipeline.steps import SCORE_FILES
 from blurryscope.report import write_report
 from blurryscope.simulator.appearance import Appearance
 from blurryscope.simulator.core import draw_core
@@ -46,6 +47,15 @@ from blurryscope.simulator.core import draw_core
 _PIXEL_UM = 1.44
 _NAMES = ("A1", "A2", "B1")
 _MISSING = "B1"
+
+
+def test_a_slide_that_goes_step_by_step_has_the_name_that_its_map_gives(slide_dir: Path) -> None:
+    by_run = read_predictions(slide_dir / "scores.csv")
+    for name in SCORE_FILES:
+        (slide_dir / name).unlink()
+    table = score_inputs([slide_dir], None, SHIPPED, is_bgr=None, shows_why=False)
+    by_steps = read_predictions(table)
+    assert {row.slide for row in by_run} == {row.slide for row in by_steps} != {slide_dir.name}
 
 
 def test_a_folder_is_scored_and_explained(tmp_path: Path) -> None:

@@ -279,6 +279,8 @@ class CoreGrid(BaseModel):
     agrees_with_first: bool | None = None
     """Whether the cores look like those of the same name in the first repeat. False: the repeat
     takes no part in the results. None for the first repeat itself, or an only one."""
+    slide: str | None = None
+    """What the lab's map calls the slide; None without a map, or where it does not say."""
     names_from: Annotated[str, Field(pattern="^(map|grid)$")]
     """`map`: names are the lab's. `grid`: there was no map; names count what was seen."""
     candidates: tuple[Candidate, ...] = ()

@@ -39,9 +39,11 @@ class SlideSource:
 def pictures_of_slides(sources: Sequence[SlideSource]) -> Iterator[Picture]:
     """Every core that has tissue and a score, in every repeat whose names can be trusted."""
     for source in sources:
-        slide_map = _map_of(source)
-        name = (slide_map.slide if slide_map else None) or source.folder.resolve().name
-        for repeat, scan in enumerate(_scans(source.folder), start=1):
+        scans = _scans(source.folder)
+        known_as = read_core_grid(scans[0] / "cores.json").slide or source.folder.resolve().name
+        slide_map = _map_of(source, known_as)
+        name = (slide_map.slide if slide_map else None) or known_as
+        for repeat, scan in enumerate(scans, start=1):
             yield from _pictures_of_scan(scan, name, repeat, slide_map)
 
 
@@ -99,11 +101,11 @@ def cases_of_map(path: Path) -> dict[tuple[str, CoreName], str]:
     return cases
 
 
-def _map_of(source: SlideSource) -> SlideMap | None:
+def _map_of(source: SlideSource, wanted: str) -> SlideMap | None:
+    """The map, of which only the slide that is `wanted` counts where it lists several."""
     if source.map_path is None:
         return None
     slides = slides_in_map(source.map_path)
-    wanted = source.folder.resolve().name
     if len(slides) <= 1:
         return read_slide_map(source.map_path)
     if wanted not in slides:

@@ -1,7 +1,7 @@
 """Find, name and cut out the cores of a slide's scans, or of a picture."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from blurryscope.artifacts.edit_log import Author, read_edit_log
@@ -162,8 +162,10 @@ def _writing(
 ) -> Callable[[], None]:
     def work() -> None:
         layout = layout_or_none(settings.tma.layout, slide_map)
-        write_cores(found, picture, folder)
-        write_array(found, picture, folder, slide_map=slide_map, layout=layout)
+        name = None if slide_map is None else slide_map.slide
+        named = replace(found, grid=found.grid.model_copy(update={"slide": name}))
+        write_cores(named, picture, folder)
+        write_array(named, picture, folder, slide_map=slide_map, layout=layout)
 
     return work
 

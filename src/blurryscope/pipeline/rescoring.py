@@ -7,6 +7,7 @@ from blurryscope.artifacts.mosaic import Mosaic
 from blurryscope.artifacts.predictions import read_results, write_predictions
 from blurryscope.artifacts.provenance import read_provenance
 from blurryscope.artifacts.samples import Sample, read_stack, sample_of_file, stack_files
+from blurryscope.artifacts.tissue_cores import read_core_grid
 from blurryscope.artifacts.whole import refuse_unwritable_file
 from blurryscope.basics.core_name import CoreName
 from blurryscope.basics.errors import InputError, MissingInputError
@@ -102,7 +103,7 @@ def _score_folder(
     for folder in folders:
         take_in_hand_edits(folder, Mosaic(folder / MOSAIC))
     refuse_uncarried_corrections(folders)
-    name = _name_of(slide_dir)
+    name = _name_of(slide_dir, folders)
     if out is None:
         score(
             folders, slide_dir, slide=name, classifier=classifier, settings=settings,
@@ -126,7 +127,12 @@ def _tell_again(slide_dir: Path, classifier: Classifier, settings: RunSettings) 
         finish(slide_dir, read_provenance(stored).inputs_sha256, classifier, settings)
 
 
-def _name_of(slide_dir: Path) -> str:
+def _name_of(slide_dir: Path, folders: Sequence[Path]) -> str:
+    """As the map calls it that named its cores; else as it was scored before, or as the folder."""
+    grid = folders[0] / "cores.json"
+    by_map = read_core_grid(grid).slide if grid.is_file() else None
+    if by_map is not None:
+        return by_map
     earlier = slide_dir / "results.csv"
     results = read_results(earlier) if earlier.is_file() else []
     return results[0].slide if results else slide_dir.resolve().name
