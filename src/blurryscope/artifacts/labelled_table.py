@@ -180,7 +180,8 @@ def _with_labels(
         f"has no column with labels among {', '.join(rows.headings)}"
         if any(rows.headings)
         else "is empty",
-        "Name it with --column label=HEADING, or give a table of labels with --labels",
+        "Name it with --column label=HEADING, or give a table of labels with --labels, or with "
+        "--stacks the stacks that were scored, whose names tell",
     )
 
 
