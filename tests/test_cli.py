@@ -395,6 +395,16 @@ def test_help_does_not_wait_for_torch() -> None:
     assert told.stdout.splitlines()[-1] == "[]", told.stderr
 
 
+def test_an_edit_says_how_its_slide_is_scored_again_where_it_has_scores(
+    monkeypatch: pytest.MonkeyPatch, slide_dir: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for has_scores in (True, False):
+        monkeypatch.setattr(sys, "argv", ["blurryscope", "edit", "lock", str(slide_dir), "A1"])
+        cli.main()
+        assert (f"blurryscope score {slide_dir}" in capfd.readouterr().out) == has_scores
+        (slide_dir / "scores.csv").unlink(missing_ok=True)
+
+
 def test_scores_of_a_folder_are_written_again_alike(
     monkeypatch: pytest.MonkeyPatch, slide_dir: Path, contents_of: Contents
 ) -> None:

@@ -221,9 +221,20 @@ def _tell(folder: Path, entries: "Sequence[EditEntry]") -> None:
         print(_words(entry))
     if entries:
         print(f"cores: {folder / 'cores.csv'}")
-        print("Scores and report are still those of before: run the slide again.")
+        _say_what_is_old(folder)
     else:
         print("nothing to correct")
+
+
+def _say_what_is_old(folder: Path) -> None:
+    """Scores lie in the slide's folder; repeats are named after the first one, by `run`."""
+    from blurryscope.artifacts.repeat_folders import repeats_in
+
+    place = folder.resolve()
+    if (folder / "scores.csv").is_file():
+        print(f"Scores and report are still those of before: blurryscope score {folder}")
+    elif place in repeats_in(place.parent).values() and (place.parent / "scores.csv").is_file():
+        print("Scores and report are still those of before: run the slide again.")
 
 
 def _words(entry: "EditEntry") -> str:
