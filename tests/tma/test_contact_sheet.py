@@ -1,11 +1,14 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from blurryscope.artifacts.array_layout import Layout, LayoutBlock
 from blurryscope.artifacts.core_labels import read_axis
 from blurryscope.basics.core_name import CoreName
+from blurryscope.basics.her2 import Score
 from blurryscope.tma.array_folder import used_layout
-from blurryscope.tma.contact_sheet import draw_contact_sheet, places_on_sheet
+from blurryscope.tma.contact_sheet import draw_contact_sheet, places_on_sheet, summary
 from blurryscope.tma.find import find_cores
 from blurryscope.tma.orientation import Orientation
 from blurryscope.tma.picture import PlainPicture
@@ -48,6 +51,14 @@ def test_a_sheet_looks_the_same_however_the_slide_lay(turn: Orientation) -> None
     upright, turned = sheet_of(Orientation.AS_SCANNED), sheet_of(turn)
     assert upright.shape == turned.shape
     assert np.abs(cell_means(upright) - cell_means(turned)).max() < 4.0
+
+
+def test_a_sheet_says_that_scores_are_the_labs_where_there_are_any() -> None:
+    picture = SLIDE.picture()
+    found = find_cores(picture, SLIDE.map(), TmaSettings())
+    scored = tuple(replace(core, label=Score.TWO) for core in found.cores)
+    assert "scores of the lab's map" in summary(replace(found, cores=scored))
+    assert "scores" not in summary(found)
 
 
 def test_brown_cores_stand_where_the_array_has_them() -> None:

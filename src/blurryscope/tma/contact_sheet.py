@@ -29,7 +29,6 @@ _COLOURS = {
     CoreStatus.EXTRA: (40, 90, 190),
 }
 _ATTENTION = (215, 120, 0)
-_ALL_RIGHT = "ok"
 
 
 def places_on_sheet(layout: Layout) -> dict[CoreName, tuple[float, float]]:
@@ -79,16 +78,18 @@ def draw_contact_sheet(found: Dearrayed, picture: SlidePicture, layout: Layout) 
         row, column = places[core.name]
         corner = (round(row * cell), round(column * cell))
         _draw_core(sheet, corner, cell, _upright(found, picture, core, cell))
-    for line, text in enumerate((_summary(found), RESEARCH_USE_ONLY)):
+    for line, text in enumerate((summary(found), RESEARCH_USE_ONLY)):
         at = (6, size[0] + 20 * (line + 1))
         cv2.putText(sheet, text, at, cv2.FONT_HERSHEY_SIMPLEX, 0.5, _INK, 1, cv2.LINE_AA)
     return sheet
 
 
-def _summary(found: Dearrayed) -> str:
-    """What a person should know before looking: how the slide lay, and what is not final."""
+def summary(found: Dearrayed) -> str:
+    """What a person should know before looking: how it lay, whose scores, what is not final."""
     missing = sum(not core.status.has_tissue for core in found.cores)
     told = [f"array {found.grid.orientation}", f"{len(found.cores)} places", f"{missing} missing"]
+    if any(core.label is not None for core in found.cores):
+        told.append("scores of the lab's map")
     if found.grid.needs_confirmation:
         told.append("NAMES ARE NOT CONFIRMED")
     return ", ".join(told)
@@ -152,7 +153,7 @@ def _draw_cell(
     told = [str(name)]
     if core.label is not None:
         told.append(core.label.label)
-    if core.status != _ALL_RIGHT:
+    if core.status is not CoreStatus.OK:
         told.append(core.status)
     _write(sheet, (left, top + cell - 5), cell, " ".join(told), colour)
 
