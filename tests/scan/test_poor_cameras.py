@@ -15,7 +15,8 @@ from blurryscope.devices.errors import CameraFrozenError
 from blurryscope.devices.jpeg import JpegPicture, to_jpeg
 from blurryscope.scan.runner import run_scan
 from blurryscope.scan.states import ScanStatus
-from tests.scan.desk import Watcher, job_in, opened, rig_of
+from blurryscope.scan.survey import survey, survey_lanes
+from tests.scan.desk import THREE_LANES, Watcher, job_in, opened, rig_of
 
 _LONGEST_WAIT_S = 60.0
 """Real time, after which a test that would wait for ever is broken off."""
@@ -73,6 +74,18 @@ class EndingCamera:
                 if self.is_over():
                     return
                 yield frame
+
+
+def test_a_camera_whose_stream_brings_no_frame_at_all_is_told() -> None:
+    with rig_of() as rig, opened(rig) as scope:
+        scope.stage.home()
+        camera: Any = EndingCamera(scope.camera, lambda: True)
+        with pytest.raises(CameraFrozenError, match="without a single frame"):
+            survey(
+                replace(scope, camera=camera),
+                survey_lanes(THREE_LANES, 1000.0, most_count=2),
+                THREE_LANES.motion,
+            )
 
 
 @pytest.mark.parametrize("state", ["scanning", "paused", "checking"])

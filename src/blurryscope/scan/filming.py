@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import Self
 
 from blurryscope.devices.contracts import Camera, CameraFrame
+from blurryscope.devices.errors import CameraFrozenError
 
 Taker = Callable[[CameraFrame], None]
 """Takes a frame; what takes long must put it aside, for the camera waits meanwhile."""
@@ -51,10 +52,17 @@ class Filming:
     def wait_for_first(self, patience_s: float = 20.0) -> None:
         """Return once the first frame has come, or raise what the camera met; real time.
 
-        Where neither happens within `patience_s`, who waits for the frames of a lane tells.
+        A stream that ends before is a `CameraFrozenError`. Where nothing happens within
+        `patience_s`, who waits for the frames of a lane tells.
         """
-        self._has_begun.wait(patience_s)
+        has_begun = self._has_begun.wait(patience_s)
         self.check()
+        if has_begun and self.frame_count == 0:
+            raise CameraFrozenError(
+                self._camera.name,
+                "ended its film without a single frame",
+                "Unplug the camera, plug it in again, and run the command again",
+            )
 
     def _film(self) -> None:
         try:
