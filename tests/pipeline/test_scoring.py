@@ -58,6 +58,20 @@ def test_a_slide_that_goes_step_by_step_has_the_name_that_its_map_gives(slide_di
     assert {row.slide for row in by_run} == {row.slide for row in by_steps} != {slide_dir.name}
 
 
+def test_scores_of_stacks_do_not_go_over_those_of_a_slide_unasked(
+    slide_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stack = tmp_path / "S_1_A1.tif"
+    write_stack(stack, np.full((5, 512, 512, 3), 250, np.uint8))
+    before = (slide_dir / "scores.csv").read_bytes()
+    monkeypatch.chdir(slide_dir)
+    with pytest.raises(InputError, match="scores of the slide in this folder"):
+        score_inputs([stack], None, SHIPPED, is_bgr=False)
+    assert (slide_dir / "scores.csv").read_bytes() == before
+    monkeypatch.chdir(tmp_path)
+    assert score_inputs([stack], None, SHIPPED, is_bgr=False).is_file()
+
+
 def test_a_folder_is_scored_and_explained(tmp_path: Path) -> None:
     classifier = load_model()
     pictures = _slide(tmp_path)

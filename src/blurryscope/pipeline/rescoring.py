@@ -42,7 +42,7 @@ def score_inputs(
     stacks = [file for path in inputs for file in _stacks_of(path)]
     samples = [sample_of_file(path) for path in stacks]
     _refuse_twice(samples)
-    table = out or Path("scores.csv")
+    table = out or _usual_table()
     refuse_unwritable_file(table)
     for path in stacks:
         # One that cannot be read, or shows another order, is refused before others cost any time.
@@ -52,6 +52,16 @@ def score_inputs(
         predictions.append(classifier.score(sample, read_stack(sample.path, bgr=bool(is_bgr))))
         progress("score the stacks", number / len(samples))
     write_predictions(table, predictions)
+    return table
+
+
+def _usual_table() -> Path:
+    """Where scores of stacks go if nobody says; never over those of a slide."""
+    table = Path("scores.csv")
+    if table.is_file() and scanned_folders(Path()):
+        raise InputError(
+            table.resolve(), "holds the scores of the slide in this folder", "Give another --out"
+        )
     return table
 
 
