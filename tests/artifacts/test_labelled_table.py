@@ -81,6 +81,17 @@ def test_answers_that_nobody_gets_to_see_do_not_count(tmp_path: Path) -> None:
     assert dict(table.left_out) == {"referred: unlike what the network knows, or too pale": 1}
 
 
+def test_rows_that_lack_an_answer_are_counted_by_reason_whatever_was_measured(
+    tmp_path: Path,
+) -> None:
+    rows = "".join(
+        f"A{n},2+,{share}% of the overview is blank,,,,\n" for n, share in enumerate((61, 69), 2)
+    )
+    text = "core,label,reason,p0,p1,p2,p3\nA1,2+,,0.1,0.1,0.7,0.1\n" + rows
+    table = read_labelled_tables([_written(tmp_path, text)])
+    assert dict(table.left_out) == {"without probabilities (… of the overview is blank)": 2}
+
+
 def test_our_own_answers_are_no_truth(tmp_path: Path) -> None:
     scores = tmp_path / "scores.csv"
     write_predictions(scores, [_prediction(0, Score.TWO)])

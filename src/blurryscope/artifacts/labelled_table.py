@@ -4,6 +4,7 @@ A row is one scan of one core. Columns are found by their names, of which the us
 `scores.csv` has no labels, so they come from `cores.csv` beside it or from a table that is named.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -26,6 +27,7 @@ TEST = "test"
 _SUM_TOLERANCE = 0.02
 """Tables are rounded; what is off by less is normed."""
 _ROUNDING = 1e-6
+_MEASURED = re.compile(r"\d+(\.\d+)?%?")
 _FOUR_CLASS_LABELS = {f"{n}{end}": n for n in range(4) for end in ("", "+", ".0")}
 _TWO_CLASS_LABELS = {
     "0": 0, "1": 1, "0.0": 0, "1.0": 1, "neg": 0, "pos": 1, "negative": 0, "positive": 1,
@@ -224,7 +226,8 @@ def _why_left_out(row: Mapping[str, str]) -> str | None:
         # Nobody gets to see such an answer.
         return "referred: unlike what the network knows, or too pale"
     if not any(row.get(name) for name in ("p0", "p1", "p_positive")):
-        reason = row.get("reason")
+        # Rows are counted by reason; what was measured differs from row to row.
+        reason = _MEASURED.sub("…", row.get("reason", ""))
         return f"without probabilities ({reason})" if reason else "without probabilities"
     return None
 
