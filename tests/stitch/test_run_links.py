@@ -7,11 +7,13 @@ from numpy.typing import NDArray
 
 from blurryscope.basics.image import Grey
 from blurryscope.stitch.camera import CameraModel
+from blurryscope.stitch.lane_strips import StripLayer
 from blurryscope.stitch.lanes import Lane
 from blurryscope.stitch.links import Link
 from blurryscope.stitch.motion import PairShift
 from blurryscope.stitch.run_links import run_links
 from blurryscope.stitch.steps import Motion, UsualSteps
+from blurryscope.stitch.strips import Strip
 from blurryscope.stitch.trajectory import Trajectory
 
 REDUCTION = 2
@@ -67,6 +69,27 @@ def test_single_frames_count_though_tissue_fills_but_a_corner_of_them() -> None:
     for first, second, point, *_ in links:
         wanted = TRUE_PX[second] - TRUE_PX[first]
         assert np.abs(np.array(point) - wanted).max() < 4 * REDUCTION
+
+
+@pytest.mark.parametrize("off_steps", [0.0, 1.4, 6.6])
+def test_pieces_laid_as_far_as_lanes_share_rows_give_the_links_of_whole_ones(
+    off_steps: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slide, rng = _slide(), np.random.default_rng(6)
+    # Specks of dust, some of them at the border of what is laid.
+    slide[rng.integers(0, 3 * ROWS, 60), rng.integers(0, slide.shape[1], 60)] = 2.0
+    parts = _links(slide, off_steps, seen=0.9)
+    strip, heights = StripLayer.strip, []
+
+    def whole(layer: StripLayer, rows: NDArray[np.int64], between: tuple[float, float]) -> Strip:
+        laid = strip(layer, rows)
+        heights.append(len(laid.detail) / len(strip(layer, rows, between).detail))
+        return laid
+
+    monkeypatch.setattr(StripLayer, "strip", whole)
+    assert parts == _links(slide, off_steps, seen=0.9)
+    assert len(parts) == 1
+    assert min(heights) > 1.5
 
 
 def _links(slide: Grey, off_steps: float, seen: float) -> list[Link]:

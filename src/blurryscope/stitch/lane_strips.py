@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from blurryscope.basics.image import Grey
-from blurryscope.stitch.strips import Scoring, Strip, lay_strip
+from blurryscope.stitch.strips import Scoring, Strip, extent_of, lay_strip
 from blurryscope.stitch.trajectory import Trajectory, is_at_full_speed
 
 DetailOf = Callable[[int], Grey]
@@ -41,6 +41,16 @@ class StripLayer:
             between,
         )
 
+    def rows_of(self, rows: NDArray[np.int64]) -> tuple[float, float]:
+        """Lane coordinates y of the first and of the last row of `strip`, without laying it."""
+        shape = self.detail_of(int(self.trajectory.frames[rows[0]])).shape
+        first, last = extent_of(
+            self.trajectory.positions[rows] / self.reduction,
+            self.trajectory.matrices[rows],
+            (shape[0], shape[1]),
+        )
+        return float(first[0]), float(last[0])
+
     def lane(self, number: int, between: tuple[float, float] = (-np.inf, np.inf)) -> Strip:
         """Lay the frames of a lane."""
         return self.strip(lane_rows(self.trajectory, number), between)
@@ -51,7 +61,12 @@ def lane_rows(trajectory: Trajectory, number: int) -> NDArray[np.int64]:
 
 
 def scoring(first: Strip) -> Scoring:
-    least_rows = max(len(first.detail) // 25, 3)
+    return scoring_of_rows(len(first.detail))
+
+
+def scoring_of_rows(row_count: int) -> Scoring:
+    """As `scoring`, of a strip that is so many rows high as a whole."""
+    least_rows = max(row_count // 25, 3)
     return Scoring(noise_sigma=_STRIP_NOISE, cell_px=_CELL_PX, least_rows=least_rows)
 
 

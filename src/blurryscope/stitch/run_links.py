@@ -1,5 +1,6 @@
 """Pieces of lanes beside each other: a jerk over blank glass shifts only what comes after it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise, product
@@ -15,7 +16,7 @@ from blurryscope.stitch.lane_strips import (
     DetailOf,
     StripLayer,
     lane_rows,
-    scoring,
+    scoring_of_rows,
     step_px_of,
 )
 from blurryscope.stitch.links import Link
@@ -33,6 +34,8 @@ _RUN_ROWS = 6.0
 """How far a piece may lie above or below where it is thought to, pixels of the detail pictures."""
 _RUN_SIGMA_STEPS = 1.0
 """And how far it usually does, which counts against what is farther."""
+_DUST_ROWS = 4.0
+"""By how much farther a speck of dust reaches that lies beyond the rows compared, rounded up."""
 _TISSUE_DETAIL = 0.01
 """Standard deviation of absorbance of a frame that shows enough to be linked alone."""
 
@@ -45,14 +48,9 @@ def run_links(
     `beside` must be right to some steps.
     """
     steps = set(seen_steps(motion, usual))
-    layer = StripLayer(beside, detail_of, reduction)
-
-    def laid(rows: NDArray[np.int64]) -> _Run:
-        return _Run(rows, layer.strip(rows))
-
     runs = [_runs(beside, number, steps, detail_of) for number in range(len(motion.lanes))]
-    lanes = [list(side_by_side(laid, lane)) for lane in runs]
-    pairs = [pair for above, below in pairwise(lanes) for pair in product(above, below)]
+    layer = StripLayer(beside, detail_of, reduction)
+    pairs = [pair for above, below in pairwise(runs) for pair in _laid(above, below, layer)]
     link = partial(_link, beside, step_px_of(beside), reduction)
     near = list(side_by_side(partial(link, RUN_STEPS), pairs))
     held = {id(below) for (_, below), found in zip(pairs, near, strict=True) if found is not None}
@@ -68,6 +66,27 @@ class _Run:
     rows: NDArray[np.int64]
     """Of the trajectory."""
     strip: Strip
+    """What a neighbouring lane may share."""
+    row_count: int
+    """Of the strip as a whole."""
+
+
+def _laid(
+    above: Sequence[NDArray[np.int64]], below: Sequence[NDArray[np.int64]], layer: StripLayer
+) -> list[tuple[_Run, _Run]]:
+    """All pairs of a run with one in the lane below, laid as far as lanes share rows."""
+    reaches = [[layer.rows_of(rows) for rows in runs] for runs in (above, below)]
+    if not all(reaches):
+        return []
+    rim = _RUN_ROWS + _DUST_ROWS
+    shared = min(top for top, _ in reaches[1]) - rim, max(last for _, last in reaches[0]) + rim
+
+    def laid(rows: NDArray[np.int64]) -> _Run:
+        top, last = layer.rows_of(rows)
+        return _Run(rows, layer.strip(rows, shared), row_count=int(last - top) + 1)
+
+    uppers, lowers = (list(side_by_side(laid, runs)) for runs in (above, below))
+    return list(product(uppers, lowers))
 
 
 def _link(
@@ -87,7 +106,7 @@ def _link(
     surface = compare_near(
         rows_between(above.strip, below.strip.origin[0] - _RUN_ROWS, np.inf),
         rows_between(below.strip, -np.inf, above.strip.bottom + _RUN_ROWS),
-        scoring(above.strip),
+        scoring_of_rows(above.row_count),
         around=(0.0, 0.0),
         reach=(_RUN_ROWS, reach_px / reduction),
     )

@@ -68,10 +68,7 @@ def lay_strip(
     """
     rows, columns = details[0].shape
     centre = np.array([(rows - 1) / 2, (columns - 1) / 2])
-    corners = np.array([[-1, -1], [-1, 1], [1, -1], [1, 1]]) * centre
-    reach = positions[:, None, :] + np.einsum("nij,kj->nki", matrices, corners)
-    origin = np.floor(reach.reshape(-1, 2).min(axis=0))
-    end = np.ceil(reach.reshape(-1, 2).max(axis=0))
+    origin, end = extent_of(positions, matrices, (rows, columns))
     origin[0] = min(max(origin[0], np.floor(between[0])), end[0])
     end[0] = max(min(end[0], np.ceil(between[1])), origin[0])
     extent = end - origin + 1
@@ -90,13 +87,24 @@ def lay_strip(
         details, affines, lefts.tolist(), widths.tolist(), strict=True
     ):
         pair[..., 0] = detail
-        total[:, left : left + width] += cv2.warpAffine(pair, affine, (width, shape[0]))
+        laid = cv2.warpAffine(pair, affine, (width, shape[0]))
+        cv2.accumulate(laid, total[:, left : left + width])
     weight = total[..., 1]
     mean = np.asarray(total[..., 0] / np.maximum(weight, 0.5), np.float32)
     # Two specks of dust would count for as much as all tissue around them.
     covered = (weight > 0.5) & ~is_dust(mean)
     mean[~covered] = 0
     return Strip(detail=mean, weight=covered.astype(np.float32), origin=origin)
+
+
+def extent_of(
+    positions: NDArray[np.float64], matrices: NDArray[np.float64], shape: tuple[int, int]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """First and last pixel, (y, x) in whole numbers, of a strip of frames of this shape."""
+    corners = np.array([[-1, -1], [-1, 1], [1, -1], [1, 1]]) * (np.array(shape) - 1) / 2
+    reach = positions[:, None, :] + np.einsum("nij,kj->nki", matrices, corners)
+    reach = reach.reshape(-1, 2)
+    return np.floor(reach.min(axis=0)), np.ceil(reach.max(axis=0))
 
 
 def _columns_covered(
