@@ -101,6 +101,23 @@ def test_the_edge_of_the_scan_is_not_darkened_in_coarser_levels(tmp_path: Path) 
     }
 
 
+@pytest.mark.parametrize("empty_fraction", [0.02, 0.5, 0.98])
+def test_unscanned_pixels_have_no_part_in_the_mean_of_four(
+    tmp_path: Path, empty_fraction: float
+) -> None:
+    rng = np.random.default_rng(12)
+    rows = rng.integers(1, 256, (700, 600, 3)).astype(np.uint8)
+    rows[rng.random(rows.shape[:2]) < empty_fraction] = 0
+    with MosaicWriter(tmp_path / "s.ome.zarr", (700, 600), 1.0) as writer:
+        writer.write_rows(rows)
+    fours = rows.reshape(350, 2, 300, 2, 3).swapaxes(1, 2).reshape(350, 300, 4, 3)
+    counts = (fours > 0).any(axis=3).sum(axis=2)[..., None]
+    means = fours.sum(axis=2) / np.maximum(counts, 1)
+    halved = Mosaic(tmp_path / "s.ome.zarr").read_level(1)
+    assert np.abs(halved - means).max() <= 0.5
+    assert np.array_equal(halved.any(axis=2), counts[..., 0] > 0)
+
+
 def test_the_caller_may_reuse_its_array_at_once(tmp_path: Path, picture: Rgb) -> None:
     band = np.empty((100, picture.shape[1], 3), np.uint8)
     folder = tmp_path / "mosaic.ome.zarr"
