@@ -212,12 +212,12 @@ def may_hold_a_patch(detail: Grey, settings: PatchSettings) -> bool:
     into cells takes a tenth of the time of rectifying the frame: over glass, noise alone may be
     enough as a whole.
     """
-    if cv2.meanStdDev(detail)[1].item() < 0.5 * settings.least_detail:
-        return False
     rows, columns = detail.shape
     cells = max(columns // _CELL_PX[1], 1), max(rows // _CELL_PX[0], 1)
     energy = cv2.resize(cv2.multiply(detail, detail), cells, interpolation=cv2.INTER_AREA)
-    return bool(cv2.minMaxLoc(energy)[1] >= settings.least_detail**2)
+    if cv2.minMaxLoc(energy)[1] < settings.least_detail**2:
+        return False
+    return bool(cv2.meanStdDev(detail)[1].item() >= 0.5 * settings.least_detail)
 
 
 _CELL_PX = (10, 16)

@@ -156,12 +156,12 @@ class Tracker:
             self._correlate(index)
 
     def _without_repeats(self) -> tuple[NDArray[np.float64], tuple[int, ...]]:
-        stillness, moved_px = np.zeros(len(self._changes)), np.zeros((len(self._changes), 2))
-        stillness[: len(self.shifts)] = [shift.stillness for shift in self.shifts]
-        for pair, shift in enumerate(self.shifts):
-            moved_px[pair] = shift.row_px, shift.col_px
+        seen = np.zeros((len(self._changes), 3))
+        if self.shifts:
+            told = [(shift.row_px, shift.col_px, shift.stillness) for shift in self.shifts]
+            seen[: len(told)] = told
         times_s, changes = np.array(self._times_s), np.array(self._changes)
-        return without_repeats(times_s, changes, stillness, moved_px)
+        return without_repeats(times_s, changes, seen[:, 2], seen[:, :2])
 
     def _estimate_shading(self) -> None:
         """Estimate the shading anew from the frames held."""
