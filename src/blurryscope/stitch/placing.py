@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from blurryscope.basics.ahead import ahead
 from blurryscope.stitch.camera import CameraModel, rim_sigma_px
 from blurryscope.stitch.expectations import Expectations
 from blurryscope.stitch.film_so_far import FilmSoFar, motion_of
@@ -38,8 +37,6 @@ _YOUNG_GROUP = 3
 """Lanes that hang together but on nothing before lie where two turns of the stage say, not one."""
 _COARSE_ROUNDS = 5
 _COARSE_LOOKS = 3
-_FINE_AHEAD = 16
-"""Detail pictures made while those before are matched."""
 _EXACT_ROUNDS = 8
 """Fewer than for the first lanes: the camera is known, and so is about where the lane lies."""
 
@@ -335,7 +332,7 @@ class Placer:
     def _measured(self, film: FilmSoFar, coarse: Trajectory, first_lane: int) -> Links:
         """Exact links of the lanes from `first_lane` on, among themselves and to the one before."""
         needed = coarse.frames[coarse.lanes >= first_lane - 1]
-        details = ahead(((int(frame), film.fine(int(frame))) for frame in needed), _FINE_AHEAD)
+        details = ((frame, film.fine(frame)) for frame in needed.tolist())
         return measure_links(
             details,
             coarse,

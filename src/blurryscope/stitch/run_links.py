@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from blurryscope.basics.image import Grey
-from blurryscope.basics.side_by_side import side_by_side
 from blurryscope.stitch.lane_strips import (
     RUN_STEPS,
     DetailOf,
@@ -52,10 +51,10 @@ def run_links(
     layer = StripLayer(beside, detail_of, reduction)
     pairs = [pair for above, below in pairwise(runs) for pair in _laid(above, below, layer)]
     link = partial(_link, beside, step_px_of(beside), reduction)
-    near = list(side_by_side(partial(link, RUN_STEPS), pairs))
+    near = [link(RUN_STEPS, pair) for pair in pairs]
     held = {id(below) for (_, below), found in zip(pairs, near, strict=True) if found is not None}
     lost = [pair for pair in pairs if id(pair[1]) not in held]
-    far = side_by_side(partial(link, _FAR_STEPS), lost)
+    far = [link(_FAR_STEPS, pair) for pair in lost]
     return [found for found in (*near, *far) if found is not None]
 
 
@@ -85,8 +84,7 @@ def _laid(
         top, last = layer.rows_of(rows)
         return _Run(rows, layer.strip(rows, shared), row_count=int(last - top) + 1)
 
-    uppers, lowers = (list(side_by_side(laid, runs)) for runs in (above, below))
-    return list(product(uppers, lowers))
+    return list(product(map(laid, above), map(laid, below)))
 
 
 def _link(
