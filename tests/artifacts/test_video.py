@@ -63,8 +63,8 @@ def _write(path: Path, pictures: list[Rgb], times_s: list[float], codec: str = "
             writer.write(picture, time_s)
 
 
-def _read(path: Path) -> tuple[list[DecodedFrame], str | None]:
-    with Video(path) as video:
+def _read(path: Path, *, by_one_thread: bool = False) -> tuple[list[DecodedFrame], str | None]:
+    with Video(path, by_one_thread=by_one_thread) as video:
         return list(video), video.damage
 
 
@@ -81,6 +81,9 @@ def test_every_container_and_codec_gives_the_pictures_back_in_order(
                      for frame in frames])  # fmt: skip
     np.testing.assert_array_equal(seen.argmin(axis=1), np.arange(COUNT))
     assert np.diagonal(seen).mean() < 12  # the default bit rate of MPEG-4 costs that much
+    for frame, alone in zip(frames, _read(path, by_one_thread=True)[0], strict=True):
+        assert alone.time_s == frame.time_s
+        np.testing.assert_array_equal(alone.rgb(), frame.rgb())
 
 
 @pytest.mark.parametrize(("suffix", "codec"), FORMATS)
@@ -210,8 +213,9 @@ def test_a_cut_mp4_whose_index_stands_in_front_says_how_much_is_missing(
     assert damage is not None
 
 
+@pytest.mark.parametrize("by_one_thread", [False, True])
 def test_damage_in_the_middle_is_told_and_the_frames_before_it_come(
-    tmp_path: Path, pictures: list[Rgb]
+    tmp_path: Path, pictures: list[Rgb], by_one_thread: bool
 ) -> None:
     path = tmp_path / "scan.mp4"
     _write(path, pictures, _even_times_s(), "mjpeg")
@@ -219,14 +223,15 @@ def test_damage_in_the_middle_is_told_and_the_frames_before_it_come(
     middle = len(stored) // 2
     stored[middle : middle + 3000] = b"\xff" * 3000
     path.write_bytes(stored)
-    frames, damage = _read(path)
+    frames, damage = _read(path, by_one_thread=by_one_thread)
     assert len(frames) >= 10
     assert damage is not None
     assert "after frame" in damage
 
 
+@pytest.mark.parametrize("by_one_thread", [False, True])
 def test_after_damage_whole_pictures_come_again_with_their_own_times(
-    tmp_path: Path, pictures: list[Rgb]
+    tmp_path: Path, pictures: list[Rgb], by_one_thread: bool
 ) -> None:
     path = tmp_path / "scan.mkv"
     # A picture that leans on no other every ten frames, as cameras write them.
@@ -239,7 +244,7 @@ def test_after_damage_whole_pictures_come_again_with_their_own_times(
     data = path.read_bytes()
     at = data.index(broken[:40])
     path.write_bytes(data[:at] + b"\xff" * len(broken) + data[at + len(broken) :])
-    frames, damage = _read(path)
+    frames, damage = _read(path, by_one_thread=by_one_thread)
     came = [round(frame.time_s * RATE_HZ) for frame in frames]
     assert came == [*range(14), *range(20, COUNT)]
     assert [frame.index for frame in frames] == list(range(len(frames)))

@@ -59,7 +59,7 @@ def stitch_film(
         Whether to stitch what is there of a film that breaks off.
     """
     with (
-        Video(video, is_mirrored=bool(recording.is_mirrored)) as film,
+        Video(video, is_mirrored=bool(recording.is_mirrored), by_one_thread=True) as film,
         SlideStitcher(video, out, recording, settings, _laying_of(film, takes_damaged)) as slide,
     ):
         for frame, fraction in _watched(film, takes_damaged):

@@ -281,7 +281,8 @@ def _lay_when_asked(asker: "Connection[object, object]", film: Path, is_mirrored
 
 def _lay_all(asker: "Connection[object, object]", film: Path, is_mirrored: bool) -> None:
     ground = cast(Ground, asker.recv())
-    with Video(film, is_mirrored=is_mirrored) as opened, LaneLayer(ground) as layer:
+    video = Video(film, is_mirrored=is_mirrored, by_one_thread=True)
+    with video as opened, LaneLayer(ground) as layer:
         most = max(int(_BYTES_AHEAD / opened.info.picture_bytes), _LEAST_AHEAD)
         with closing(ahead(opened, most)) as frames:
             while isinstance(asked := asker.recv(), _FilmedLane):
