@@ -63,7 +63,7 @@ _STAGES: list[tuple[str, Any, str]] = [
     ("place later lanes", Placer, "add"),
     ("even brightness", laying_module, "lane_brightness"),
     ("rectify frames", Composer, "_rectified"),
-    ("lay frames", Composer, "lay"),
+    ("lay frames", Composer, "_lay_picture"),
     ("halve and hand on rows", Composer, "write_above"),
 ]
 

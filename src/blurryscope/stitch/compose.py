@@ -1,6 +1,5 @@
 """From placed frames to one picture: shading undone, rectified, blended, written row by row."""
 
-from contextlib import closing
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,7 +7,6 @@ from numpy.typing import NDArray
 
 from blurryscope.artifacts.mosaic import MosaicWriter
 from blurryscope.artifacts.video import Frame
-from blurryscope.basics.ahead import ahead
 from blurryscope.basics.image import Rgb
 from blurryscope.stitch.placed_lane import Canvas, PlacedLane
 from blurryscope.stitch.seams import SharedRows, TornSeam
@@ -59,14 +57,9 @@ class Composer:
         tops = lane.positions[:, 0] - self._canvas.origin[0] - lane.reach[:, 0]
         self._shared = self._rows_shared(tops, lane.frame_shape)
         shares = shares_of(lane, self._canvas)
-        rectified = (
-            self._rectified(share, frame, factor)
-            for share, frame, factor in zip(shares, lane.frames, brightness, strict=True)
-        )
-        with closing(ahead(rectified, _PICTURES_AHEAD)) as pictures:
-            for picture in pictures:
-                if picture is not None:
-                    self._lay_picture(picture)
+        for share, frame, factor in zip(shares, lane.frames, brightness, strict=True):
+            if (rectified := self._rectified(share, frame, factor)) is not None:
+                self._lay_picture(rectified)
         return [] if self._shared is None else self._shared.torn(lane.number)
 
     def write_above(self, y: float) -> None:
@@ -146,7 +139,5 @@ class _Rectified:
 
 
 _BAND_ROWS = 512
-_PICTURES_AHEAD = 32
-"""Rectified by a second thread while the first lays them; some 10 MB."""
 _SHORT_SIDE_PX = 240
 """To which frames are shrunk to compare lanes; motion blur leaves little more."""
