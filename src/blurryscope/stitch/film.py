@@ -175,7 +175,7 @@ _BYTES_AHEAD, _LEAST_AHEAD = 60e6, 16
 laid out. Large frames are fewer."""
 _MARGIN_STEPS = 1.0
 """Room on both sides of the first lanes, in steps of the stage, for later ones that reach out."""
-_LONG_FILM_FRAMES = 1000
+_LONG_FILM_FRAMES = 1500
 """From here on a process that lays lanes saves more than its start takes."""
 
 
