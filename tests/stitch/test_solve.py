@@ -143,6 +143,21 @@ def test_links_that_slid_along_an_edge_count_along_neither_axis() -> None:
     assert np.percentile(_distances(solution.trajectory, zigzag.truth), 95) < 0.8
 
 
+def test_a_frame_that_one_false_link_holds_alone_stays_in_its_lane() -> None:
+    zigzag = _zigzag(STRAIGHT)
+    links, frame = zigzag.links, int(zigzag.truth.frames[2 * FRAMES + 3])
+    is_of_it = (links.earlier == frame) | (links.later == frame)
+    is_kept = ~is_of_it
+    is_kept[np.flatnonzero(links.later == frame)[0]] = True
+    points = links.point_later.copy()
+    points[links.later == frame] += (15.0, 25.0)
+    false = replace(links, point_later=points).only(is_kept)
+    solution = solve(_blurred_start(zigzag, 3.0), false, zigzag.expected, fit_camera=False)
+    assert solution.weights[false.later == frame].max() == 0
+    row = int(zigzag.truth.rows_of(np.array([frame]))[0])
+    assert _distances(solution.trajectory, zigzag.truth)[row] < 3.0
+
+
 def test_a_jerk_over_blank_glass_moves_only_what_comes_after_it() -> None:
     zigzag = _zigzag(STRAIGHT, jerk_px=60.0)
     solution = solve(_blurred_start(zigzag), zigzag.links, zigzag.expected, fit_camera=False)

@@ -14,12 +14,13 @@ import numpy as np
 import scipy.sparse
 import scipy.sparse.linalg
 from numpy.typing import NDArray
+from scipy.ndimage import median_filter
 
 from blurryscope.stitch.camera import CameraModel
 from blurryscope.stitch.expectations import Expectations, PriorSystem, cauchy
 from blurryscope.stitch.links import PERFECT_CORRELATION, Links
 from blurryscope.stitch.normal_matrix import NormalMatrix
-from blurryscope.stitch.trajectory import Trajectory
+from blurryscope.stitch.trajectory import Trajectory, lane_rows
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +64,10 @@ def solve(
         trajectory = system.solved(trajectory, weights, is_camera_free)
         residuals = link_residuals(trajectory, links)
         # Expectations give way first, links only when most others contradict them.
-        weights = link_weights(residuals, links, expected, float(doubts_px[round_number]))
+        doubt_px = float(doubts_px[round_number])
+        weights = link_weights(residuals, links, expected, doubt_px)
+        if doubt_px < _COURSE_DOUBT_PX:
+            weights *= keeps_course(trajectory, links, residuals)
         for axis, prior in enumerate(priors):
             prior.reweigh(trajectory.positions[:, axis])
     camera_sigma = np.full(3, np.nan)
@@ -81,6 +85,7 @@ def judged(trajectory: Trajectory, links: Links, expected: Expectations) -> Solu
     """Tell how well links agree with a trajectory, which stays as it is."""
     residuals = link_residuals(trajectory, links)
     weights = link_weights(residuals, links, expected, 0.0)
+    weights *= keeps_course(trajectory, links, residuals)
     return Solution(trajectory=trajectory, residuals=residuals, weights=weights)
 
 
@@ -108,6 +113,30 @@ def link_weights(
     return cauchy(apart, 1 / np.sqrt(_trust(links)))
 
 
+def keeps_course(
+    trajectory: Trajectory, links: Links, residuals: NDArray[np.float64]
+) -> NDArray[np.bool_]:
+    """(links,) which links agree with lanes that go straight on.
+
+    A frame that one false link holds alone lies wherever that has it, and the link seems right. But
+    no stage leaps across its lane and back from frame to frame.
+    """
+    off_px = np.zeros(len(trajectory.frames))
+    for rows in lane_rows(trajectory):
+        y_px = trajectory.positions[rows, 0]
+        off_px[rows] = y_px - median_filter(y_px, _COURSE_FRAMES, mode="nearest")
+    first, second = trajectory.rows_of(links.earlier), trajectory.rows_of(links.later)
+    leap_px = residuals[:, 0] - off_px[first] + off_px[second]
+    return np.asarray(np.abs(leap_px) < _LEAP_PX)
+
+
+_COURSE_FRAMES = 11
+"""Around a frame, whose middle height is that of the lane there."""
+_LEAP_PX = 4.0
+"""Of 50,000 true links of 24 films one in a thousand seems to leave its lane by this much, of those
+that are 4 px wrong across the lane 95 of 100."""
+_COURSE_DOUBT_PX = 15.0
+"""What places may be off by while lanes are not known well enough to tell."""
 _ROUNDS_WITHOUT_CAMERA = 6
 _CAMERA_HOLD = np.array([1e2, 1e4, 1e5])
 """Inverse of how far one round may move the angle (rad) and the read-out (s per row, column)

@@ -23,7 +23,9 @@ from blurryscope.stitch.normal_matrix import NormalMatrix
 from blurryscope.stitch.solve import (
     Solution,
     judged,
+    keeps_course,
     link_certainty,
+    link_residuals,
     link_weights,
     steps_held,
 )
@@ -69,13 +71,14 @@ def with_uneven_speeds(solution: Solution, links: Links, expected: Expectations)
     where no link would tell: frames exposed at once.
     """
     start = solution.trajectory
+    kept = links.only(keeps_course(start, links, link_residuals(start, links)))
     # Nothing is learnt of frames over glass: they stay, and with them the cores on either side.
-    is_pinned = _are_to_stay(start, links, expected)
+    is_pinned = _are_to_stay(start, kept, expected)
     expected = replace(expected, is_pinned=is_pinned)
     is_asked = _asked(start, is_pinned)
-    if not is_asked.any() or not _tell_speeds(start, links):
+    if not is_asked.any() or not _tell_speeds(start, kept):
         return solution
-    system = _System(start, links, expected, is_asked)
+    system = _System(start, kept, expected, is_asked)
     doubts_px = np.geomspace(_FIRST_DOUBT_PX, _LAST_DOUBT_PX, _ROUNDS)
     rounded = np.geomspace(_FIRST_ROUNDED, _LAST_ROUNDED, _ROUNDS)
     for doubt_px, part in zip(doubts_px.tolist(), rounded.tolist(), strict=True):
