@@ -187,6 +187,57 @@ def test_frames_are_linked_within_their_lane_and_with_the_lane_above(slide: Grey
     assert np.abs(link_residuals(truth, links)).max() < 0.8
 
 
+def test_frames_where_the_stage_stood_are_linked_with_the_lane_below(slide: Grey) -> None:
+    x = np.array([150.0, 200.0, 230.0, 230.4, 230.8, 280.0])
+    below = np.array([290.0, 240.0, 190.0, 140.0])  # nearest to the ends of those at rest
+    positions = np.concatenate(
+        [np.stack([np.full(6, 120.0), x], 1), np.stack([np.full(4, 215.0), below], 1)]
+    )
+    frames = np.array([*range(6), *range(20, 24)])
+    truth = Trajectory(
+        frames=frames,
+        lanes=np.repeat([0, 1], [6, 4]),
+        times_s=np.asarray(frames / 30, np.float64),
+        positions=positions * REDUCTION,
+        camera=_camera(0, 0),
+    )
+    details = [
+        (int(frame), _seen(slide, position, np.eye(2)))
+        for frame, position in zip(frames, positions, strict=True)
+    ]
+    links = measure_links(details, truth, REDUCTION, SETTINGS)
+    assert set(range(6)) <= set(links.earlier[links.later >= 20].tolist())
+
+
+def _steps_found(first: Grey, second: Grey) -> NDArray[np.float64]:
+    """Steps along the lane that links tell where one of 50 is expected, pixels of the pictures."""
+    trajectory = Trajectory(
+        frames=np.arange(2),
+        lanes=np.zeros(2, np.int64),
+        times_s=np.array([0.0, 1 / 30]),
+        positions=np.array([[120.0, 150.0], [120.0, 200.0]]) * REDUCTION,
+        camera=_camera(0, 0),
+    )
+    links = measure_links([(0, first), (1, second)], trajectory, REDUCTION, SETTINGS)
+    return (links.point_earlier - links.point_later)[:, 1] / REDUCTION
+
+
+@pytest.mark.parametrize("step", [16.0, 33.0, 97.0], ids=["stuck", "slow", "after a lost frame"])
+def test_a_step_far_from_the_expected_one_is_found(slide: Grey, step: float) -> None:
+    first, second = (_seen(slide, np.array([120.0, x]), np.eye(2)) for x in (150.0, 150.0 + step))
+    found = _steps_found(first, second)
+    assert len(found) > 0
+    assert found == pytest.approx(np.full(len(found), step), abs=0.5)
+
+
+@pytest.mark.parametrize(("moved", "is_found"), [(0, False), (12, True)])
+def test_dirt_that_stands_is_no_step(moved: int, is_found: bool) -> None:
+    speck = np.zeros((ROWS, COLUMNS), np.float32)
+    cv2.circle(speck, (80, 60), 20, 0.2, -1)
+    found = _steps_found(speck, np.roll(speck, -moved, axis=1))
+    assert (len(found) > 0) == is_found
+
+
 def _interpolated(detail: Grey, row: float, column: float) -> float:
     """Bilinear, 0 outside."""
     top, left = int(np.floor(row)), int(np.floor(column))

@@ -20,6 +20,8 @@ Match = Callable[[PlacedDetail, PlacedDetail], list[Link]]
 class _Neighbour:
     placed: PlacedDetail
     has_tissue: bool
+    is_nearest: bool = False
+    """Whether it was the nearest to some frame of the lane below."""
 
 
 def measure_links(
@@ -71,6 +73,8 @@ def _links(
         if row is None:
             continue
         if trajectory.lanes[row] != lane:
+            if lane >= first_lane:
+                yield from _links_of_others(above, here, match)
             above, here, lane = here, [], int(trajectory.lanes[row])
             above_x = np.array([other.placed.position[1] for other in above])
         placed = PlacedDetail(
@@ -83,17 +87,42 @@ def _links(
         now = _Neighbour(placed, pairs.may_hold_a_patch(frame, detail, settings))
         if now.has_tissue and lane >= first_lane:
             yield from _links_back(here, placed, match)
-            for other in _nearest(above, above_x, placed):
-                if other.has_tissue:
-                    yield from match(other.placed, placed)
+            yield from _links_up(above, above_x, placed, match)
         here.append(now)
+    yield from _links_of_others(above, here, match)
+
+
+def _links_up(
+    above: Sequence[_Neighbour], above_x: NDArray[np.float64], placed: PlacedDetail, match: Match
+) -> Iterator[Link]:
+    """Links to the frames of the lane above that lie nearest."""
+    for other in _nearest(above, above_x, placed):
+        other.is_nearest = True
+        if other.has_tissue:
+            yield from match(other.placed, placed)
+
+
+def _links_of_others(
+    above: Sequence[_Neighbour], here: Sequence[_Neighbour], match: Match
+) -> Iterator[Link]:
+    """Links of the frames above that no frame of the lane below lay nearest to.
+
+    Where the stage stood or went slowly they lie close together, and nothing else would hold those
+    in the middle to the lane below.
+    """
+    here_x = np.array([other.placed.position[1] for other in here])
+    for upper in above:
+        if upper.has_tissue and not upper.is_nearest:
+            for other in _nearest(here, here_x, upper.placed):
+                if other.has_tissue:
+                    yield from match(upper.placed, other.placed)
 
 
 def _links_back(here: list[_Neighbour], placed: PlacedDetail, match: Match) -> Iterator[Link]:
     """Links to the frame before; where these are few, to the one before that as well.
 
     Where there are none at all, a frame may have been lost although the times do not show it: then
-    the two lie one step farther apart than expected.
+    the two lie one step farther apart than expected. Or the stage stuck, and they lie nearer.
     """
     before = [other for other in here[:-3:-1] if other.has_tissue]
     count = 0
@@ -102,12 +131,33 @@ def _links_back(here: list[_Neighbour], placed: PlacedDetail, match: Match) -> I
             for link in match(other.placed, placed):
                 count += 1
                 yield link
-    if not count and before:
-        step = placed.position - here[-1].placed.position
-        farther = replace(placed, position=placed.position + step)
-        yield from match(before[0].placed, farther)
+    if count or not before:
+        return
+    last = here[-1].placed
+    for share in _OTHER_STEPS:
+        step = share * (placed.position - last.position)
+        links = match(before[0].placed, replace(placed, position=last.position + step))
+        steps = [link for link in links if _is_step(link, placed.matrix)]
+        yield from steps
+        if steps:
+            return
 
 
+def _is_step(link: Link, matrix: NDArray[np.float64]) -> bool:
+    """Whether a link found elsewhere than expected tells of a step along the lane.
+
+    Chance finds patches anywhere, and dirt on the sensor stands where it is.
+    """
+    _, _, first, second, correlation = link
+    across_px, along_px = (np.abs(matrix @ (np.array(first) - second))).tolist()
+    return correlation > _SURE and across_px < _STRAIGHT_PX and along_px > _STANDS_PX
+
+
+_OTHER_STEPS = (2.0, 0.6, 0.25)
+"""Of the expected one: a frame was lost, or the stage stuck. The search covers what is between."""
+_SURE, _STRAIGHT_PX, _STANDS_PX = 0.65, 1.5, 5.0
+"""Of 35 such links of five films 25 lie beyond these, 22 of them 12 px off and more; the others up
+to 14, as the stage changed its speed meanwhile."""
 _ENOUGH_LINKS = 3
 
 
