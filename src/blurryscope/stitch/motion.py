@@ -228,14 +228,18 @@ def match_patch(patch: Grey, region: Grey) -> PatchMatch:
 
 def _least_curvature(surface: Grey, row: int, column: int) -> float:
     """Of a maximum: the lesser eigenvalue of minus its Hessian, over what noise leaves smooth."""
-    rows, columns = (
-        np.clip(place, _AROUND_PX, count - 1 - _AROUND_PX) + _AROUND_PX * np.arange(-1, 2)
-        for place, count in zip((row, column), surface.shape, strict=True)
-    )
-    (a, b, c), (d, e, f), (g, h, i) = surface[np.ix_(rows, columns)].tolist()
+    rows, columns = surface.shape
+    around = surface[_around(row, rows), _around(column, columns)]
+    (a, b, c), (d, e, f), (g, h, i) = around.tolist()
     down, along, both = 2 * e - b - h, 2 * e - d - f, (c + g - a - i) / 4
     least = (down + along) / 2 - hypot((down - along) / 2, both)
     return float(least) / _AROUND_PX**2
+
+
+def _around(place: int, count: int) -> slice:
+    """A place and one on either side; a little farther in at the border."""
+    middle = min(max(place, _AROUND_PX), count - 1 - _AROUND_PX)
+    return slice(middle - _AROUND_PX, middle + _AROUND_PX + 1, _AROUND_PX)
 
 
 _AROUND_PX = 2
