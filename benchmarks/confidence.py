@@ -170,7 +170,7 @@ def _draw(path: Path, judged: dict[str, Judged], bins: Sequence[Bin]) -> None:
     left.set_title("Each frame, and the median by confidence", loc="left", size=10)
     right.set(xlabel="confidence in frames.csv", ylabel="share of frames that lie right")
     right.set_title("Reliability: on the grey line it is calibrated", loc="left", size=10)
-    right.legend(frameon=False, fontsize=8, loc="lower right")
+    right.legend(frameon=False, fontsize=8, loc="center")
     figure.savefig(path)
 
 

@@ -47,13 +47,16 @@ def test_cores_come_back_as_they_were_written(written: list[TissueCore]) -> None
         assert read_tissue_cores(path) == written
 
 
-def test_a_core_that_contradicts_its_row_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "cores.csv"
-    core = TissueCore(
-        name=CoreName(0, 0), x_px=1, y_px=1, diameter_px=9, status=CoreStatus.OK, focus=1,
+def _core(x_px: float) -> TissueCore:
+    return TissueCore(
+        name=CoreName(0, 0), x_px=x_px, y_px=1, diameter_px=9, status=CoreStatus.OK, focus=1,
         tissue_fraction=1, confidence=1, label=None, source=PlaceSource.AUTO,
     )  # fmt: skip
-    write_tissue_cores(path, [core])
+
+
+def test_a_core_that_contradicts_its_row_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "cores.csv"
+    write_tissue_cores(path, [_core(x_px=1.0)])
     path.write_text(path.read_text().replace("A1,1,1", "A1,2,1"))
     with pytest.raises(InputError, match="line 2"):
         read_tissue_cores(path)
@@ -61,10 +64,7 @@ def test_a_core_that_contradicts_its_row_is_refused(tmp_path: Path) -> None:
 
 def test_a_remark_beside_a_row_of_a_spreadsheet_changes_nothing(tmp_path: Path) -> None:
     path = tmp_path / "cores.csv"
-    core = TissueCore(
-        name=CoreName(0, 0), x_px=1.5, y_px=1, diameter_px=9, status=CoreStatus.OK, focus=1,
-        tissue_fraction=1, confidence=1, label=None, source=PlaceSource.AUTO,
-    )  # fmt: skip
+    core = _core(x_px=1.5)
     write_tissue_cores(path, [core])
     head, row = path.read_text().replace(",", ";").replace(".", ",").splitlines()
     path.write_text(f"{head}\n{row};looks odd\n", encoding="utf-8-sig")

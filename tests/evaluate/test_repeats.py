@@ -211,17 +211,21 @@ def test_a_core_whose_repeats_are_all_referred_is_referred_with_their_reason() -
     assert result.reason.startswith("unlike the cores")
 
 
+def _fused_reason(reasons: list[str]) -> str:
+    """The reason of a core whose repeats are all referred, for these."""
+    referred = [
+        replace(_referred(_ZERO_SURE, number), reason=reason)
+        for number, reason in enumerate(reasons, start=1)
+    ]
+    return fuse_core(referred, decision_rules=_always(DecisionRule())).reason
+
+
 def test_a_reason_that_all_repeats_give_with_other_figures_is_said_once() -> None:
     reasons = [
         "distance 1.27, at most 1.13: read by eye",
         "distance 1.3, at most 1.13: read by eye",
     ]
-    referred = [
-        replace(_referred(_ZERO_SURE, number), reason=reason)
-        for number, reason in enumerate(reasons, start=1)
-    ]
-    result = fuse_core(referred, decision_rules=_always(DecisionRule()))
-    assert result.reason == reasons[0]
+    assert _fused_reason(reasons) == reasons[0]
 
 
 def test_repeats_that_are_pale_in_other_words_are_pale_once() -> None:
@@ -230,12 +234,7 @@ def test_repeats_that_are_pale_in_other_words_are_pale_once() -> None:
         "pale: unsure as it is, 2+ if the picture has lost contrast: read by eye",
         "unlike the cores that the network learnt from",
     ]
-    referred = [
-        replace(_referred(_ZERO_SURE, number), reason=reason)
-        for number, reason in enumerate(reasons, start=1)
-    ]
-    result = fuse_core(referred, decision_rules=_always(DecisionRule()))
-    assert result.reason == f"{reasons[0]}; {reasons[2]}"
+    assert _fused_reason(reasons) == f"{reasons[0]}; {reasons[2]}"
 
 
 def test_repeats_that_doubt_alone_can_be_sure_together() -> None:
