@@ -49,6 +49,32 @@ def test_long_before_the_first_lane_seen_and_after_the_last_the_stage_stood() ->
     assert len(later) <= 2 + 4
 
 
+def test_a_film_that_outlasts_its_last_lane_by_a_rest_and_more_ends_in_another() -> None:
+    whole = _film([True] * 5)
+    blank = whole[:1]
+    finder, lanes = _found(whole)
+    finder.goes_on_after(lanes[2])
+
+    def until_the_end(blank_count: int) -> list[Lane]:
+        shifts = whole + blank_count * blank
+        return finder.with_one_cut_off(finder.rest(shifts), len(shifts) + 1)
+
+    assert [lane.is_seen for lane in until_the_end(MOVING // 4)] == [True, True]
+    *_, last, cut_off = until_the_end(MOVING * 3 // 4)
+    assert not cut_off.is_seen
+    assert cut_off.direction == -last.direction
+    assert abs(cut_off.first - (last.last + RESTING)) <= 1
+    assert cut_off.last == len(whole) + MOVING * 3 // 4
+
+
+def test_a_stage_that_stood_for_many_lanes_after_the_last_one_began_no_other() -> None:
+    finder, lanes = _found(_film([True] * 5 + [False] * 7))
+    finder.goes_on_after(lanes[2])
+    shifts = _film([True] * 5 + [False] * 7 + [False])
+    left = finder.rest(shifts)
+    assert finder.with_one_cut_off(left, len(shifts) + 1) == left
+
+
 def test_tissue_seen_while_the_stage_was_moved_by_hand_is_in_no_lane() -> None:
     rng = np.random.default_rng(6)
     by_hand = [

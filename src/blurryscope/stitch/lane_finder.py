@@ -21,6 +21,9 @@ from blurryscope.stitch.motion import PairShift
 _MOST_BLANK = 4
 """Lanes over glass alone before the first that was seen, and after the last: the rim of a slide is
 two or three wide. Before and after those the stage rather stood than scanned."""
+_CUT_OFF = 0.45
+"""Part of a lane by which a film must outlast the last one and a rest for another to have begun
+there over glass: films of whole scans went on for 0.3 to 0.43 of one."""
 _PATIENCE = 0.3
 """Part of a lane that must have passed before it is worth looking whether the last one is over."""
 _LOOK_EVERY = 16
@@ -106,6 +109,21 @@ class LaneFinder:
     def rest(self, shifts: Sequence[PairShift]) -> list[Lane]:
         """All lanes that are left when the film has ended."""
         return until_the_last_seen(self._later(shifts))
+
+    def with_one_cut_off(self, lanes: Sequence[Lane], frame_count: int) -> list[Lane]:
+        """All lanes, and one more over glass if the film ends so late that it must be under way.
+
+        `lanes` are those left when the film ended; none where the last known one is the last.
+        """
+        known = [*([] if self._last is None else [self._last]), *lanes]
+        if not _numbers_seen(known[-_MOST_BLANK:]):
+            return list(lanes)
+        begin = round(known[-1].last + self._rhythm.resting)
+        if frame_count - begin < _CUT_OFF * self._rhythm.moving:
+            return list(lanes)
+        end = min(begin + round(self._rhythm.moving), frame_count - 1)
+        cut_off = Lane(first=begin, last=end, direction=-known[-1].direction, evidence=0.0)
+        return [*lanes, cut_off]
 
     def _ended(self, lanes: Sequence[Lane], told_over: int) -> list[Lane]:
         """All lanes but the last, which may still be running; it too where it is told that not."""

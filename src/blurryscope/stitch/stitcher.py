@@ -210,7 +210,7 @@ class Stitcher:
             )
         if self._is_started:
             placed = self._added()
-            self._begin_to_add(self._finder.rest(tracker.shifts))
+            self._begin_to_add(self._until_the_end(self._finder.rest(tracker.shifts)))
             yield placed
             self._wait()
         else:
@@ -331,12 +331,17 @@ class Stitcher:
             lanes = with_those_told(lanes, self._starts_s, tracker.times_s)
         return [lane for lane in lanes if lane.first >= tracker.oldest]
 
+    def _until_the_end(self, lanes: list[Lane]) -> list[Lane]:
+        """The last lanes, and the one that the film cuts off, unless its end is known."""
+        knows_end = bool(self._starts_s) or self._second_scan_s is not None
+        return lanes if knows_end else self._finder.with_one_cut_off(lanes, self._tracker.count)
+
     def _all_lanes(self) -> list[Lane]:
         self._settle()
         lag = self._tracker.second_scan_lag
         if lag is not None and self._second_scan_s is None:
             self._end_before_second_scan(lag)
-        lanes = until_the_last_seen(self._first_lanes())
+        lanes = self._until_the_end(until_the_last_seen(self._first_lanes()))
         if self._finder.axis is None:
             raise InputError(
                 self._where,
