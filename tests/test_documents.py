@@ -1,6 +1,7 @@
 """Documents lead where they say, and a decision is told by its number."""
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +11,9 @@ PAGES = sorted(
     for folder in (ROOT, ROOT / "firmware", ROOT / "hardware", ROOT / "docs")
     for page in (folder.glob("*.md") if folder == ROOT else folder.rglob("*.md"))
 )
+
+
+DECISIONS = sorted((ROOT / "docs/decisions").glob("*.md"))
 
 
 def links(page: Path) -> Iterator[tuple[Path, str]]:
@@ -34,3 +38,15 @@ def test_every_link_leads_to_a_file_and_a_heading_that_exist() -> None:
         if not path.exists() or (heading and heading not in anchors(path))
     ]
     assert lost == []
+
+
+def test_no_two_decisions_have_the_same_number() -> None:
+    numbers = Counter(page.name.partition("-")[0] for page in DECISIONS)
+    assert [number for number, count in numbers.items() if count > 1] == []
+
+
+def test_a_decision_begins_with_the_number_of_its_file() -> None:
+    firsts = {page.name: page.read_text("utf-8").partition("\n")[0] for page in DECISIONS}
+    assert [
+        name for name, first in firsts.items() if not re.match(rf"# {name[:4]} [A-Z]", first)
+    ] == []
