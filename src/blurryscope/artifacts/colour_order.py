@@ -5,7 +5,7 @@ made of it lie on a grid, on which red and blue cannot change places, since thei
 White balance by subtraction leaves the grid; resampling, blending and most other corrections blur
 it away, and then nothing is said. (Such grids are known from image forensics: Neelamani, de
 Queiroz, Fan, Dash, Baraniuk, JPEG compression history estimation for color images, 2006.) What it
-told of which pictures stands in docs/reference/network.md.
+told of which pictures stands in docs/reference/gate.md.
 """
 
 import numpy as np

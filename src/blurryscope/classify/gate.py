@@ -1,6 +1,6 @@
 """Stacks that no network should see: what is wrong with them, from a few measured figures.
 
-What each limit rests on stands in docs/reference/network.md; `benchmarks/gate_figures.py` prints
+What each limit rests on stands in docs/reference/gate.md; `benchmarks/gate_figures.py` prints
 the figures of good and of spoiled stacks again.
 """
 
