@@ -102,12 +102,12 @@ def turns_of(truth: Truth) -> Turns:
 
 def over_slide_px(truth: Truth, turns: Turns, deviations: NDArray[np.float64]) -> float:
     """How far off frames lie, 95 %, where turns lasted so many frames longer than the mean."""
-    x_px = truth.centres_px[:, 0] + _row_errors_px(turns, deviations)[_rows_of_frames(truth, turns)]
+    x_px = truth.centres_px[:, 0] + row_errors_px(turns, deviations)[_rows_of_frames(truth, turns)]
     placed = replace(truth, centres_px=np.stack([x_px, truth.centres_px[:, 1]], axis=1))
     return measure_placement(_places(placed), truth).over_slide.ninety_five_px
 
 
-def _row_errors_px(turns: Turns, deviations: NDArray[np.float64]) -> NDArray[np.float64]:
+def row_errors_px(turns: Turns, deviations: NDArray[np.float64]) -> NDArray[np.float64]:
     """(rows,) how far least squares puts each row along x from where it lies, the first at 0."""
     row_count = int(turns.rows.max()) + 1
     shown = np.flatnonzero(turns.rows >= 0)

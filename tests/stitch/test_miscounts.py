@@ -3,50 +3,21 @@
 import numpy as np
 import pytest
 
-from blurryscope.stitch.camera import CameraModel
 from blurryscope.stitch.lanes import Lane
-from blurryscope.stitch.links import gathered
 from blurryscope.stitch.miscounts import Miscounts, lost_way_px, miscounts
-from blurryscope.stitch.solve import Solution
 from blurryscope.stitch.trajectory import Trajectory
+from tests.stitch.lanes_over_glass import FRAMES, GLASS, STEP_PX, STILL, solved, ways_px
 
-STEP_PX = 100.0
-FRAMES, GLASS = 12, slice(4, 8)
-"""Of each lane; tissue before the glass and after it."""
-BEHIND = 8
-STILL = CameraModel(scan_angle_rad=0.0, readout_s_per_row=0.0)
+TURN_PX = 15 * STEP_PX
 
 
 def _told(lost: list[int], bent: float, fixed_count: int = 0) -> Miscounts:
     """What lanes tell that lost so many frames over the glass, if it is solved `bent` steps wide.
 
-    Lanes run to and fro; links tie the frames on either side of the glass to each other.
+    Between the cores lies as much glass for all lanes: those that lost a frame expect less.
     """
-    frames = np.arange(len(lost) * FRAMES)
-    lanes, place = np.divmod(frames, FRAMES)
-    sense = np.where(lanes % 2 == 0, 1.0, -1.0)
-    # Between the cores lies as much glass for all lanes: those that lost a frame expect less.
-    is_behind = place >= BEHIND
-    x = sense * STEP_PX * (place + np.array(lost)[lanes] * is_behind)
-    along_px = sense * STEP_PX * place
-    x += sense * STEP_PX * bent * is_behind
-    upright = np.where(sense > 0, 0.0, 15 * STEP_PX)
-    trajectory = Trajectory(
-        frames=frames,
-        lanes=lanes,
-        times_s=frames / 30,
-        positions=np.stack([200.0 * lanes, x + upright], axis=1),
-        camera=STILL,
-    )
-    tied = [
-        frame
-        for frame in frames[:-1].tolist()
-        if frame % FRAMES not in range(GLASS.start - 1, GLASS.stop) and frame % FRAMES != FRAMES - 1
-    ]
-    links = gathered((frame, frame + 1, (0.0, 50.0), (0.0, -50.0), 0.97) for frame in tied)
-    solution = Solution(
-        trajectory=trajectory, residuals=np.zeros((len(tied), 2)), weights=np.ones(len(tied))
-    )
+    along_px = ways_px([0.0] * len(lost))
+    solution, links = solved(ways_px([each + bent for each in lost]), TURN_PX)
     return miscounts(solution, links, along_px, STEP_PX, fixed_count)
 
 
@@ -56,7 +27,7 @@ def test_of_three_lanes_the_one_that_differs_has_frames_too_few_or_too_many(
 ) -> None:
     lane = int(np.flatnonzero(lost)[0])
     told = _told(lost, bent=-count / 3)
-    assert told == Miscounts(lost={lane * FRAMES + BEHIND: count}, is_open=False)
+    assert told == Miscounts(lost={lane * FRAMES + GLASS.stop: count}, is_open=False)
 
 
 def test_two_lanes_cannot_tell_and_wait_for_the_next() -> None:
@@ -74,7 +45,7 @@ def test_where_most_lanes_lie_right_nothing_is_put_right() -> None:
 def test_a_lane_that_is_fixed_has_a_say_but_stays() -> None:
     assert _told([1, 0, 0], bent=-1 / 3, fixed_count=1).lost == {}
     told = _told([0, 0, 1], bent=-1 / 3, fixed_count=1)
-    assert told.lost == {2 * FRAMES + BEHIND: 1}
+    assert told.lost == {2 * FRAMES + GLASS.stop: 1}
     assert not told.is_open
 
 

@@ -5,16 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from blurryscope.stitch.camera import CameraModel
 from blurryscope.stitch.expectations import Expectations
 from blurryscope.stitch.links import gathered
-from blurryscope.stitch.solve import Solution, solve
+from blurryscope.stitch.solve import solve
 from blurryscope.stitch.strays import Ways, likeliest_ways
 from blurryscope.stitch.trajectory import Trajectory
-
-STEP_PX = 100.0
-FRAMES, GLASS = 12, slice(4, 8)
-"""Of each lane; tissue before the glass and after it."""
+from tests.stitch.lanes_over_glass import FRAMES, GLASS, STEP_PX, STILL, solved, ways_px
 
 
 def _told(
@@ -25,29 +21,9 @@ def _told(
     Each lane is expected to go less far than it went by its mishap, in steps: 1 is a lost frame,
     what is below 0 a stage that stuck.
     """
-    frames = np.arange(len(mishaps) * FRAMES)
-    lanes, place = np.divmod(frames, FRAMES)
-    sense = np.where(lanes % 2 == 0, 1.0, -1.0)
-    is_behind = place >= GLASS.stop
-    along_px = sense * STEP_PX * (place - np.array(mishaps)[lanes] * is_behind)
-    x_px = sense * STEP_PX * (place + bent * is_behind)
-    upright = np.where(sense > 0, 0.0, (FRAMES - 1 + bent) * STEP_PX)
-    film = Trajectory(
-        frames=frames,
-        lanes=lanes,
-        times_s=frames / 30,
-        positions=np.stack([200.0 * lanes, x_px + upright], axis=1),
-        camera=CameraModel(scan_angle_rad=0.0, readout_s_per_row=0.0),
-    )
-    tied = [
-        frame
-        for frame in frames[:-1].tolist()
-        if frame % FRAMES not in range(GLASS.start - 1, GLASS.stop) and frame % FRAMES != FRAMES - 1
-    ]
-    links = gathered((frame, frame + 1, (0.0, 50.0), (0.0, -50.0), 0.97) for frame in tied)
-    solution = Solution(
-        trajectory=film, residuals=np.zeros((len(tied), 2)), weights=np.ones(len(tied))
-    )
+    along_px = ways_px([-mishap for mishap in mishaps])
+    turn_px = (FRAMES - 1 + bent) * STEP_PX
+    solution, links = solved(ways_px([bent] * len(mishaps)), turn_px)
     linked = [is_linked] * (len(mishaps) - 1)
     return likeliest_ways(solution, links, along_px, STEP_PX, linked, fixed_count)
 
@@ -90,7 +66,7 @@ def test_a_way_that_is_told_holds_where_no_link_says_otherwise() -> None:
         lanes=np.zeros(count, np.int64),
         times_s=np.arange(count) / 30,
         positions=np.stack([np.zeros(count), STEP_PX * np.arange(count)], axis=1),
-        camera=CameraModel(scan_angle_rad=0.0, readout_s_per_row=0.0),
+        camera=STILL,
     )
     even = Expectations(
         along_px=start.positions[:, 1],
