@@ -3,7 +3,7 @@
 import contextlib
 import math
 import threading
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -12,7 +12,7 @@ import numpy as np
 
 from blurryscope.artifacts.video import ArrayFrame
 from blurryscope.basics.clock import Clock, SystemClock
-from blurryscope.basics.image import Rgb
+from blurryscope.basics.image import Rgb, to_uint8
 from blurryscope.devices.contracts import (
     CameraFrame,
     CameraSettings,
@@ -205,11 +205,13 @@ class MicroManagerStage:
     def stop(self) -> None:
         self._stop_count += self._is_homing or self._target is not None
         self._stop_motors()
-        self._core.waitForDevice(self._xy)
+        with _gone_if_it_fails(self._xy):
+            self._core.waitForDevice(self._xy)
         self._target, self._is_held = None, False
 
     def _stop_motors(self) -> None:
-        self._core.stop(self._xy)
+        with _gone_if_it_fails(self._xy):
+            self._core.stop(self._xy)
         if self._z:
             with contextlib.suppress(RuntimeError):  # not every focus drive knows how to
                 self._core.stop(self._z)
@@ -240,22 +242,29 @@ class MicroManagerStage:
                 self._xy, "has no speed that can be set here", "Name its speed_property"
             )
         mm_per_s = speed_um_per_s / 1000
-        self._core.setProperty(self._xy, self._speed_property, mm_per_s)
-        has = float(self._core.getProperty(self._xy, self._speed_property))
+        try:
+            self._core.setProperty(self._xy, self._speed_property, mm_per_s)
+            has = float(self._core.getProperty(self._xy, self._speed_property))
+        except (RuntimeError, ValueError) as error:
+            raise SettingsRefusedError(
+                self._xy,
+                f"has no speed that can be set by {self._speed_property} ({error})",
+                "Name the property that sets its speed in mm/s, or leave speed_property out",
+            ) from error
         if not math.isclose(has, mm_per_s, rel_tol=0.01):
             raise SettingsRefusedError(
                 self._xy, f"does not take a speed of {mm_per_s} mm/s, it has {has}", "Ask for that"
             )
 
     def _is_busy(self) -> bool:
-        return bool(self._core.deviceBusy(self._xy) or (self._z and self._core.deviceBusy(self._z)))
+        with _gone_if_it_fails(self._xy):
+            devices = [self._xy, self._z] if self._z else [self._xy]
+            return any(bool(self._core.deviceBusy(device)) for device in devices)
 
     def _position(self) -> StagePoint:
-        try:
+        with _gone_if_it_fails(self._xy):
             x, y = self._core.getXYPosition()
             z = self._core.getPosition() if self._z else 0.0
-        except RuntimeError as error:
-            raise DeviceGoneError(self._xy, f"is gone ({error})", "Check its cable") from error
         return StagePoint(x_um=float(x), y_um=float(y), z_um=float(z))
 
     def _held(self, what: str) -> StageHeldError:
@@ -292,15 +301,17 @@ class MicroManagerCamera:
 
     @property
     def settings(self) -> CameraSettings:
-        return CameraSettings(
-            columns=int(self._core.getImageWidth()),
-            rows=int(self._core.getImageHeight()),
-            exposure_s=float(self._core.getExposure()) / 1000,
-        )
+        with _gone_if_it_fails(self._device):
+            return CameraSettings(
+                columns=int(self._core.getImageWidth()),
+                rows=int(self._core.getImageHeight()),
+                exposure_s=float(self._core.getExposure()) / 1000,
+            )
 
     def configure(self, wanted: CameraSettings) -> CameraSettings:
         if wanted.exposure_s is not None:
-            self._core.setExposure(wanted.exposure_s * 1000)
+            with _gone_if_it_fails(self._device):
+                self._core.setExposure(wanted.exposure_s * 1000)
         has = self.settings
         for name in wanted.__slots__:
             asked, is_at = getattr(wanted, name), getattr(has, name)
@@ -313,9 +324,11 @@ class MicroManagerCamera:
         return has
 
     def frames(self) -> Generator[CameraFrame, None, None]:
-        self._core.startContinuousSequenceAcquisition(0)
+        with _gone_if_it_fails(self._device):
+            self._core.startContinuousSequenceAcquisition(0)
         began_s = self._clock.monotonic_s()
         first_ms: float | None = None
+        number_before: int | None = None
         index = 0
         try:
             while True:
@@ -323,14 +336,21 @@ class MicroManagerCamera:
                 # The device's own count of time, laid on our clock at the first frame.
                 elapsed_ms = float(notes.get("ElapsedTime-ms", 0.0))
                 first_ms = elapsed_ms if first_ms is None else first_ms
-                yield self._frame(index, began_s + (elapsed_ms - first_ms) / 1000, pixels)
-                index += 1
+                time_s = began_s + (elapsed_ms - first_ms) / 1000
+                # A buffer that ran over is emptied: only the count of pictures tells.
+                number = int(notes["ImageNumber"]) if "ImageNumber" in notes else None
+                lost_count = _missing(number_before, number)
+                yield self._frame(index, time_s, pixels, lost_count)
+                index, number_before = index + 1, number
         finally:
-            self._core.stopSequenceAcquisition()
+            with contextlib.suppress(RuntimeError):  # it may be unplugged
+                self._core.stopSequenceAcquisition()
 
     def grab(self) -> CameraFrame:
         time_s = self._clock.monotonic_s()
-        return self._frame(0, time_s, self._core.snap())
+        with _gone_if_it_fails(self._device):
+            pixels = self._core.snap()
+        return self._frame(0, time_s, pixels)
 
     def _next(self) -> tuple[np.ndarray[Any, Any], dict[str, str]]:
         deadline_s = self._clock.monotonic_s() + _PATIENCE_S
@@ -340,19 +360,39 @@ class MicroManagerCamera:
                     self._device, "sends no pictures", "Unplug the camera and plug it in again"
                 )
             self._clock.sleep(0.002)
-        pixels, notes = self._core.popNextImageAndMD()
+        with _gone_if_it_fails(self._device):
+            pixels, notes = self._core.popNextImageAndMD()
         return pixels, dict(notes)
 
-    def _frame(self, index: int, time_s: float, pixels: np.ndarray[Any, Any]) -> CameraFrame:
-        picture = ArrayFrame(index, time_s, _as_rgb(pixels))
-        return CameraFrame(index=index, time_s=time_s, picture=picture)
+    def _frame(
+        self, index: int, time_s: float, pixels: np.ndarray[Any, Any], lost_count: int = 0
+    ) -> CameraFrame:
+        with _gone_if_it_fails(self._device):
+            brightest = 2 ** int(self._core.getImageBitDepth()) - 1
+        picture = ArrayFrame(index, time_s, _as_rgb(pixels, brightest))
+        return CameraFrame(index=index, time_s=time_s, picture=picture, lost_count=lost_count)
 
 
-def _as_rgb(pixels: np.ndarray[Any, Any]) -> Rgb:
-    """Eight bits of three colours from whatever the camera has."""
+@contextlib.contextmanager
+def _gone_if_it_fails(device: str) -> Iterator[None]:
+    """Whatever goes wrong behind Micro-Manager's core is a RuntimeError there."""
+    try:
+        yield
+    except RuntimeError as error:
+        raise DeviceGoneError(
+            device, f"does not answer ({error})", "Check its cable and its power"
+        ) from error
+
+
+def _missing(before: int | None, number: int | None) -> int:
+    """How many pictures lie between two that were counted."""
+    return 0 if before is None or number is None else max(number - before - 1, 0)
+
+
+def _as_rgb(pixels: np.ndarray[Any, Any], brightest: int) -> Rgb:
+    """Eight bits of three colours from whatever the camera has; 12 bits come in words of 16."""
     if pixels.dtype != np.uint8:
-        widest = np.iinfo(pixels.dtype).max
-        pixels = np.asarray(np.rint(pixels.astype(np.float64) * (255 / widest)), np.uint8)
+        pixels = to_uint8(pixels.astype(np.float64) * (255 / brightest))
     if pixels.ndim == 2:
         pixels = np.repeat(pixels[:, :, None], 3, axis=2)
     return np.ascontiguousarray(pixels[:, :, :3], np.uint8)
