@@ -1,6 +1,7 @@
 """What is known of a film, and what a second command may do to its folder."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 from blurryscope.artifacts.recording import Recording, read_recording, write_recording
 from blurryscope.basics.errors import InputError
 from blurryscope.basics.progress import silent
+from blurryscope.cli import app
 from blurryscope.pipeline.settings import RunSettings
 from blurryscope.pipeline.stitching import refuse_unknown_blur, stitch_into
 from blurryscope.simulator.presets import PLAIN
@@ -36,6 +38,24 @@ def slide(film: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("stitched") / "slide"
     stitch_into(film, out, settings=RunSettings(), progress=silent)
     return out
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [("stitch.json", r"stitch\.json: cannot be read"), (".steps/stitch", None)],
+)
+def test_a_file_that_was_damaged_is_told_or_made_again(
+    film: Path, slide: Path, tmp_path: Path, name: str, told: str | None
+) -> None:
+    folder = shutil.copytree(slide, tmp_path / "slide")
+    (folder / name).write_bytes(b"\x9b")
+    command = ["stitch", str(film), "--out", str(folder), "--quiet"]
+    if told is None:
+        app(command, standalone_mode=False)
+        assert (folder / name).read_bytes() == (slide / name).read_bytes()
+    else:
+        with pytest.raises(InputError, match=told):
+            app(command, standalone_mode=False)
 
 
 def test_a_recorded_pixel_size_counts_more_than_a_speed_that_is_only_assumed(slide: Path) -> None:

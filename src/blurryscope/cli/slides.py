@@ -1,6 +1,5 @@
 """The commands that a slide goes through: from its film to its report."""
 
-import json
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -310,12 +309,14 @@ def _checked_rest(rest_s: float | None) -> float | None:
 
 def _say_assumed_speed(folder: Path) -> None:
     """Say that a mosaic's scale hangs on a speed that nobody told."""
+    from blurryscope.artifacts.stitch_facts import read_stitch_facts
     from blurryscope.stitch.quality import ScaleSource
 
-    told = json.loads((folder / "stitch.json").read_text(encoding="utf-8"))
-    if told["pixel_size_source"] == ScaleSource.ASSUMED_SPEED:
+    facts = read_stitch_facts(folder / "stitch.json")
+    scale = facts.get("pixel_size_um")
+    if facts.get("pixel_size_source") == ScaleSource.ASSUMED_SPEED and isinstance(scale, float):
         print(
-            f"pixel size: {told['pixel_size_um']:.3f} µm "
+            f"pixel size: {scale:.3f} µm "
             "if the stage ran at 5 mm/s, as is assumed; if it did not, give --pixel-size-um"
         )
 

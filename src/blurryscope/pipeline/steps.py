@@ -68,7 +68,7 @@ def stamp_path(folder: Path, step: str) -> Path:
 def stamp(folder: Path, step: str) -> str | None:
     """The stamp of a step, None where it was not finished."""
     path = stamp_path(folder, step)
-    return path.read_text(encoding="utf-8") if path.is_file() else None
+    return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else None
 
 
 def fingerprint_of(*parts: object) -> str:

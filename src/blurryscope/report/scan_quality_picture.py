@@ -1,6 +1,5 @@
 """One page that shows how well a scan was stitched, and where to scan again: for the technician."""
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 from blurryscope.artifacts.frame_places import read_frame_places
 from blurryscope.artifacts.mosaic import Mosaic
 from blurryscope.artifacts.scan_quality import Region, Rescan, read_regions, read_rescans
+from blurryscope.artifacts.stitch_facts import read_stitch_facts
 from blurryscope.artifacts.whole import whole_file
 from blurryscope.basics.her2 import RESEARCH_USE_ONLY
 from blurryscope.basics.image import Rgb, is_unscanned
@@ -112,8 +112,7 @@ def _draw_heading(
     placed = sum(place.x_px is not None for place in in_lanes)
     lanes = len({region.lane for region in regions})
     lost = sum(region.dropped_frame_count for region in regions)
-    facts = json.loads((slide_dir / "stitch.json").read_text(encoding="utf-8"))
-    scale = facts.get("pixel_size_um")
+    scale = read_stitch_facts(slide_dir / "stitch.json").get("pixel_size_um")
     told = [
         f"{lanes} lanes",
         f"{placed} of {len(in_lanes)} frames in lanes placed",

@@ -1,6 +1,5 @@
 """Read a slide's folder for the report: its repeats, what was found in each, what was scored."""
 
-import json
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -20,6 +19,7 @@ from blurryscope.artifacts.provenance import Provenance, read_provenance
 from blurryscope.artifacts.recording import Recording, read_recording
 from blurryscope.artifacts.repeat_folders import repeats_in
 from blurryscope.artifacts.scan_quality import Rescan, read_rescans
+from blurryscope.artifacts.stitch_facts import read_stitch_facts
 from blurryscope.artifacts.tissue_cores import (
     CoreGrid,
     TissueCore,
@@ -28,7 +28,6 @@ from blurryscope.artifacts.tissue_cores import (
 )
 from blurryscope.artifacts.view_places import WeighedView, read_view_places
 from blurryscope.basics.core_name import CoreName
-from blurryscope.basics.errors import InputError
 
 T = TypeVar("T")
 
@@ -148,7 +147,7 @@ def _read_repeat(number: int, folder: Path) -> RepeatScan:
         grid=_if_there(folder / "cores.json", read_core_grid),
         recording=_if_there(folder / "recording.json", read_recording),
         frames=_if_there(folder / "frames.csv", _summarise_frames),
-        stitch=_if_there(folder / "stitch.json", _read_stitch) or {},
+        stitch=_if_there(folder / "stitch.json", read_stitch_facts) or {},
         size_px=None if mosaic is None else mosaic.size_px,
         pixel_size_um=None if mosaic is None else mosaic.pixel_size_um,
         rescans=tuple(_if_there(folder / "rescan.csv", read_rescans) or ()),
@@ -174,16 +173,6 @@ def _summarise_frames(path: Path) -> FrameSummary:
         placed_count=sum(place.x_px is not None for place in places),
         median_confidence=median(confidences) if confidences else None,
     )
-
-
-def _read_stitch(path: Path) -> dict[str, object]:
-    try:
-        stored = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise InputError(path, f"cannot be read ({error})", "Stitch the slide again") from error
-    if not isinstance(stored, dict):
-        raise InputError(path, "is no JSON object", "Stitch the slide again")
-    return stored
 
 
 def _if_there(path: Path, read: Callable[[Path], T]) -> T | None:

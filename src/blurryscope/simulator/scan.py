@@ -177,7 +177,7 @@ def _encoder_options(settings: ScanSettings) -> dict[str, str]:
 def _refuse_other_film(scan: SimulatedScan, truth: str) -> None:
     """The same film may be made again; another one, or a map from elsewhere, stays."""
     if scan.truth.is_file():
-        is_other = scan.video.is_file() and scan.truth.read_text(encoding="utf-8") != truth
+        is_other = scan.video.is_file() and scan.truth.read_bytes() != truth.encode()
     else:
         is_other = scan.video.is_file() or scan.map.is_file()
     if is_other:
@@ -190,7 +190,7 @@ def _refuse_other_film(scan: SimulatedScan, truth: str) -> None:
 
 def _refuse_edited_map(scan: SimulatedScan, truth: str, lab_map: str) -> None:
     """Beside the truth of this very scan another map is somebody's work."""
-    is_same_scan = scan.truth.is_file() and scan.truth.read_text(encoding="utf-8") == truth
+    is_same_scan = scan.truth.is_file() and scan.truth.read_bytes() == truth.encode()
     if is_same_scan and scan.map.is_file() and scan.map.read_bytes() != lab_map.encode():
         raise InputError(
             scan.map, "was changed since it was simulated", "Choose another --out, or move it away"
