@@ -1,5 +1,6 @@
 """Locking a USB camera, and noticing what is wrong with it."""
 
+import shutil
 import sys
 from pathlib import Path
 
@@ -135,6 +136,32 @@ def test_jpegs_reach_the_film_as_they_left_the_camera(jpeg_film: Path, tmp_path:
         for before, after in zip(ours, theirs, strict=True):
             assert np.array_equal(before.rgb(), after.rgb())
             assert before.time_s == pytest.approx(after.time_s, abs=0.002)
+
+
+def test_a_film_that_is_told_to_keep_its_frames_has_all_but_the_newest(
+    jpeg_film: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "kept.mkv"
+    with usb_camera(jpeg_film) as camera, JpegFilm(path, (96, 128), 30.0) as film:
+        for frame in camera.frames():
+            film.write(frame)
+            film.keep()
+        as_a_crash_leaves_it = Path(shutil.copy(path, tmp_path / "crash.mkv"))
+        with Video(as_a_crash_leaves_it) as left:
+            assert sum(1 for _ in left) == film.frame_count - 1
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="an open file cannot be removed there")
+def test_a_film_whose_file_is_gone_is_told_when_it_is_to_be_kept(
+    jpeg_film: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "gone.mkv"
+    with usb_camera(jpeg_film) as camera, JpegFilm(path, (96, 128), 30.0) as film:
+        for frame in camera.frames():
+            film.write(frame)
+        path.unlink()
+        with pytest.raises(OutputError, match=r"gone\.mkv: cannot be written"):
+            film.keep()
 
 
 def test_a_camera_whose_decoder_is_late_at_first_gives_its_frames(tmp_path: Path) -> None:

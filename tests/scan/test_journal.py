@@ -39,6 +39,17 @@ def test_half_a_line_that_a_crash_left_is_cut_off_before_the_next(tmp_path: Path
     assert events(path) == ["begin", "state"]
 
 
+def test_a_line_of_which_only_its_end_is_missing_never_happened(tmp_path: Path) -> None:
+    path = tmp_path / "journal.jsonl"
+    with Journal(path, FakeClock()) as journal:
+        journal.note("begin")
+        journal.note("lane ends", lane=0)
+    path.write_bytes(path.read_bytes().removesuffix(b"\n"))
+    assert events(path) == ["begin"]
+    with Journal(path, FakeClock()):
+        assert events(path) == ["begin"]
+
+
 @pytest.mark.parametrize(
     "line",
     [

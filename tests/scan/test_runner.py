@@ -172,19 +172,42 @@ def test_a_finished_scan_is_not_done_twice(undisturbed: Undisturbed) -> None:
         assert rig.controller.machine.path.stretches() == before
 
 
-def test_a_scan_that_was_killed_when_its_film_was_joined_joins_it_again(
-    undisturbed: Undisturbed,
-) -> None:
-    folder = undisturbed.watcher.as_joined
+@pytest.fixture
+def half_joined(undisturbed: Undisturbed, tmp_path: Path) -> Path:
+    """The folder of a scan that was killed when its film was joined and its parts still lay."""
+    folder = shutil.copytree(undisturbed.watcher.as_joined, tmp_path / "half-joined")
     journal = folder / JOURNAL
     lines = journal.read_text(encoding="utf-8").splitlines(keepends=True)
     journal.write_text("".join(lines[:-1]), encoding="utf-8")
+    return folder
+
+
+def test_a_scan_that_was_killed_when_its_film_was_joined_joins_it_again(half_joined: Path) -> None:
+    folder = half_joined
     assert not is_done(job_in(folder))
     with rig_of() as rig, opened(rig) as scope:
         film = run_scan(scope, job_in(folder), Watcher().supervision())
         assert rig.controller.machine.path.stretches() == ()
     assert_film_is_whole(film, folder)
     assert list((folder / "parts").iterdir()) == []
+
+
+@pytest.mark.parametrize("left_fraction", [0.5, 0.0, None])
+def test_a_part_that_lacks_frames_that_count_is_told_before_anything_moves(
+    half_joined: Path, left_fraction: float | None
+) -> None:
+    part = half_joined / "parts" / "part-001.mkv"
+    content = part.read_bytes()
+    part.unlink()
+    if left_fraction is not None:  # what a power cut leaves of what was not on the disk yet
+        part.write_bytes(content[: round(left_fraction * len(content))])
+    with (
+        rig_of() as rig,
+        opened(rig) as scope,
+        pytest.raises(InputError, match=r"part-001\.mkv: .* frames that count"),
+    ):
+        run_scan(scope, job_in(half_joined), Watcher().supervision())
+    assert rig.controller.machine.path.stretches() == ()
 
 
 def test_another_plan_does_not_go_into_the_folder(undisturbed: Undisturbed) -> None:

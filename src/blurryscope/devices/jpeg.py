@@ -1,5 +1,6 @@
 """Pictures as a cheap camera sends them: JPEGs, decoded when looked at, filmed as they came."""
 
+import os
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -140,6 +141,16 @@ class JpegFilm:
         except OSError as error:
             raise self._full(error) from error
         self.frame_count += 1
+
+    def keep(self) -> None:
+        """Have the system put on the disk what it was given: a power cut then takes none of it."""
+        if not self.frame_count:
+            return  # the file comes with the first frame
+        try:
+            with self.path.open("rb+") as file:
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise self._full(error) from error
 
     def __exit__(
         self,

@@ -14,11 +14,38 @@ from blurryscope.scan.past import FilmPart
 
 FILM = "scan.mkv"
 PARTS = "parts"
+_NOT_YET_WRITTEN = 1
+"""The newest frame waits for the next one before it goes into the file."""
 
 
 def part_name(number: int) -> str:
     """The file of a part, counted from 1."""
     return f"part-{number:03d}.mkv"
+
+
+def refuse_damaged(folder: Path, parts: Sequence[FilmPart]) -> None:
+    """Raise `InputError` where a part is gone or holds fewer frames than the journal counts on.
+
+    Whatever is filmed after it would be in vain, and a film of what is left would be too short.
+    """
+    for part in parts:
+        path = folder / PARTS / part.file
+        held = _frame_count(path) if part.kept_frames else 0
+        if held < part.kept_frames - _NOT_YET_WRITTEN:
+            raise InputError(
+                path,
+                f"holds {held} of {part.kept_frames} frames that count",
+                "Move this scan away, and scan again",
+            )
+
+
+def _frame_count(path: Path) -> int:
+    """Of frames that can be read from the beginning; 0 where there is no film."""
+    try:
+        with av.open(address_of(path)) as film:
+            return sum(packet.pts is not None for packet in film.demux(film.streams.video[0]))
+    except (av.error.FFmpegError, IndexError):  # the latter: no pictures in it
+        return 0
 
 
 def join_parts(folder: Path, parts: Sequence[FilmPart], frame_rate_hz: float) -> dict[str, float]:

@@ -78,10 +78,10 @@ class Journal:
 
 
 def read_journal(path: Path) -> list[Entry]:
-    """Read all events; a last line that was cut off is left out, for it never happened."""
+    """Read all events; a last line without its end is left out, for it never happened."""
     if not path.is_file():
         return []
-    lines = path.read_text(encoding="utf-8", errors="replace").split("\n")
+    *lines, _ = path.read_text(encoding="utf-8", errors="replace").split("\n")
     entries = []
     for number, line in enumerate(lines, start=1):
         if not line:
@@ -89,8 +89,6 @@ def read_journal(path: Path) -> list[Entry]:
         try:
             entries.append(_entry_of(json.loads(line)))
         except (ValueError, TypeError, KeyError) as error:
-            if number == len(lines):
-                break
             raise InputError(
                 f"{path}, line {number}", "is no event of a scan", "Scan into another folder"
             ) from error

@@ -14,7 +14,13 @@ from blurryscope.devices.contracts import CameraFrame, StageMode, StagePoint, St
 from blurryscope.devices.errors import DeviceError, StageError
 from blurryscope.devices.jpeg import JpegFilm
 from blurryscope.scan.drive import SETTLE_S, Microscope, approach, drive, picture_at
-from blurryscope.scan.film_parts import PARTS, drop_parts, join_parts, part_name
+from blurryscope.scan.film_parts import (
+    PARTS,
+    drop_parts,
+    join_parts,
+    part_name,
+    refuse_damaged,
+)
 from blurryscope.scan.filming import Filming, Taker
 from blurryscope.scan.job import JOURNAL, ScanJob, recording_of
 from blurryscope.scan.journal import Journal, read_journal
@@ -89,6 +95,7 @@ def run_scan(scope: Microscope, job: ScanJob, supervision: Supervision) -> Path:
     if past.went_astray:
         put_aside(job.folder)
         past = Past(went_astray=True)
+    refuse_damaged(job.folder, past.parts)
     (job.folder / PARTS).mkdir(parents=True, exist_ok=True)
     with Journal(job.folder / JOURNAL, scope.clock) as journal:
         run = _Run(scope, job, past, journal, supervision)
@@ -378,6 +385,7 @@ class _Run:
     ) -> None:
         count, lost = recorder.frame_count, recorder.lost_count - lost
         self._lane = lane.index + 1
+        recorder.keep()
         self._journal.note(
             "lane ends",
             lane=lane.index,

@@ -72,6 +72,10 @@ class Recorder:
         for taker in self._takers:
             taker(counted)
 
+    def keep(self) -> None:
+        """Put on the disk what is in the film, as far as it was written."""
+        self._film.keep()
+
 
 class LivePicture:
     """Keeps the newest frame in a file, for whoever wants to look."""
