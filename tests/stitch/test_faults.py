@@ -219,6 +219,23 @@ def test_a_camera_behind_a_mirror_gives_the_slide_as_it_is(
     assert figures.within_cores.ninety_five_px <= as_it_is.ninety_five_px + 0.8
 
 
+@pytest.mark.parametrize("name", ["authentic", "sheared"])
+def test_a_picture_that_was_turned_before_it_was_stored_is_stitched_as_it_would_have_been(
+    stitched_scan: Get, tmp_path: Path, name: str
+) -> None:
+    scan = stitched_scan(name).scan
+    truth = read_truth(scan.truth)
+    shots = [(np.ascontiguousarray(np.rot90(rgb)), time_s) for rgb, time_s in _shots(scan.video)]
+    film = _write(tmp_path / "scan.mp4", shots)
+    figures = measure_placement(_stitched(film, truth.pixel_size_um), truth)
+    # Written a second time, the film is a little worse.
+    places = read_frame_places(stitched_scan(name).folder / "frames.csv")
+    as_it_is = measure_placement(places, truth).within_cores
+    assert figures.right_lane_fraction >= 0.96
+    assert figures.within_cores.median_px <= as_it_is.median_px + 0.5
+    assert figures.within_cores.ninety_five_px <= as_it_is.ninety_five_px + 0.8
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["plain", "authentic", "sheared"])
 def test_two_scans_in_one_film_are_told_apart(

@@ -100,6 +100,7 @@ def _links(slide: Grey, off_steps: float, seen: float) -> list[Link]:
         forward_px=np.array([0.0, STEP_PX]),
         backward_px=np.array([0.0, -STEP_PX]),
         interval_s=INTERVAL_S,
+        row_count=ROWS * REDUCTION,
     )
     thought = _trajectory(TRUE_PX + np.stack([np.zeros(2 * FRAMES), off_px], axis=1))
     return run_links(thought, _motion(seen), usual, details.__getitem__, REDUCTION)

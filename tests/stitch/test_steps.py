@@ -12,6 +12,7 @@ USUAL = UsualSteps(
     forward_px=np.array([0.0, STEP_PX]),
     backward_px=np.array([0.0, -STEP_PX]),
     interval_s=INTERVAL_S,
+    row_count=120,
 )
 
 

@@ -12,7 +12,7 @@ read; it takes up one that was turned before it was stored. One pass stretches o
 the pass back does the opposite.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,7 +61,10 @@ class CameraModel:
 
 
 def camera_from_steps(
-    forward_px: NDArray[np.float64], backward_px: NDArray[np.float64], interval_s: float
+    forward_px: NDArray[np.float64],
+    backward_px: NDArray[np.float64],
+    interval_s: float,
+    row_count: int,
 ) -> tuple[CameraModel, float]:
     """Measure angle, read-out along the scan and speed from the usual step of each direction.
 
@@ -72,27 +75,44 @@ def camera_from_steps(
         moves the opposite way. Read-out along the scan makes one longer than the other.
     interval_s
         Time between the frames.
+    row_count
+        Of a frame, as it is stored.
 
     Returns
     -------
-    The camera, and the speed in mosaic pixels per second. With the rows across the scan the two
-    steps are equal and the read-out cannot be told from them; it is then returned as 0 and has to
-    be found from neighbouring lanes.
+    The camera, and the speed in mosaic pixels per second. With the rows along the scan the two
+    steps are equal, but for a camera a little askew, and the read-out cannot be told from them; it
+    is then returned as 0 and has to be found from neighbouring lanes. Unless they differ by more
+    than rows can: then the picture was turned before it was stored, and its columns were read one
+    after another.
 
     Notes
     -----
     With a = speed * readout_s_per_row and the row component w of the scan direction, the steps are
-    D / (1 + a w) and D / (1 - a w), so D = 2pq / (p + q) and a w = (q - p) / (p + q).
+    D / (1 + a w) and D / (1 - a w), so D = 2pq / (p + q) and a w = (q - p) / (p + q). Columns do
+    the same by their own component. A frame is read in the time to the next one at most.
     """
     p, q = float(np.hypot(*forward_px)), float(np.hypot(*backward_px))
     direction = forward_px / p - backward_px / q
     direction /= np.hypot(*direction)
     step_px = 2 * p * q / (p + q)
     speed = step_px / interval_s
-    along_rows = float(direction[0])
-    readout = (q - p) / (p + q) / along_rows / speed if is_readout_along(direction) else 0.0
-    angle = float(np.arctan2(direction[0], direction[1]))
-    return CameraModel(scan_angle_rad=angle, readout_s_per_row=readout), speed
+    along_rows, along_columns = direction.tolist()
+    readout = (q - p) / (p + q) / speed
+    camera = CameraModel(
+        scan_angle_rad=float(np.arctan2(along_rows, along_columns)), readout_s_per_row=0.0
+    )
+    if is_readout_along(direction):
+        return replace(camera, readout_s_per_row=readout / along_rows), speed
+    most_by_rows = interval_s / row_count * abs(along_rows)
+    if abs(readout) > most_by_rows + _LEAST_UNLIKE / speed:
+        return replace(camera, readout_s_per_column=readout / along_columns), speed
+    return camera, speed
+
+
+_LEAST_UNLIKE = 0.02
+"""By which (q - p) / (p + q) must be more than that: of 26 films whose rows were read along the
+lanes, 25 were less than 0.007 off from what their read-out makes of it, and one 0.017."""
 
 
 def is_readout_along(direction: NDArray[np.float64]) -> bool:

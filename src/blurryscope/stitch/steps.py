@@ -56,6 +56,8 @@ class UsualSteps:
     """(row, col) by which the stage moves per frame in lanes along +x."""
     backward_px: NDArray[np.float64]
     interval_s: float
+    row_count: int
+    """Of a frame."""
 
     def of(self, direction: int) -> NDArray[np.float64]:
         """The step of lanes of one direction, +1 or -1."""
@@ -67,7 +69,7 @@ class UsualSteps:
 
     def camera(self) -> tuple[CameraModel, float]:
         """The camera, and the speed in mosaic pixels per second, that these steps mean."""
-        return camera_from_steps(self.forward_px, self.backward_px, self.interval_s)
+        return camera_from_steps(self.forward_px, self.backward_px, self.interval_s, self.row_count)
 
 
 def usual_steps(motion: Motion) -> UsualSteps | None:
@@ -75,8 +77,12 @@ def usual_steps(motion: Motion) -> UsualSteps | None:
     forward_px, backward_px = _usual_step(motion, 1), _usual_step(motion, -1)
     if forward_px is None or backward_px is None:
         return None
-    interval_s = usual_interval_s(motion.times_s)
-    return UsualSteps(forward_px=forward_px, backward_px=backward_px, interval_s=interval_s)
+    return UsualSteps(
+        forward_px=forward_px,
+        backward_px=backward_px,
+        interval_s=usual_interval_s(motion.times_s),
+        row_count=motion.frame_shape[0],
+    )
 
 
 def _usual_step(motion: Motion, direction: int) -> NDArray[np.float64] | None:
