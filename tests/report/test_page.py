@@ -123,7 +123,7 @@ def test_what_looks_like_markup_is_shown_as_text(make_slide: MakeSlide) -> None:
     root = make_slide(
         {"A1": ["3+"], "A2": ["withheld"]},
         slide=EVIL,
-        grid={"needs_confirmation": True, "reasons": (EVIL,), "orientation": EVIL},
+        grid={"needs_confirmation": True, "reasons": (EVIL,)},
         stitch={EVIL: EVIL, "nested": {EVIL: [EVIL]}},
     )
     page = _Page(write_report(root))

@@ -1,6 +1,7 @@
 """The cores of a slide: `cores.csv`, one row a place, and `cores.json`, how sure the names are."""
 
 import csv
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -106,6 +107,9 @@ class TissueCore:
     """A person has decided where it lies or what it is; later searches leave it so."""
 
     def __post_init__(self) -> None:
+        for field in ("x_px", "y_px", "diameter_px", "offset_pitches"):
+            if not math.isfinite(getattr(self, field)):
+                raise ValueError(f"{field} must be finite, got {getattr(self, field)}")
         if self.diameter_px <= 0:
             raise ValueError(f"diameter_px must be positive, got {self.diameter_px}")
         for field in ("tissue_fraction", "focus", "confidence", "saturation"):
@@ -266,8 +270,10 @@ class CoreGrid(BaseModel):
     rows: Annotated[int, Field(gt=0)]
     columns: Annotated[int, Field(gt=0)]
     layout: tuple[Block, ...]
-    orientation: str
-    """How the array lies in the scan: `as-scanned`, `turned-90`, `turned-180`, `turned-270`."""
+    orientation: Annotated[
+        str, Field(pattern=r"^(as-scanned|mirrored|(turned|mirrored)-(90|180|270))$")
+    ]
+    """How the array lies in the scan, such as `as-scanned`, `turned-90`, `mirrored-180`."""
     placement_margin: float
     """Score of the best placement minus that of the second best, in nats."""
     needs_confirmation: bool
@@ -288,7 +294,7 @@ class CoreGrid(BaseModel):
     outside: tuple[CoreOutside, ...] = ()
     """Cores beyond the rows and columns of the map."""
     pixel_size_um: float | None
-    diameter_px: float
+    diameter_px: Annotated[float, Field(gt=0, allow_inf_nan=False)]
     """The usual core, in full-resolution pixels."""
     pitch_px: tuple[float, float]
     """Distance between neighbours along a row, and between rows."""
