@@ -67,8 +67,9 @@ def test_an_offset_for_workpieces_moves_the_stage_nowhere_else(clock: FastClock)
         ({1: 25.0}, r"frees its motors 25 ms after each move.* Set \$1=255"),
         ({20: 0.0}, r"\$20 is 0 instead of 1"),
         ({22: 4.0}, r"\$22 is 0 instead of 1"),
+        ({27: 50.0}, r"no stage can move: lowest must lie below highest"),
     ],
-    ids=["inches", "workpiece", "motors free", "no soft limits", "no homing"],
+    ids=["inches", "workpiece", "motors free", "no soft limits", "no homing", "no room"],
 )
 def test_a_board_that_is_set_so_that_places_are_wrong_is_refused(
     clock: FastClock, settings: dict[int, float], words: str
@@ -160,14 +161,19 @@ def test_a_board_that_counts_from_another_zero_is_refused_after_homing(clock: Fa
             stage.move_to(stage.limits.lowest)
 
 
-def _marlin(*, tells_target: bool = False, has_emergency_parser: bool = True) -> MarlinController:
+def _marlin(
+    *,
+    tells_target: bool = False,
+    has_emergency_parser: bool = True,
+    board: type[MarlinController] = MarlinController,
+) -> MarlinController:
     machine = replace(
         SMALL,
         homes_low=(True, True, True),
         watchdog_s=None,
         start_um=(3_000.0, 2_000.0, 500.0),
     )
-    controller = MarlinController(
+    controller = board(
         machine, tells_target=tells_target, has_emergency_parser=has_emergency_parser
     )
     controller.power_on(0.0)
@@ -270,6 +276,55 @@ def test_a_slow_focus_is_waited_for(clock: FastClock, speaks: str) -> None:
         begun_s = clock.monotonic_s()
         assert stage.wait_until_rest().position.distance_um(target) < 11.0
         assert clock.monotonic_s() - begun_s > 17.0
+
+
+class _NoisyMarlin(MarlinController):
+    """Of its places every other one is damaged on its way; Marlin's replies carry no checksum."""
+
+    is_damaged = False
+
+    def _push(self, line: str) -> None:
+        if line.startswith("X:"):
+            self.is_damaged = not self.is_damaged
+            line = line.replace("Y:", "Y:1.", 1) if self.is_damaged else line
+        super()._push(line)
+
+
+def test_a_place_that_was_damaged_on_its_way_is_asked_for_again(clock: FastClock) -> None:
+    controller = _marlin(board=_NoisyMarlin)
+    with SimulatedPort(controller, clock) as port, MarlinStage(port.url, clock=clock) as stage:
+        home = stage.home().position
+        target = replace(home, x_um=home.x_um + 1_000.0)
+        stage.move_to(target, 5_000.0)
+        assert stage.wait_until_rest().position.distance_um(target) < 11.0
+
+
+class _UnsetMarlin(MarlinController):
+    """As somebody left it: its soft endstops enclose nothing, or an axis has no speed."""
+
+    told, instead = (
+        "Soft endstops",
+        "echo:Soft endstops: On  Min: X0.00 Y0.00 Z0.00  Max: X0.00 Y0.00 Z0.00",
+    )
+
+    def _push(self, line: str) -> None:
+        super()._push(self.instead if self.told in line else line)
+
+
+class _StillMarlin(_UnsetMarlin):
+    told, instead = "M203", "echo:  M203 X0.00 Y150.00 Z5.00"
+
+
+@pytest.mark.parametrize("board", [_UnsetMarlin, _StillMarlin])
+def test_a_marlin_that_can_go_nowhere_is_refused(
+    clock: FastClock, board: type[MarlinController]
+) -> None:
+    with (
+        SimulatedPort(_marlin(board=board), clock) as port,
+        pytest.raises(SettingsRefusedError, match=r"must (be positive|lie below highest)"),
+        MarlinStage(port.url, clock=clock),
+    ):
+        pass
 
 
 def test_a_marlin_whose_homing_could_not_be_stopped_is_refused(clock: FastClock) -> None:

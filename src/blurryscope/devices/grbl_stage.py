@@ -34,7 +34,7 @@ from blurryscope.devices.grbl_meaning import (
     point_of,
 )
 from blurryscope.devices.grbl_words import ALARMS, ERRORS, Report, read_settings
-from blurryscope.devices.refusals import in_words, refuse_move
+from blurryscope.devices.refusals import in_words, no_way_to_go, refuse_move
 from blurryscope.devices.serial_port import SerialPort
 from blurryscope.devices.stall_watch import StallWatch
 from blurryscope.devices.travel_time import AxisPaces
@@ -399,7 +399,10 @@ class GrblStage:
                 self._homing_s = longest_homing_s(values)
                 self._paces = paces_of(values)
                 self._full_lamp = values.get(30, 0.0) or 1000.0
-                return limits_of(values, is_ours=self._link.is_ours)
+                try:
+                    return limits_of(values, is_ours=self._link.is_ours)
+                except ValueError as error:
+                    raise no_way_to_go(self._url, error) from error
             before = values
         raise GarbledLinkError(
             self._url, "does not tell its settings completely", "Check the USB cable"

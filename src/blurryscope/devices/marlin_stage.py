@@ -18,7 +18,7 @@ from blurryscope.devices.errors import (
     StageStalledError,
 )
 from blurryscope.devices.marlin_link import MarlinLink
-from blurryscope.devices.refusals import refuse_move
+from blurryscope.devices.refusals import no_way_to_go, refuse_move
 from blurryscope.devices.serial_port import SerialPort
 from blurryscope.devices.travel_time import AxisPaces
 
@@ -29,15 +29,16 @@ _HOMING_S = 180.0
 _LOOK_S = 0.1
 _SPARE_S = 5.0
 """Beyond the time that a move should take: the limit is there for what hangs, not to pace."""
-_PLACE = re.compile(r"X:\s*(-?[\d.]+)\s+Y:\s*(-?[\d.]+)\s+Z:\s*(-?[\d.]+)")
+_NUMBER = r"(-?\d+(?:\.\d+)?)(?![\d.])"
+"""Nothing else: replies carry no checksum, so a number may be damaged on its way."""
+_THREE = rf"X{_NUMBER} ?Y{_NUMBER} ?Z{_NUMBER}"
+_PLACE = re.compile(rf"X:\s*{_NUMBER}\s+Y:\s*{_NUMBER}\s+Z:\s*{_NUMBER}")
 _ENDSTOPS = re.compile(
-    r"Soft endstops:\s*(\w+)\s+Min:\s*X(-?[\d.]+) ?Y(-?[\d.]+) ?Z(-?[\d.]+)"
-    r"\s+Max:\s*X(-?[\d.]+) ?Y(-?[\d.]+) ?Z(-?[\d.]+)",
-    re.IGNORECASE,
+    rf"Soft endstops:\s*(\w+)\s+Min:\s*{_THREE}\s+Max:\s*{_THREE}", re.IGNORECASE
 )
-_RATES = re.compile(r"M203 X([\d.]+) Y([\d.]+) Z([\d.]+)")
-_ACCELERATIONS = re.compile(r"M201 X([\d.]+) Y([\d.]+) Z([\d.]+)")
-_TRAVEL = re.compile(r"M204 .*T(-?[\d.]+)")
+_RATES = re.compile(rf"M203 {_THREE}")
+_ACCELERATIONS = re.compile(rf"M201 {_THREE}")
+_TRAVEL = re.compile(rf"M204 .*T{_NUMBER}")
 """The acceleration of moves that print nothing, where it is lower than the axes'."""
 
 
@@ -254,7 +255,7 @@ class MarlinStage:
     def _position(self) -> StagePoint:
         for _ in range(3):
             for line in self._link.ask("M114 R"):
-                if match := _PLACE.search(line):
+                if match := _PLACE.match(line):  # behind it come counts of steps that look alike
                     x, y, z = (float(value) * 1000 for value in match.groups())
                     return StagePoint(x_um=x, y_um=y, z_um=z)
         raise GarbledLinkError(self._url, "does not tell where it is", "Check the USB cable")
@@ -265,8 +266,11 @@ class MarlinStage:
             ends, rates = _ENDSTOPS.search(told), _RATES.search(told)
             accelerations, travel = _ACCELERATIONS.search(told), _TRAVEL.search(told)
             if ends and rates and accelerations and travel:
-                self._paces = _paces(rates, accelerations, float(travel[1]))
-                return self._limits_of(ends, self._paces)
+                try:
+                    self._paces = _paces(rates, accelerations, float(travel[1]))
+                    return self._limits_of(ends, self._paces)
+                except ValueError as error:
+                    raise no_way_to_go(self._url, error) from error
         raise GarbledLinkError(
             self._url, "does not tell its settings completely", "Check the USB cable"
         )

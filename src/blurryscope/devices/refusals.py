@@ -1,12 +1,19 @@
 """What every stage refuses before it moves."""
 
 from blurryscope.devices.contracts import StageLimits, StagePoint
-from blurryscope.devices.errors import OutsideLimitsError
+from blurryscope.devices.errors import OutsideLimitsError, SettingsRefusedError
 
 
 def in_words(point: StagePoint) -> str:
     """A place as a person reads it."""
     return f"({point.x_um / 1000:.3f}, {point.y_um / 1000:.3f}, {point.z_um / 1000:.3f}) mm"
+
+
+def no_way_to_go(where: str, why: ValueError) -> SettingsRefusedError:
+    """The error for a controller whose own settings leave its stage no room or no speed."""
+    return SettingsRefusedError(
+        where, f"has settings with which no stage can move: {why}", "Correct the controller"
+    )
 
 
 def refuse_move(
