@@ -164,6 +164,24 @@ def test_a_film_whose_file_is_gone_is_told_when_it_is_to_be_kept(
             film.keep()
 
 
+def test_a_raw_frame_of_which_usb_lost_a_part_counts_as_lost(tmp_path: Path) -> None:
+    film = tmp_path / "raw.mkv"
+    rng = np.random.default_rng(2)
+    with av.open(str(film), "w") as container:
+        stream = container.add_stream("rawvideo", rate=30)
+        stream.width, stream.height, stream.pix_fmt = 128, 96, "yuyv422"
+        for number in range(8):
+            picture = smooth_picture(rng, (96, 128))
+            for whole in stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")):
+                packet = av.Packet(bytes(whole)[: 5_000 if number == 3 else None])
+                packet.stream, packet.time_base = stream, whole.time_base
+                packet.pts = packet.dts = whole.pts
+                packet.is_keyframe = True
+                container.mux(packet)
+    with usb_camera(film) as camera:
+        assert [frame.lost_count for frame in camera.frames()] == [0, 0, 0, 1, 0, 0, 0]
+
+
 def test_a_camera_whose_decoder_is_late_at_first_gives_its_frames(tmp_path: Path) -> None:
     film = tmp_path / "camera.mkv"
     rng = np.random.default_rng(2)

@@ -4,7 +4,7 @@ import contextlib
 import queue
 import sys
 import threading
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -243,9 +243,17 @@ def _put(arrived: _Arrivals, item: _Arrival | _End, is_over: threading.Event) ->
 
 
 def _arrivals(packet: "Packet[VideoStream]", arrived_s: float) -> Iterator[_Arrival]:
-    """What a packet brings: one JPEG, or what the decoder makes of it, at first maybe nothing."""
-    is_jpeg = packet.stream.codec_context.name == "mjpeg"
-    for picture in [None] if is_jpeg else packet.decode():
+    """What a packet brings: one JPEG, or what the decoder makes of it, at first maybe nothing.
+
+    Of one that came in half the decoder makes nothing: the gap in the times then shows a loss.
+    """
+    pictures: Sequence[VideoFrame | None] = [None]
+    if packet.stream.codec_context.name != "mjpeg":
+        try:
+            pictures = packet.decode()
+        except av.error.FFmpegError:
+            return
+    for picture in pictures:
         counted = packet if picture is None else picture
         stamped_s = None
         if counted.pts is not None and counted.time_base is not None:
