@@ -182,6 +182,51 @@ def test_a_mosaic_with_chunks_of_another_program_is_read_too(tmp_path: Path, pic
     )
 
 
+@pytest.mark.parametrize(
+    ("pixels", "words"),
+    [
+        (np.zeros((3, 40, 60), np.uint16), "uint16"),
+        (np.zeros((4, 40, 60), np.uint8), "4 channels"),
+        (np.zeros((40, 60, 3), np.uint8), "40 channels"),
+        (np.zeros((3, 0, 60), np.uint8), "0 x 60 pixels"),
+    ],
+    ids=["16 bits", "with transparency", "channels last", "empty"],
+)
+def test_pixels_of_another_program_that_would_be_misread_are_refused(
+    tmp_path: Path, picture: Rgb, pixels: NDArray[np.generic], words: str
+) -> None:
+    folder = tmp_path / "mosaic.ome.zarr"
+    _write(folder, picture)
+    group = zarr.open_group(folder, mode="a", zarr_format=2)
+    group.create_array("0", data=pixels, overwrite=True)
+    with pytest.raises(InputError, match=rf"mosaic\.ome\.zarr: .*{words}"):
+        Mosaic(folder)
+
+
+@pytest.mark.parametrize("scale", [0.0, -0.72, float("nan"), float("inf")])
+def test_a_mosaic_whose_pixels_have_no_size_is_refused(
+    tmp_path: Path, picture: Rgb, scale: float
+) -> None:
+    folder = tmp_path / "mosaic.ome.zarr"
+    _write(folder, picture)
+    told = json.loads((folder / ".zattrs").read_text(encoding="utf-8"))
+    first = told["multiscales"][0]["datasets"][0]
+    first["coordinateTransformations"][0]["scale"] = [1.0, scale, scale]
+    (folder / ".zattrs").write_text(json.dumps(told), encoding="utf-8")
+    with pytest.raises(InputError, match="size of a pixel"):
+        Mosaic(folder)
+
+
+def test_a_mosaic_that_counts_in_another_unit_is_refused(tmp_path: Path, picture: Rgb) -> None:
+    folder = tmp_path / "mosaic.ome.zarr"
+    _write(folder, picture)
+    told = json.loads((folder / ".zattrs").read_text(encoding="utf-8"))
+    told["multiscales"][0]["axes"][-1]["unit"] = "millimeter"
+    (folder / ".zattrs").write_text(json.dumps(told), encoding="utf-8")
+    with pytest.raises(InputError, match="millimeter"):
+        Mosaic(folder)
+
+
 @pytest.mark.parametrize("content", [b"", b"\x02\x01", None])
 def test_a_damaged_chunk_is_told_with_its_file(
     tmp_path: Path, picture: Rgb, content: bytes | None

@@ -4,6 +4,7 @@ Zarr format 2, Blosc-lz4 and an OME-XML file beside it, because that is what QuP
 open (their readers know neither zstd chunks nor Zarr format 3).
 """
 
+import math
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ from blurryscope.artifacts.whole import whole_folder
 from blurryscope.basics.errors import InputError, MissingInputError
 from blurryscope.basics.image import Rgb, to_uint8
 
+_UNIT = "micrometer"
 _SMALLEST_LEVEL_PX = 512
 _TALLEST = 4
 """Times its width: higher mosaics whose height was not promised end their pyramid early."""
@@ -226,9 +228,11 @@ class Mosaic:
         try:
             group = zarr.open_group(folder, mode="r", zarr_format=2)
             attributes: Any = group.attrs.asdict()
-            scales = attributes["multiscales"][0]["datasets"]
+            told = attributes["multiscales"][0]
+            scales = told["datasets"]
             arrays = [_array(group, entry["path"]) for entry in scales]
-            self.pixel_size_um = float(scales[0]["coordinateTransformations"][0]["scale"][-1])
+            scale = float(scales[0]["coordinateTransformations"][0]["scale"][-1])
+            self.pixel_size_um = _in_um(scale, told["axes"][-1].get("unit", _UNIT))
         except (KeyError, IndexError, TypeError, ValueError, FileNotFoundError) as error:
             raise InputError(
                 folder, f"is not an OME-Zarr 0.4 mosaic ({error})", "Stitch the slide again"
@@ -264,10 +268,27 @@ class Mosaic:
         return self._pixels[level].read(0, 0, self._sizes_px[level])
 
 
+def _in_um(scale: float, unit: str) -> float:
+    """The size of a pixel; a `ValueError` where it is none, or told in another unit."""
+    if unit != _UNIT:
+        raise ValueError(f"the size of a pixel is told in {unit}, not {_UNIT}")
+    if not 0 < scale < math.inf:
+        raise ValueError(f"the size of a pixel must be positive, got {scale}")
+    return scale
+
+
 def _array(group: zarr.Group, path: str) -> "zarr.Array[Any]":
+    """A level, (rgb, row, col) uint8; a `TypeError` where other pixels would be misread."""
     array = group[path]
     if not isinstance(array, zarr.Array) or array.ndim != 3:
         raise TypeError(f"level {path} is no picture of three channels")
+    channels, rows, columns = array.shape
+    if channels != 3:
+        raise TypeError(f"level {path} has {channels} channels, not red, green and blue")
+    if array.dtype != np.uint8:
+        raise TypeError(f"level {path} has values of {array.dtype}, not of 8 bits")
+    if not rows * columns:
+        raise TypeError(f"level {path} has {rows} x {columns} pixels")
     return array
 
 
