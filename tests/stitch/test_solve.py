@@ -158,6 +158,21 @@ def test_a_frame_that_one_false_link_holds_alone_stays_in_its_lane() -> None:
     assert _distances(solution.trajectory, zigzag.truth)[row] < 3.0
 
 
+def test_a_lane_goes_straight_on_where_all_links_between_two_frames_lead_aside_for_good() -> None:
+    zigzag = _zigzag(STRAIGHT)
+    links, last = zigzag.links, LANES - 1
+    before, after = zigzag.truth.frames[last * FRAMES + 3 : last * FRAMES + 5].tolist()
+    # Nothing else holds it from there on: the lane above shows only glass beside it.
+    is_from_above = zigzag.truth.lanes[zigzag.truth.rows_of(links.earlier)] == last - 1
+    points = links.point_later.copy()
+    points[(links.earlier == before) & (links.later == after)] += (12.0, 0.0)
+    false = replace(links, point_later=points).only(~(is_from_above & (links.later >= after)))
+    solution = solve(_blurred_start(zigzag, 3.0), false, zigzag.expected, fit_camera=False)
+    off_px = solution.trajectory.positions[:, 0] - zigzag.truth.positions[:, 0]
+    rows = zigzag.truth.rows_of(np.arange(before, after + 8))
+    assert np.ptp(off_px[rows]) < 1.0
+
+
 def test_a_jerk_over_blank_glass_moves_only_what_comes_after_it() -> None:
     zigzag = _zigzag(STRAIGHT, jerk_px=60.0)
     solution = solve(_blurred_start(zigzag), zigzag.links, zigzag.expected, fit_camera=False)
