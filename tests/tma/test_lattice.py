@@ -1,10 +1,19 @@
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from blurryscope.tma.lattice import Lattice, fit_lattice
+from blurryscope.tma.lattice import (
+    Growth,
+    Lattice,
+    LatticeVectors,
+    fit_lattice,
+    grow,
+    grown_patches,
+)
 
 Floats = NDArray[np.float64]
 
@@ -76,3 +85,20 @@ def test_pixels_lead_back_to_their_node() -> None:
 def test_tilt_is_told_with_its_sign() -> None:
     _, xy = array_of_spots(6, 9, 11.0)
     assert fit_lattice(xy, np.full(len(xy), 0.5), 25.0).tilt_deg == pytest.approx(11.0, abs=0.5)
+
+
+def test_hundreds_of_pieces_of_debris_do_not_keep_it_growing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    turns = np.linspace(0.0, 2 * np.pi, 800, endpoint=False)
+    rim = 600.0 * np.stack([np.cos(turns), np.sin(turns)], axis=1)
+    vectors = LatticeVectors(along_row=np.array([40.0, 0.0]), down_column=np.array([0.0, 40.0]))
+    tries = []
+
+    def counted(*given: Any) -> Growth:
+        tries.append(given)
+        return grow(*given)
+
+    monkeypatch.setattr("blurryscope.tma.lattice.grow", counted)
+    assert grown_patches(rim, np.full(len(rim), 0.5), vectors)
+    assert len(tries) < 24

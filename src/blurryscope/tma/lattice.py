@@ -29,6 +29,9 @@ _PRIOR_WEIGHT = 3.0
 _LEAST_PATCH = 4
 """Spots that make a block of their own; fewer are debris."""
 _MOST_PATCHES = 12
+_MOST_VAIN_TRIES = 8
+"""What grows is no block of its own so many times, twice as often as on any slide seen: the rest is
+debris, of which there may be thousands of pieces."""
 _STEPS = [(1, 0), (-1, 0), (0, 1), (0, -1), (1, 1), (1, -1), (-1, 1), (-1, -1)]
 _LONG_STEPS = [(2, 0), (-2, 0), (0, 2), (0, -2), (3, 0), (-3, 0), (0, 3), (0, -3)]
 
@@ -329,7 +332,8 @@ def grown_patches(xy: Floats, weights: Floats, vectors: LatticeVectors) -> list[
     """Grow from the best seed, then beside it from what was not reached, as long as that helps."""
     patches = [grow(xy, weights, vectors)]
     rest = np.setdiff1d(np.arange(len(xy)), patches[0].spots)
-    while len(rest) >= _LEAST_PATCH and len(patches) < _MOST_PATCHES:
+    tries_left = _MOST_VAIN_TRIES
+    while len(rest) >= _LEAST_PATCH and len(patches) < _MOST_PATCHES and tries_left:
         grown = grow(xy[rest], weights[rest], vectors)
         patch = Growth(spots=rest[grown.spots], nodes=grown.nodes)
         rest = np.setdiff1d(rest, patch.spots)
@@ -337,6 +341,8 @@ def grown_patches(xy: Floats, weights: Floats, vectors: LatticeVectors) -> list[
             patch = _counted_on(patches, patch, xy, vectors)
             if _lies_beside(patch, patches):
                 patches.append(patch)
+                continue
+        tries_left -= 1
     return sorted(patches, key=lambda patch: -len(patch.spots))
 
 
