@@ -156,12 +156,10 @@ class Tracker:
             self._correlate(index)
 
     def _without_repeats(self) -> tuple[NDArray[np.float64], tuple[int, ...]]:
-        seen = np.zeros((len(self._changes), 3))
-        if self.shifts:
-            told = [(shift.row_px, shift.col_px, shift.stillness) for shift in self.shifts]
-            seen[: len(told)] = told
+        nothing = PairShift(row_px=0.0, col_px=0.0, correlation=0.0, stillness=0.0)
+        unseen = [nothing] * (len(self._changes) - len(self.shifts))
         times_s, changes = np.array(self._times_s), np.array(self._changes)
-        return without_repeats(times_s, changes, seen[:, 2], seen[:, :2])
+        return without_repeats(times_s, changes, [*self.shifts, *unseen])
 
     def _estimate_shading(self) -> None:
         """Estimate the shading anew from the frames held."""
@@ -338,20 +336,16 @@ def reduction_for(shape: tuple[int, int], short_side_px: int) -> int:
 
 
 def without_repeats(
-    times_s: NDArray[np.float64],
-    changes: NDArray[np.float64],
-    stillness: NDArray[np.float64],
-    moved_px: NDArray[np.float64],
+    times_s: NDArray[np.float64], changes: NDArray[np.float64], shifts: Sequence[PairShift]
 ) -> tuple[NDArray[np.float64], tuple[int, ...]]:
     """Find frames that repeat the one before, and give them its time.
 
     `changes` is the mean absolute difference of each frame to the one before, grey levels,
-    (frames - 1,); `stillness` how well the two correlate where they lie, 0 over empty glass;
-    `moved_px` where the content went between them, (frames - 1, 2). A repeated frame differs by
-    next to nothing while the frames around it do. In a film that keeps the camera's noise that is
-    enough; where the film's coding took the noise away, two frames of empty glass between two cores
-    differ as little, and only tissue that stands still tells. Faint tissue coded hard differs by
-    more, but goes twice as far in the next frame, which no stage does that stood.
+    (frames - 1,); `shifts` how the two lie to each other. A repeated frame differs by next to
+    nothing while the frames around it do. In a film that keeps the camera's noise that is enough;
+    where the film's coding took the noise away, two frames of empty glass between two cores differ
+    as little, and only tissue that stands still tells. Coded hard it differs by more, but goes
+    twice as far in the next frame, or too far to be found again: no stage does that which stood.
     """
     times_s = times_s.copy()
     if len(changes) < 3:
@@ -362,7 +356,10 @@ def without_repeats(
     keeps_noise = noise > _LEAST_NOISE
     is_exact = (here < _NO_NOISE * noise) & (here < 0.1 * around - 1e-3) & keeps_noise
     is_coded = (here < _CODED_CHANGE * around) & (around > _LEAST_CHANGE)
-    is_coded |= (here < _FAINT_CHANGE * around) & _catches_up(moved_px)
+    told = [(s.row_px, s.col_px, s.correlation, s.stillness) for s in shifts]
+    moved_px, (correlation, stillness) = np.array(told)[:, :2], np.array(told)[:, 2:].T
+    leaps = _catches_up(moved_px) | _stops_short(np.hypot(*moved_px.T), correlation, stillness)
+    is_coded |= (here < _FAINT_CHANGE * around) & leaps
     repeated = np.flatnonzero(is_exact | (is_coded & (stillness[1:-1] > _STANDS))) + 2
     for index in repeated.tolist():
         times_s[index] = times_s[index - 1]
@@ -379,6 +376,23 @@ def _catches_up(moved_px: NDArray[np.float64]) -> NDArray[np.bool_]:
     return np.asarray(stands & (along > low * squared) & (along < high * squared))
 
 
+def _stops_short(
+    way_px: NDArray[np.float64],
+    correlation: NDArray[np.float64],
+    stillness: NDArray[np.float64],
+) -> NDArray[np.bool_]:
+    """Which pairs, the first and last left out, stand alone behind a step at full speed.
+
+    A stage that sticks or turns stands for longer; what comes after is not found again.
+    """
+    moves = (correlation > _SURE) & (stillness < _STANDS)
+    if not moves.any():
+        return np.zeros(len(way_px) - 2, np.bool_)
+    is_full = moves & (way_px > _FULL_STEP * np.median(way_px[moves]))
+    is_lost = (correlation < _SURE) & (stillness < _STANDS)
+    return np.asarray(is_full[:-2] & is_lost[2:])
+
+
 _QUIET, _LEAST_NOISE, _NO_NOISE = 0.1, 0.02, 0.1
 """What the quietest frames of a film change, as a quantile; grey levels from which that is the
 camera's noise (coded hard, glass changes by 0.0002 to 0.015); the part of it that is none."""
@@ -386,8 +400,11 @@ _CODED_CHANGE, _LEAST_CHANGE = 0.02, 0.5
 """Of the change around, and what that must be in grey levels: coded anew, repeats of moving tissue
 came to at most 0.012 of it, a single frame of rest where the stage turns to 0.03 and more."""
 _FAINT_CHANGE = 0.2
-"""Where the next step makes up for it: repeats of faint tissue came to 0.05."""
+"""Where the next step makes up for it: repeats of tissue coded hard came to 0.05."""
 _NO_STEP, _DOUBLE_STEP = 0.1, (1.5, 2.6)
 """Of the step before: of 40 repeats over tissue in 14 scans, and of no other pair of theirs."""
+_SURE, _FULL_STEP = 0.5, 0.6
+"""Correlation of a step that was seen; part of the usual step, which one in a ramp before a turn is
+shorter than."""
 _STANDS = 0.5
 """Correlation of detail without a shift: repeats of faint tissue gave 0.7, glass gives 0."""
