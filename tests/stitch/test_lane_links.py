@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from blurryscope.stitch.camera import CameraModel
-from blurryscope.stitch.lane_links import LaneLinks
-from blurryscope.stitch.links import Links, gathered
+from blurryscope.stitch.lane_links import LaneLinks, links_across, not_found_again
+from blurryscope.stitch.links import Link, Links, gathered
 from blurryscope.stitch.trajectory import Trajectory
 
 LANE_FRAMES = 10
@@ -49,6 +49,24 @@ def test_links_within_some_lanes_lead_to_no_other() -> None:
     kept = _kept([2, 3, 4])
     assert kept.within(_lanes(3, 4)).earlier.tolist() == [30, 39, 40]
     assert kept.within(_lanes(0, 4)).earlier.tolist() == [0, 9, 10, 19, 20, 29, 30, 39, 40]
+
+
+def test_links_across_lead_from_lane_to_lane_and_to_no_lane_that_is_not_there() -> None:
+    links = _kept([2, 3]).within(_lanes(0, 3))
+    assert links_across(links, _lanes(0, 2)).later.tolist() == [10, 20]
+
+
+def test_a_link_counts_on_where_no_other_joins_the_same_pieces_of_lanes() -> None:
+    def across(earlier: int, later: int) -> Link:
+        return earlier, later, (0.0, 0.0), (0.0, 0.0), 0.9
+
+    # Both lanes fall into two pieces, behind their frames 3 and 14.
+    steps = np.setdiff1d(np.arange(20), [3, 9, 14])
+    first = gathered([across(1, 17), across(6, 12)])
+    again = gathered([across(2, 18), across(7, 16)])
+    assert not_found_again(first, again, steps).earlier.tolist() == [6]
+    assert len(not_found_again(first, gathered([]), steps)) == 2
+    assert len(not_found_again(gathered([]), again, steps)) == 0
 
 
 def test_a_lane_has_its_own_links_and_those_of_the_next_that_lead_to_it() -> None:

@@ -39,14 +39,14 @@ def _is_tissue(lane: int) -> bool:
 
 
 @cache
-def _slide() -> Grey:
+def _slide(tissue_steps: tuple[int, int]) -> Grey:
     """Pixels of the detail pictures; the first frame's centre is at (0, 0) + margin."""
     rng = np.random.default_rng(5)
     shape = LANES * PITCH_PX // REDUCTION + ROWS, LANE_FRAMES * STEP_PX // REDUCTION + COLUMNS
     shape = shape[0] + 2 * MARGIN, shape[1] + 2 * MARGIN
     texture = cv2.GaussianBlur(rng.standard_normal(shape).astype(np.float32), (0, 0), 2)
     tissue = np.zeros(shape, np.float32)
-    left, right = (MARGIN + step * STEP_PX // REDUCTION for step in TISSUE_STEPS)
+    left, right = (MARGIN + step * STEP_PX // REDUCTION for step in tissue_steps)
     for first in (0, ROW_LANES + GLASS_LANES):
         top = MARGIN + first * PITCH_PX // REDUCTION
         bottom = top + (ROW_LANES - 1) * PITCH_PX // REDUCTION
@@ -63,6 +63,7 @@ class _Film:
     truth_px: NDArray[np.float64] = field(init=False)
     """(frames, 2) true field centres (y, x), pixels of the camera."""
     shifts: list[PairShift] = field(init=False)
+    tissue_steps: tuple[int, int] = TISSUE_STEPS
     frame_shape: tuple[int, int] = (ROWS * REDUCTION, COLUMNS * REDUCTION)
     coarse_reduction: int = REDUCTION
     fine_reduction: int = REDUCTION
@@ -92,7 +93,7 @@ class _Film:
     def coarse(self, frame: int) -> Grey:
         top, left = (self.truth_px[frame] / REDUCTION).astype(int) + MARGIN
         top, left = int(top) - ROWS // 2, int(left) - COLUMNS // 2
-        return _slide()[top : top + ROWS, left : left + COLUMNS]
+        return _slide(self.tissue_steps)[top : top + ROWS, left : left + COLUMNS]
 
     def fine(self, frame: int) -> Grey:
         return self.coarse(frame)
@@ -144,6 +145,27 @@ def test_a_lane_that_nothing_links_yet_is_sought_around_where_the_stage_says_tha
         assert abs(apart_px) < 1.5 * STEP_PX
     off_px = placer.trajectory.positions - film.truth_px[placer.trajectory.frames]
     assert np.ptp(off_px[:, 1]) < STEP_PX
+
+
+def test_where_the_stage_is_seen_to_stand_it_is_not_thought_to_go_on_though_rests_are_longer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Lanes get frames of their rests; steps of those were not looked at when they were found."""
+    film, looks = _Film(tissue_steps=(-5, LANE_FRAMES + 5)), []
+
+    def noted(beside: Trajectory, *rest: object) -> object:
+        looks.append(beside)
+        return run_links(beside, *rest)  # type: ignore[arg-type]
+
+    placer = Placer(_settings(0.65 * REST_FRAMES * INTERVAL_S))
+    monkeypatch.setattr(placing, "run_links", noted)
+    lanes = _lanes(late_frames=0)[:ROW_LANES]
+    assert placer.start(film, lanes, least_links=2, longest_rest_s=np.inf)
+    (beside,) = looks
+    assert len(beside.frames) >= ROW_LANES * (LANE_FRAMES + 4)
+    off_px = beside.positions[:, 1] - film.truth_px[beside.frames, 1]
+    for number in range(ROW_LANES):
+        assert np.ptp(off_px[beside.lanes == number]) < 1.5 * STEP_PX
 
 
 def test_rests_that_are_told_too_long_for_what_was_seen_move_no_lane() -> None:

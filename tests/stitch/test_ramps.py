@@ -108,6 +108,22 @@ def test_lanes_last_as_long_as_tissue_in_slow_ramps_shows() -> None:
     assert table.width_px == pytest.approx(SPEED_PX_PER_S * lane_s, rel=0.02)
 
 
+def test_tissue_at_rest_makes_no_lane_longer() -> None:
+    """Lanes that were found too long hold frames of the rests around them."""
+    zigzag = ZigzagOverTissue(ramp_s=0.01, rest_s=1.1)
+    stage = StageHabits(
+        speed_px_per_s=SPEED_PX_PER_S,
+        rest_s=1.1,
+        ramp_s=0.01,
+        lane_s=CRUISE_S + 0.01,
+        turn_s=1.1 + 0.01,
+    )
+    linked, is_seen = np.ones(LANES - 1, np.bool_), np.ones(len(zigzag.is_seen), np.bool_)
+    table = timetable(zigzag.trajectory, zigzag.lanes, linked, is_seen, stage)
+    assert table.start_s == pytest.approx(zigzag.start_s, abs=0.04)
+    assert table.end_s == pytest.approx(zigzag.end_s, abs=0.04)
+
+
 def test_a_lane_beside_no_other_is_timed_by_its_own_ramps() -> None:
     """Nothing joins the lanes, and the rests before and after the second one were longer."""
     zigzag = ZigzagOverTissue(ramp_s=0.33, rest_s=0.64)

@@ -1,6 +1,7 @@
 """The links of a film lane by lane, as they are found while it runs."""
 
 import numpy as np
+from numpy.typing import NDArray
 
 from blurryscope.stitch.links import Links, joined
 from blurryscope.stitch.trajectory import Trajectory
@@ -47,3 +48,26 @@ def links_within(links: Links, trajectory: Trajectory) -> Links:
     """The links between frames of the trajectory."""
     frames = trajectory.frames
     return links.only(np.isin(links.earlier, frames) & np.isin(links.later, frames))
+
+
+def links_across(links: Links, trajectory: Trajectory) -> Links:
+    """The links between frames of two lanes of the trajectory."""
+    here = links_within(links, trajectory)
+    first, second = trajectory.rows_of(here.earlier), trajectory.rows_of(here.later)
+    return here.only(trajectory.lanes[first] != trajectory.lanes[second])
+
+
+def not_found_again(links: Links, again: Links, steps: NDArray[np.int64]) -> Links:
+    """Those links that no other joins the same two pieces of lanes.
+
+    A piece are frames that hang together by steps: step n leads from frame n to the next.
+    """
+    count = max((int(each.later.max(initial=0)) for each in (links, again)), default=0)
+    breaks = np.setdiff1d(np.arange(count), steps)
+
+    def pieces(of: Links) -> list[tuple[int, int]]:
+        ends = (np.searchsorted(breaks, frames).tolist() for frames in (of.earlier, of.later))
+        return list(zip(*ends, strict=True))
+
+    known = set(pieces(again))
+    return links.only(np.array([pair not in known for pair in pieces(links)], np.bool_))

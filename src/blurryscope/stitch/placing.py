@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from blurryscope.stitch.camera import CameraModel, rim_sigma_px
 from blurryscope.stitch.expectations import Expectations
 from blurryscope.stitch.film_so_far import FilmSoFar, motion_of
-from blurryscope.stitch.lane_links import LaneLinks, links_within
+from blurryscope.stitch.lane_links import LaneLinks, links_across, not_found_again
 from blurryscope.stitch.lanes import Lane
 from blurryscope.stitch.layout import FirstLayout, lane_beside, lay_out
-from blurryscope.stitch.links import Link, Links, gathered
+from blurryscope.stitch.links import Link, Links, gathered, joined
 from blurryscope.stitch.matching import MatchedPairs, PatchSettings
 from blurryscope.stitch.miscounts import miscounts
 from blurryscope.stitch.pauses import blank_runs, is_next, pauses_among
@@ -243,12 +243,17 @@ class Placer:
         self.lanes = timed_lanes(self.lanes, self.stage.table, film.times_s)
         motion = motion_of(film, self.lanes)
         start = lanes_apart(motion, self.stage.usual, self.camera)
-        links = links_within(layout.links, start)
+        # Lanes have frames that they had not yet, and what those show: where the stage stood, too.
+        steps = gathered(step_links(motion, self.stage.usual))
+        before = links_across(layout.links, start)
         expected = loosely(self._expected(start), film.coarse_reduction)
-        nearly = solve(start, links, expected, fit_camera=False).trajectory
+        nearly = solve(start, joined(steps, before), expected, fit_camera=False).trajectory
         # Lanes that were not linked lie near enough now for the faint tissue between rows of cores.
-        again = run_links(nearly, motion, self.stage.usual, film.coarse, film.coarse_reduction)
-        links = links_within(gathered([*step_links(motion, self.stage.usual), *again]), start)
+        again = gathered(
+            run_links(nearly, motion, self.stage.usual, film.coarse, film.coarse_reduction)
+        )
+        # And what a second look falls short of by a hair, the first one found.
+        links = joined(steps, again, not_found_again(before, again, steps.earlier))
         self._coarse_links: LaneLinks = LaneLinks(links)
         return solve(nearly, links, expected, fit_camera=False)
 

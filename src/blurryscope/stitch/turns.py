@@ -222,6 +222,7 @@ def _seen_part(
     stage: StageHabits,
 ) -> Seen | None:
     """What frames in these rows of the trajectory show of their lane."""
+    rows = _without_rest(trajectory, rows, lane.direction * stage.speed_px_per_s)
     if len(rows) < _LEAST_SEEN:
         return None
     y_px, x_px = trajectory.positions[rows].T
@@ -241,6 +242,24 @@ def _seen_part(
         middle_s=middle_s,
         middle_px=float(np.median(along_px - way_px)),
     )
+
+
+def _without_rest(
+    trajectory: Trajectory, rows: NDArray[np.int64], velocity_px_per_s: float
+) -> NDArray[np.int64]:
+    """The rows of a lane from the first step of the stage to the last.
+
+    Where rests are longer than is thought, a lane is given frames of them, and tissue at the turns
+    shows how those lie: one upon the other.
+    """
+    times_s, x_px = trajectory.times_s[rows], trajectory.positions[rows, 1]
+    moves = np.flatnonzero(np.diff(x_px) / velocity_px_per_s > _STANDS * np.diff(times_s))
+    return rows[moves[0] : moves[-1] + 2] if len(moves) else rows[:0]
+
+
+_STANDS = 0.02
+"""Of full speed, at most: frames at rest lay 0.3 px apart where full steps were 134 px long, and
+the first step of a slow ramp is twice as long as this."""
 
 
 def _pauses(trajectory: Trajectory, stage: StageHabits) -> NDArray[np.bool_]:
