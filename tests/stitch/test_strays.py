@@ -32,7 +32,7 @@ def _told(
     ("mishaps", "bent"),
     [
         ([-0.9, -0.6, 0.0], 0.7),  # the stage stuck on two of three
-        ([0.0, -0.7], 0.35),  # two lanes are enough for that
+        ([0.0, 0.0], 0.7),  # two lanes are enough where nothing befell either
         ([1.0, -0.6, 0.0, 0.0], -0.3),  # and a frame was lost
         ([-1.0, 0.0, -0.6], 0.55),  # or came twice
     ],
@@ -49,6 +49,22 @@ def test_the_way_that_needs_the_fewest_mishaps_is_told(mishaps: list[float], ben
 @pytest.mark.parametrize("mishaps", [[0.0, 0.0], [0.02, -0.03, 0.0], [-0.8, -1.4, 0.0], [1.0, 0.0]])
 def test_ways_that_are_found_right_stay(mishaps: list[float]) -> None:
     assert _told(mishaps, bent=0.0) == {}
+
+
+@pytest.mark.parametrize(
+    ("mishaps", "bent"),
+    [
+        ([0.0, -0.7], 0.35),  # the stage stuck on one, or the other lost a frame and stuck
+        ([1.0, 0.0], -0.5),
+        ([1.0, 1.0, 0.0, 0.0], -0.5),  # or two hold a frame twice
+    ],
+)
+def test_lanes_that_may_be_right_either_way_tell_nothing(mishaps: list[float], bent: float) -> None:
+    assert _told(mishaps, bent) == {}
+
+
+def test_a_stage_that_stuck_where_a_frame_was_lost_does_not_outvote_two_lanes() -> None:
+    assert _told([0.0, 0.45, 0.0], bent=0.0) == {}
 
 
 def test_lanes_that_share_no_tissue_cross_other_glass() -> None:

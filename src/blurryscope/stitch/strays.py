@@ -9,6 +9,7 @@ mishaps.
 """
 
 from collections.abc import Iterator, Sequence
+from math import ceil
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,7 +33,10 @@ _MOST_STUCK_S = 0.14
 """A jerk lasts for up to 0.2 s, and the stage does not stop altogether."""
 _UNEXPLAINED = 12.0
 _LEAD = 2.0
-"""By which another way must be likelier than the one that least squares found."""
+"""By which another way must be likelier than the one that least squares found, and than any other.
+"""
+_ANOTHER_WAY = 0.2
+"""Steps by which two ways differ: less may be what two lanes stray by."""
 _LEAST_MOVE_S = 0.005
 """Of the stage's way; what is less apart is nothing to be put right."""
 
@@ -104,11 +108,17 @@ def _likeliest_shift(group: Sequence[Gap], steps_per_s: float) -> float | None:
     candidates = [gap.excess - count for gap in group for count in range(-1, _MOST_LOST + 1)]
     costs = [_cost(group, shift, steps_per_s) for shift in candidates]
     best = int(np.argmin(costs))
-    shift = candidates[best]
+    shift, least = candidates[best], costs[best]
+    others = [
+        cost
+        for other, cost in zip(candidates, costs, strict=True)
+        if abs(other - shift) > _ANOTHER_WAY
+    ]
     is_near = abs(shift) < _LEAST_MOVE_S * steps_per_s
-    if is_near or costs[best] > _cost(group, 0.0, steps_per_s) - _LEAD:
-        return None
-    return shift
+    is_likeliest = least <= min(_cost(group, 0.0, steps_per_s), *others) - _LEAD
+    # Two lanes do not tell which of them met with a mishap.
+    can_tell = len(group) > 2 or least < _MISCOUNTED
+    return shift if is_likeliest and can_tell and not is_near else None
 
 
 def _cost(group: Sequence[Gap], shift: float, steps_per_s: float) -> float:
@@ -121,6 +131,8 @@ def _mishap(excess: float, way: float, steps_per_s: float) -> float:
     sigma = float(np.hypot(_SIGMA_S * steps_per_s, _SPEED_SIGMA * way))
     counts = range(-_MOST_LOST, _MOST_LOST + 1)
     costs = [_MISCOUNTED * abs(n) + ((excess - n) / sigma) ** 2 / 2 for n in counts]
-    if -_MOST_STUCK_S * steps_per_s < excess < 0:
-        costs.append(_STUCK)
+    # Where frames were lost and the stage stuck as well, the way seems longer by less than those.
+    lost = max(ceil(excess), 0)
+    if excess - lost > -_MOST_STUCK_S * steps_per_s and lost <= _MOST_LOST:
+        costs.append(_STUCK + _MISCOUNTED * lost)
     return min(*costs, _UNEXPLAINED)
