@@ -207,8 +207,8 @@ def test_timed_lanes_hold_the_frames_that_moved_and_hardly_more() -> None:
     zigzag = MadeUpZigzag(slice(8, 25))
     timed = timed_lanes(zigzag.lanes, zigzag.truth, zigzag.times_s)
     for lane, start_s, end_s in zip(timed, zigzag.start_s, zigzag.end_s, strict=True):
-        assert start_s - 2 * INTERVAL_S < zigzag.times_s[lane.first] <= start_s
-        assert end_s <= zigzag.times_s[lane.last] < end_s + 2.5 * INTERVAL_S
+        assert start_s - 3 * INTERVAL_S < zigzag.times_s[lane.first] <= start_s
+        assert end_s <= zigzag.times_s[lane.last] < end_s + 3.5 * INTERVAL_S
 
 
 def test_lanes_hold_what_rests_may_be_shorter_however_many_frames_come_a_second() -> None:
@@ -216,17 +216,17 @@ def test_lanes_hold_what_rests_may_be_shorter_however_many_frames_come_a_second(
     twice_s = np.arange(0, zigzag.times_s[-1], INTERVAL_S / 2)
     timed = timed_lanes(zigzag.lanes, zigzag.truth, twice_s)
     for lane, start_s, end_s in zip(timed, zigzag.start_s, zigzag.end_s, strict=True):
-        assert twice_s[lane.first] <= start_s - 0.033
-        assert twice_s[lane.last] >= end_s + 0.033
+        assert twice_s[lane.first] <= start_s - 0.058
+        assert twice_s[lane.last] >= end_s + 0.058
 
 
 def test_a_lane_that_was_not_seen_gets_the_frames_of_a_ramp_more() -> None:
     zigzag = MadeUpZigzag(slice(8, 25))
     is_seen = np.arange(LANES) != 3
-    table = replace(zigzag.truth, is_seen=is_seen)
-    timed = timed_lanes(zigzag.lanes, table, zigzag.times_s)
-    usual = timed_lanes(zigzag.lanes, zigzag.truth, zigzag.times_s)
-    more = round(STAGE.ramp_s / INTERVAL_S) - 1
+    slow = replace(zigzag.truth, ramp_s=0.2)
+    timed = timed_lanes(zigzag.lanes, replace(slow, is_seen=is_seen), zigzag.times_s)
+    usual = timed_lanes(zigzag.lanes, slow, zigzag.times_s)
+    more = round(slow.ramp_s / INTERVAL_S) - 2
     for number, (lane, other) in enumerate(zip(timed, usual, strict=True)):
         margin = 0 if is_seen[number] else more
         assert abs(other.first - lane.first - margin) <= (margin > 0)
