@@ -17,7 +17,7 @@ from blurryscope.stitch.film_so_far import FilmSoFar, motion_of
 from blurryscope.stitch.lane_links import LaneLinks, links_across, not_found_again
 from blurryscope.stitch.lanes import Lane
 from blurryscope.stitch.layout import FirstLayout, lane_beside, lay_out
-from blurryscope.stitch.links import Link, Links, gathered, joined
+from blurryscope.stitch.links import Links, gathered, joined
 from blurryscope.stitch.matching import MatchedPairs, PatchSettings
 from blurryscope.stitch.miscounts import miscounts
 from blurryscope.stitch.pauses import blank_runs, is_next, pauses_among
@@ -26,7 +26,7 @@ from blurryscope.stitch.retimed import retimed
 from blurryscope.stitch.run_links import run_links
 from blurryscope.stitch.solve import Solution, judged, solve
 from blurryscope.stitch.stage_so_far import StageSettings, StageSoFar, loosely
-from blurryscope.stitch.steps import lanes_apart, step_links
+from blurryscope.stitch.steps import lanes_apart, seen_steps, step_links
 from blurryscope.stitch.strays import likeliest_ways
 from blurryscope.stitch.ties import held_frames, tied_lanes
 from blurryscope.stitch.trajectory import Trajectory
@@ -286,10 +286,11 @@ class Placer:
         """
         last = len(self.lanes) - 1
         motion = motion_of(film, self.lanes[-2:])
-        own = step_links(motion_of(film, self.lanes[-1:]), self.stage.usual)
+        own = gathered(step_links(motion_of(film, self.lanes[-1:]), self.stage.usual))
+        steps = np.array(list(seen_steps(motion, self.stage.usual)), np.int64)
         window = self.trajectory.between_lanes(anchor)
         expected = loosely(self._expected(window), film.coarse_reduction)
-        self._coarse_links.add(gathered(own))
+        self._coarse_links.add(own)
         solved = window
         if self.stage.table.is_seen[-1] and not self.is_linked[-1]:
             # It begins where the last one ended, which over glass is known by the rhythm only:
@@ -298,17 +299,22 @@ class Placer:
             solved = solve(
                 window, links, expected, fit_camera=False, rounds=_COARSE_ROUNDS
             ).trajectory
+        pieces = gathered([])
         for _ in range(_COARSE_LOOKS):
             here = solved.lanes >= last - 1
             pair = solved.only(here)
-            pieces = run_links(
-                replace(pair, lanes=pair.lanes - (last - 1)),
-                motion,
-                self.stage.usual,
-                film.coarse,
-                film.coarse_reduction,
+            again = gathered(
+                run_links(
+                    replace(pair, lanes=pair.lanes - (last - 1)),
+                    motion,
+                    self.stage.usual,
+                    film.coarse,
+                    film.coarse_reduction,
+                )
             )
-            self._coarse_links.replace_last(gathered([*own, *pieces]))
+            # And what this look falls short of by a hair, an earlier one found.
+            pieces = joined(again, not_found_again(pieces, again, steps))
+            self._coarse_links.replace_last(joined(own, pieces))
             links = self._coarse_links.within(window)
             solution = solve(window, links, expected, fit_camera=False, rounds=_COARSE_ROUNDS)
             moved_px = np.abs(solution.trajectory.positions[here] - pair.positions)[:, 1]
@@ -390,7 +396,6 @@ class Placer:
         self.trajectory = replace(self.trajectory, positions=positions, halves=halves)
 
 
-def _is_in(links: Sequence[Link], trajectory: Trajectory) -> NDArray[np.bool_]:
+def _is_in(links: Links, trajectory: Trajectory) -> NDArray[np.bool_]:
     """Which frames the links touch, (n,)."""
-    ends = [frame for link in links for frame in link[:2]]
-    return np.isin(trajectory.frames, ends)
+    return np.isin(trajectory.frames, np.concatenate([links.earlier, links.later]))
