@@ -78,3 +78,16 @@ def test_another_film_is_refused_and_leaves_nothing_behind(tmp_path: Path) -> No
     with pytest.raises(InputError, match="lane 1"):
         abut_film(video, video.parent / "slide")
     assert [path.name for path in (video.parent / "slide").glob("*abutted*")] == []
+
+
+@pytest.mark.parametrize(
+    "stored",
+    [b'{"camera_rotation_deg": 90\xff', b"{}", b'{"camera_rotation_deg": NaN}', b"[90]"],
+)
+def test_a_stitch_json_that_does_not_say_how_the_camera_was_turned_is_an_error_that_names_it(
+    tmp_path: Path, stored: bytes
+) -> None:
+    video = _scan(tmp_path / "scan", 0.0)
+    (video.parent / "slide" / "stitch.json").write_bytes(stored)
+    with pytest.raises(InputError, match=r"stitch\.json"):
+        abut_film(video, video.parent / "slide")

@@ -111,6 +111,14 @@ def test_torn_seams_that_cannot_be_read_are_an_error_that_names_them(tmp_path: P
         judge_scan(tmp_path)
 
 
+def test_a_damaged_stitch_json_is_an_error_that_names_it_and_stays_as_it_is(tmp_path: Path) -> None:
+    good_slide().write(tmp_path)
+    (tmp_path / "stitch.json").write_bytes(b'{"pixel_size_um": 1.\xff')
+    with pytest.raises(InputError, match=r"stitch\.json"):
+        judge_scan(tmp_path)
+    assert (tmp_path / "stitch.json").read_bytes().endswith(b"\xff")
+
+
 def test_doubtful_places_over_empty_glass_are_nobodys_work(tmp_path: Path) -> None:
     slide = good_slide()
     for number in slide.frames_where(lambda place: (place.x_px or 0) < 300):

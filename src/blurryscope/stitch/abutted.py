@@ -5,7 +5,6 @@ blended, none straightened: what two frames share stands there twice, and lanes 
 stretched against the others. Networks trained on such pictures can be compared on this layer.
 """
 
-import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -16,8 +15,8 @@ from blurryscope.artifacts.derived_mosaic import Told, derived_mosaic
 from blurryscope.artifacts.frame_places import FramePlace, read_frame_places
 from blurryscope.artifacts.mosaic import Mosaic
 from blurryscope.artifacts.recording import read_recording
+from blurryscope.artifacts.stitch_facts import read_stitch_facts
 from blurryscope.artifacts.video import Video
-from blurryscope.artifacts.whole import present_file
 from blurryscope.basics.errors import InputError
 from blurryscope.basics.image import Rgb
 from blurryscope.basics.progress import Progress, silent
@@ -77,10 +76,10 @@ def _lanes(places: Sequence[FramePlace]) -> list[list[int]]:
 
 def _quarter_turns(path: Path) -> int:
     """How many quarters counter-clockwise bring the scan's +x to the right of a frame."""
-    text = present_file(path, "Stitch the slide first").read_text(encoding="utf-8")
+    told = read_stitch_facts(path).get("camera_rotation_deg")
     try:
-        return round(float(json.loads(text)["camera_rotation_deg"]) / 90) % 4
-    except (ValueError, KeyError, TypeError) as error:
+        return round(float(str(told)) / 90) % 4
+    except (ValueError, OverflowError) as error:  # no number, or none that can be rounded
         raise InputError(
             path, "does not say how the camera was turned", "Stitch the slide again"
         ) from error

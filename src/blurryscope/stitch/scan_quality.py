@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from blurryscope.artifacts.scan_quality import Region, Rescan, write_regions, write_rescans
-from blurryscope.artifacts.whole import present_file, write_text_whole
+from blurryscope.artifacts.stitch_facts import read_stitch_facts
+from blurryscope.artifacts.whole import write_text_whole
 from blurryscope.basics.errors import InputError
 from blurryscope.stitch.regions import LEAST_TISSUE_FRACTION, ScanSurvey, survey_scan
 from blurryscope.stitch.rescan import RescanSettings, rescan_list
@@ -31,7 +32,7 @@ def judge_scan(slide_dir: Path, settings: RescanSettings | None = None) -> list[
     -------
     What should be scanned again, from the top lane to the bottom one; empty for a good scan.
     """
-    facts = _facts(slide_dir / "stitch.json")
+    facts = read_stitch_facts(slide_dir / "stitch.json")
     survey = survey_scan(
         slide_dir, _seconds(facts.get("second_scan_from_s")), _torn(slide_dir, facts)
     )
@@ -42,17 +43,6 @@ def judge_scan(slide_dir: Path, settings: RescanSettings | None = None) -> list[
     facts["rescan"] = [_rounded(asdict(entry)) for entry in rescans]
     write_text_whole(slide_dir / "stitch.json", json.dumps(facts, indent=2) + "\n")
     return rescans
-
-
-def _facts(path: Path) -> dict[str, object]:
-    text = present_file(path, "Stitch the slide first").read_text(encoding="utf-8")
-    try:
-        facts = json.loads(text)
-    except ValueError as error:
-        raise InputError(path, f"cannot be read ({error})", "Stitch the slide again") from error
-    if not isinstance(facts, dict):
-        raise InputError(path, "is no JSON object", "Stitch the slide again")
-    return facts
 
 
 def _seconds(value: object) -> float | None:
