@@ -55,6 +55,17 @@ def _way_px(since_s: NDArray[np.float64], ramp_s: float) -> NDArray[np.float64]:
     return np.asarray(SPEED_PX_PER_S * (gained + even + (ramp_s - left_s**2 / ramp_s) / 2))
 
 
+def _known(ramp_s: float, rest_s: float) -> StageHabits:
+    """What is known of a stage where nothing needs to be measured any more."""
+    return StageHabits(
+        speed_px_per_s=SPEED_PX_PER_S,
+        rest_s=rest_s,
+        ramp_s=ramp_s,
+        lane_s=CRUISE_S + ramp_s,
+        turn_s=rest_s + ramp_s,
+    )
+
+
 @pytest.mark.parametrize(("ramp_s", "rest_s"), [(0.2, 1.1), (0.33, 0.64), (0.6, 1.4)])
 def test_ramps_and_rests_are_told_by_tissue_at_the_turns(ramp_s: float, rest_s: float) -> None:
     zigzag = ZigzagOverTissue(ramp_s, rest_s)
@@ -111,13 +122,7 @@ def test_lanes_last_as_long_as_tissue_in_slow_ramps_shows() -> None:
 def test_tissue_at_rest_makes_no_lane_longer() -> None:
     """Lanes that were found too long hold frames of the rests around them."""
     zigzag = ZigzagOverTissue(ramp_s=0.01, rest_s=1.1)
-    stage = StageHabits(
-        speed_px_per_s=SPEED_PX_PER_S,
-        rest_s=1.1,
-        ramp_s=0.01,
-        lane_s=CRUISE_S + 0.01,
-        turn_s=1.1 + 0.01,
-    )
+    stage = _known(ramp_s=0.01, rest_s=1.1)
     linked, is_seen = np.ones(LANES - 1, np.bool_), np.ones(len(zigzag.is_seen), np.bool_)
     table = timetable(zigzag.trajectory, zigzag.lanes, linked, is_seen, stage)
     assert table.start_s == pytest.approx(zigzag.start_s, abs=0.04)
@@ -130,13 +135,7 @@ def test_a_lane_beside_no_other_is_timed_by_its_own_ramps() -> None:
     later_s = np.array([0.0, 0.3, 0.6, 0.6])
     film = zigzag.trajectory
     film = replace(film, times_s=film.times_s + later_s[film.lanes])
-    stage = StageHabits(
-        speed_px_per_s=SPEED_PX_PER_S,
-        rest_s=0.64,
-        ramp_s=0.33,
-        lane_s=CRUISE_S + 0.33,
-        turn_s=0.64 + 0.33,
-    )
+    stage = _known(ramp_s=0.33, rest_s=0.64)
     linked = np.array([False, False, True])
     table = timetable(film, zigzag.lanes, linked, zigzag.is_seen, stage)
     assert table.start_s == pytest.approx(zigzag.start_s + later_s, abs=0.03)

@@ -23,7 +23,7 @@ _MOST_BLANK = 4
 two or three wide. Before and after those the stage rather stood than scanned."""
 _CUT_OFF = 0.45
 """Part of a lane by which a film must outlast the last one and a rest for another to have begun
-there over glass: films of whole scans went on for 0.3 to 0.43 of one."""
+there over glass: the three recorded films, of whole scans, went on for 0.31 to 0.43 of one."""
 _PATIENCE = 0.3
 """Part of a lane that must have passed before it is worth looking whether the last one is over."""
 _LOOK_EVERY = 16

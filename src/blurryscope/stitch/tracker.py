@@ -356,8 +356,8 @@ def without_repeats(
     keeps_noise = noise > _LEAST_NOISE
     is_exact = (here < _NO_NOISE * noise) & (here < 0.1 * around - 1e-3) & keeps_noise
     is_coded = (here < _CODED_CHANGE * around) & (around > _LEAST_CHANGE)
-    told = [(s.row_px, s.col_px, s.correlation, s.stillness) for s in shifts]
-    moved_px, (correlation, stillness) = np.array(told)[:, :2], np.array(told)[:, 2:].T
+    told = np.array([(s.row_px, s.col_px, s.correlation, s.stillness) for s in shifts])
+    moved_px, correlation, stillness = told[:, :2], told[:, 2], told[:, 3]
     leaps = _catches_up(moved_px) | _stops_short(np.hypot(*moved_px.T), correlation, stillness)
     is_coded |= (here < _FAINT_CHANGE * around) & leaps
     repeated = np.flatnonzero(is_exact | (is_coded & (stillness[1:-1] > _STANDS))) + 2
