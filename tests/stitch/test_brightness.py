@@ -22,6 +22,7 @@ def test_jumps_of_exposure_and_white_balance_are_found() -> None:
     ]
     lane = PlacedLane(
         number=0,
+        indices=tuple(range(FRAMES)),
         frames=[],
         positions=np.stack([np.zeros(FRAMES), np.arange(FRAMES) * float(STEP_PX)], axis=1),
         matrices=np.broadcast_to(np.eye(2), (FRAMES, 2, 2)),

@@ -71,7 +71,8 @@ def _placed(trajectory: Trajectory, film: Iterable[ArrayFrame]) -> list[PlacedLa
     return [
         PlacedLane(
             number=number,
-            frames=[frames[int(index)] for index in trajectory.frames[rows]],
+            indices=tuple(trajectory.frames[rows].tolist()),
+            frames=[frames[index] for index in trajectory.frames[rows].tolist()],
             positions=trajectory.positions[rows],
             matrices=matrices[rows],
             frame_shape=(ROWS, COLUMNS),

@@ -60,6 +60,7 @@ def lanes(film: Path) -> list[PlacedLane]:
         placed.append(
             PlacedLane(
                 number=number,
+                indices=tuple(range(rows.start, rows.stop)),
                 frames=frames[rows],
                 positions=centres[rows],
                 matrices=np.broadcast_to(np.eye(2), (FRAMES, 2, 2)),
@@ -142,7 +143,7 @@ def test_lanes_that_wait_when_a_laying_is_broken_off_are_never_laid(
     with pytest.raises(KeyboardInterrupt):
         _broken_off(LayingThread(), _ground(tmp_path, lanes), slow)
     assert not any(thread.name.startswith("compose") for thread in threading.enumerate())
-    assert set(begun) <= {frame.index for frame in lanes[0].frames}
+    assert set(begun) <= set(lanes[0].indices)
 
 
 def test_a_full_disk_is_told_where_lanes_are_placed(
@@ -158,8 +159,8 @@ def test_a_full_disk_is_told_where_lanes_are_placed(
 def test_a_film_that_lost_frames_since_it_was_looked_at_is_told(
     tmp_path: Path, film: Path, lanes: list[PlacedLane]
 ) -> None:
-    beyond = [ArrayFrame(1000 + n, n / 30, frame.rgb()) for n, frame in enumerate(lanes[1].frames)]
-    lost = [lanes[0], replace(lanes[1], frames=beyond), lanes[2]]
+    beyond = tuple(range(1000, 1000 + FRAMES))
+    lost = [lanes[0], replace(lanes[1], indices=beyond), lanes[2]]
     with pytest.raises(InputError, match="changed while it was read") as told:
         _laid(LayingProcess(film), _ground(tmp_path, lanes), lost)
     assert told.value.where == str(film)

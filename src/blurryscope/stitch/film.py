@@ -95,7 +95,9 @@ class SlideStitcher:
     ) -> None:
         self._out = out
         self._recording = recording
-        self._unopened = Stitcher(where, settings), laying or LayingThread()
+        laying = laying or LayingThread()
+        stitcher = Stitcher(where, settings, laying.film_again)
+        self._unopened = stitcher, laying
         self._canvas: Canvas | None = None
 
     def __enter__(self) -> Self:

@@ -28,6 +28,7 @@ from blurryscope.basics.ahead import ahead
 from blurryscope.basics.errors import BlurryScopeError, InputError
 from blurryscope.stitch.brightness import lane_brightness, shrunk_gain
 from blurryscope.stitch.compose import Composer
+from blurryscope.stitch.held_frames import FilmAgain
 from blurryscope.stitch.placed_lane import Canvas, PlacedLane
 from blurryscope.stitch.seams import TornSeam
 from blurryscope.stitch.shading_drift import ShadingDrift
@@ -122,6 +123,11 @@ class Laying(Protocol):
     is left in the folder.
     """
 
+    @property
+    def film_again(self) -> FilmAgain | None:
+        """How frames can be read once more, where lanes need not bring theirs."""
+        ...
+
     def __enter__(self) -> Self: ...
 
     def __exit__(
@@ -146,6 +152,8 @@ class Laying(Protocol):
 
 class LayingThread:
     """Lays lanes in a second thread: `Laying` for a scan that still runs, and for short films."""
+
+    film_again = None
 
     def __enter__(self) -> Self:
         self._stack = ExitStack().__enter__()
@@ -210,14 +218,18 @@ class LayingProcess:
         self._asked.close()
         self._process.join()
 
+    def film_again(self, indices: Sequence[int]) -> list[Frame]:
+        """Read frames of the film once more; their numbers rise."""
+        with Video(self._film, is_mirrored=self._is_mirrored, by_one_thread=True) as opened:
+            return _taken(iter(opened), indices, self._film)
+
     def begin(self, ground: Ground) -> None:
         self._ask(ground)
 
     def lay(self, lane: PlacedLane) -> None:
         while self._waiting >= _LANES_UNDER_WAY:
             self._answer()
-        numbers = tuple(frame.index for frame in lane.frames)
-        self._ask(_FilmedLane(lane=replace(lane, frames=()), frames=numbers))
+        self._ask(replace(lane, frames=()))
         self._waiting += 1
 
     def finish(self, pixel_size_um: float) -> list[TornSeam]:
@@ -229,7 +241,7 @@ class LayingProcess:
         self._process.join()
         return torn
 
-    def _ask(self, what: "Ground | _FilmedLane | float") -> None:
+    def _ask(self, what: Ground | PlacedLane | float) -> None:
         try:
             self._asked.send(what)
         except ConnectionError:
@@ -255,15 +267,6 @@ class LayingProcess:
         return self._process.exitcode
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _FilmedLane:
-    """A lane whose frames are in the film."""
-
-    lane: PlacedLane
-    frames: tuple[int, ...]
-    """Their numbers in the film."""
-
-
 def _lay_when_asked(asker: "Connection[object, object]", film: Path, is_mirrored: bool) -> None:
     """What a laying process does: each request gets one answer, an error is the last."""
     # Who interrupts the asker interrupts this too, and the asker says what becomes of it.
@@ -285,18 +288,18 @@ def _lay_all(asker: "Connection[object, object]", film: Path, is_mirrored: bool)
     with video as opened, LaneLayer(ground) as layer:
         most = max(int(_BYTES_AHEAD / opened.info.picture_bytes), _LEAST_AHEAD)
         with closing(ahead(opened, most)) as frames:
-            while isinstance(asked := asker.recv(), _FilmedLane):
-                layer.lay(replace(asked.lane, frames=_taken(frames, asked.frames, film)))
+            while isinstance(asked := asker.recv(), PlacedLane):
+                layer.lay(replace(asked, frames=_taken(frames, asked.indices, film)))
                 asker.send([])
         torn = layer.finish(cast(float, asked))
     asker.send(torn)
 
 
-def _taken(frames: Iterator[Frame], numbers: Sequence[int], film: Path) -> list[Frame]:
+def _taken(frames: Iterator[Frame], indices: Sequence[int], film: Path) -> list[Frame]:
     """The frames of these numbers, which rise; what lies before and between is passed over."""
-    wanted = set(numbers)
+    wanted = set(indices)
     found: list[Frame] = []
-    while len(found) < len(numbers):
+    while len(found) < len(indices):
         frame = next(frames, None)
         if frame is None:
             raise InputError(film, "changed while it was read", "Leave it alone, and stitch again")

@@ -14,7 +14,10 @@ class PlacedLane:
     """The frames of one lane, in order of the film, and where they lie; n of them."""
 
     number: int
+    indices: tuple[int, ...]
+    """Which frames of the film they are."""
     frames: Sequence[Frame] = field(repr=False)
+    """The frames themselves; none where whoever lays them reads the film by himself."""
     positions: NDArray[np.float64]
     """(n, 2) field centres (y, x), mosaic pixels before the canvas is known."""
     matrices: NDArray[np.float64]

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from blurryscope.artifacts.video import Frame
 from blurryscope.basics.errors import InputError
+from blurryscope.stitch.held_frames import FilmAgain
 from blurryscope.stitch.lane_finder import (
     LaneFinder,
     settled,
@@ -91,16 +92,23 @@ class Stitcher:
     ----------
     where
         Name of the film, for messages.
+    again
+        Reads frames of the film once more. Where it is given, frames are not held, and lanes bring
+        their numbers alone.
     """
 
-    def __init__(self, where: object, settings: StitchSettings | None = None) -> None:
+    def __init__(
+        self, where: object, settings: StitchSettings | None = None, again: FilmAgain | None = None
+    ) -> None:
         self._where = where
         settings = settings or StitchSettings()
         self._tracker = Tracker(
             settings.coarse_short_side_px,
             settings.fine_short_side_px,
             watches=settings.ends_at_second_scan,
+            again=again,
         )
+        self._brings_frames = again is None
         self._least_step_px = 0.025 * settings.coarse_short_side_px
         self._finder = LaneFinder()
         self._rest_s = settings.rest_s + settings.ramp_s
@@ -439,9 +447,11 @@ class Stitcher:
     def _placed(self, number: int, repeated: Sequence[int]) -> PlacedLane:
         part = self._placer.lane(number)
         is_new = ~np.isin(part.frames, repeated)
+        indices = tuple(part.frames[is_new].tolist())
         return PlacedLane(
             number=number,
-            frames=[self._tracker.frame(int(frame)) for frame in part.frames[is_new]],
+            indices=indices,
+            frames=self._tracker.frames(indices) if self._brings_frames else (),
             positions=part.positions[is_new],
             matrices=part.matrices[is_new],
             frame_shape=self._tracker.frame_shape,

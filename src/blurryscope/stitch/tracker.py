@@ -15,6 +15,7 @@ from blurryscope.artifacts.video import Frame
 from blurryscope.basics.image import Grey
 from blurryscope.basics.side_by_side import side_by_side
 from blurryscope.stitch.features import absorbance_detail, log_of, shrunk
+from blurryscope.stitch.held_frames import FilmAgain, HeldFrames, let_go
 from blurryscope.stitch.motion import OverlapCorrelator, PairShift
 from blurryscope.stitch.second_scan import SecondScanWatch
 from blurryscope.stitch.shading import glass_shading, lasting_shading, luma_of
@@ -65,13 +66,20 @@ class Tracker:
         Frames are shrunk to about this for the first look at the motion, and for exact links.
     watches
         Whether to watch for a second scan of the same slide.
+    again
+        Reads frames once more; without it they are kept as they are. Nothing else hangs on it.
     """
 
     def __init__(
-        self, coarse_short_side_px: int, fine_short_side_px: int, *, watches: bool = True
+        self,
+        coarse_short_side_px: int,
+        fine_short_side_px: int,
+        *,
+        watches: bool = True,
+        again: FilmAgain | None = None,
     ) -> None:
         self._sides_px = (coarse_short_side_px, fine_short_side_px)
-        self._frames: dict[int, Frame] = {}
+        self._held = HeldFrames(again)
         self._small: dict[int, NDArray[np.uint8]] = {}
         self._coarse: dict[int, Grey] = {}
         self._fine: dict[int, Grey] = {}
@@ -99,9 +107,12 @@ class Tracker:
 
     @property
     def held_bytes(self) -> float:
-        """About what the frames that are not forgotten take; three bytes for two pixels (4:2:0)."""
+        """About what the frames that are not forgotten take; three bytes for two pixels (4:2:0).
+
+        Told as if they were kept as they are, so that nothing hangs on whether they are.
+        """
         rows, columns = self.frame_shape
-        return 1.5 * rows * columns * len(self._frames)
+        return 1.5 * rows * columns * len(self._small)
 
     @property
     def coarse_reduction(self) -> int:
@@ -132,7 +143,7 @@ class Tracker:
         return self._without_repeats()[1]
 
     def push(self, frame: Frame) -> None:
-        """Take the next frame; it is kept until it is forgotten, after `end_at` only its time."""
+        """Take the next frame; it counts until it is forgotten, after `end_at` only its time."""
         if self._is_over:
             self._later_times_s.append(frame.time_s)
             return
@@ -145,7 +156,7 @@ class Tracker:
         self._last_thinned = thinned
         index = self.count
         self._times_s.append(frame.time_s)
-        self._frames[index] = frame
+        self._held.add(index, frame, self.fine_reduction)
         self._small[index] = shrunk(luma, self.coarse_reduction)
         if self._next_shading and self.count >= self._next_shading:
             self._next_shading *= 3
@@ -240,16 +251,16 @@ class Tracker:
         shading = self._log_fine_shading
         if shading is None:
             raise ValueError("there is no fine detail before the shading is settled")
-        small = shrunk(self._frames[frame].luma(), self.fine_reduction)
+        small = self._held.fine(frame, self.fine_reduction)
         detail = absorbance_detail(small, shading, self._sides_px[1] * _SIGMA_FRACTION)
         self._fine[frame] = detail
         if detail.nbytes * len(self._fine) > _MOST_FINE_BYTES:
             del self._fine[next(iter(self._fine))]
         return detail
 
-    def frame(self, index: int) -> Frame:
-        """A frame that is still held."""
-        return self._frames[index]
+    def frames(self, indices: Sequence[int]) -> Sequence[Frame]:
+        """Frames that are not forgotten; their numbers rise."""
+        return self._held.whole(indices)
 
     def end_at(self, count: int) -> None:
         """Leave it at the first `count` frames; those to come count no more either."""
@@ -258,26 +269,27 @@ class Tracker:
         del self._times_s[count:]
         del self._changes[max(count - 1, 0) :]
         del self.shifts[max(count - 1, 0) :]
-        for held in (self._frames, self._small, self._coarse, self._fine):
-            for index in [i for i in held if i >= count]:
-                del held[index]
+        self._keep(range(count))
 
     def forget(self, before: int) -> None:
         """Let go of all frames before an index."""
-        for held in (self._frames, self._small, self._coarse, self._fine):
-            for index in [i for i in held if i < before]:
-                del held[index]
+        self._keep(range(before, self.count))
 
     def forget_beyond(self, most_bytes: float) -> None:
         """Let go of the oldest frames, so that those held take about so much at most."""
         if self.held_bytes > most_bytes:
-            kept = math.floor(len(self._frames) * most_bytes / self.held_bytes)
+            kept = math.floor(len(self._small) * most_bytes / self.held_bytes)
             self.forget(self.count - kept)
 
     @property
     def oldest(self) -> int:
         """The first frame that is not forgotten."""
-        return next(iter(self._frames), self.count)
+        return next(iter(self._small), self.count)
+
+    def _keep(self, frames: range) -> None:
+        self._held.keep(frames)
+        for pictures in (self._small, self._coarse, self._fine):
+            let_go(pictures, frames)
 
     def _samples(self, held: Sequence[int], count: int) -> list[tuple[int, np.float32]]:
         """About `count` of the frames held, evenly, and none that shows tissue at rest.
@@ -314,10 +326,11 @@ class Tracker:
         """What the lamp and the sensor make of empty glass, in colour."""
         if self._shading is None:
             raise ValueError("the shading in colour needs that of the small pictures first")
-        samples = self._samples(sorted(self._frames), _COLOUR_SAMPLES)
-        return glass_shading(
-            [(self._frames[i], self._small[i], light) for i, light in samples], self._shading
-        )
+        samples = self._samples(sorted(self._small), _COLOUR_SAMPLES)
+        frames = self._held.whole([index for index, _ in samples])
+        small = [self._small[index] for index, _ in samples]
+        light = [factor for _, factor in samples]
+        return glass_shading(list(zip(frames, small, light, strict=True)), self._shading)
 
 
 def _without_long_stills(
