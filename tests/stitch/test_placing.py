@@ -18,8 +18,8 @@ from blurryscope.stitch.motion import PairShift
 from blurryscope.stitch.placing import Placer, PlacingSettings
 from blurryscope.stitch.run_links import run_links
 from blurryscope.stitch.stage_so_far import StageSettings
+from blurryscope.stitch.timetable import Timetable
 from blurryscope.stitch.trajectory import Trajectory
-from blurryscope.stitch.turns import Timetable
 
 REDUCTION = 2
 ROWS, COLUMNS = 60, 80

@@ -5,7 +5,7 @@ import pytest
 from numpy.typing import NDArray
 
 from blurryscope.stitch.stage_so_far import StageSettings, StageSoFar
-from blurryscope.stitch.turns import Timetable
+from blurryscope.stitch.timetable import Timetable
 
 
 def test_the_stage_is_as_fast_as_lanes_were_seen_to_be_not_as_is_thought_over_glass() -> None:
@@ -22,7 +22,7 @@ def test_the_stage_is_as_fast_as_lanes_were_seen_to_be_not_as_is_thought_over_gl
         lean=0.0,
         turn_sigma_px=20.0,
         keeps_speed=False,
-        is_seen=np.array([False, True, True, False, False]),
+        is_timed=np.array([False, True, True, False, False]),
         told_s=nothing,
     )
     assert stage.speed_px_per_s == pytest.approx(1000.5)

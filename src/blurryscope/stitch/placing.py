@@ -14,15 +14,16 @@ from numpy.typing import NDArray
 from blurryscope.stitch.camera import CameraModel, rim_sigma_px
 from blurryscope.stitch.expectations import Expectations
 from blurryscope.stitch.film_so_far import FilmSoFar, motion_of
+from blurryscope.stitch.lane_frames import retimed, timed_lanes
 from blurryscope.stitch.lane_links import LaneLinks, links_across, not_found_again
 from blurryscope.stitch.lanes import Lane
 from blurryscope.stitch.layout import FirstLayout, lane_beside, lay_out
 from blurryscope.stitch.links import Links, gathered, joined
 from blurryscope.stitch.matching import MatchedPairs, PatchSettings
 from blurryscope.stitch.miscounts import miscounts
+from blurryscope.stitch.monotone import never_backwards
 from blurryscope.stitch.pauses import blank_runs, is_next, pauses_among
 from blurryscope.stitch.refine import measure_links, with_coarse
-from blurryscope.stitch.retimed import retimed
 from blurryscope.stitch.run_links import run_links
 from blurryscope.stitch.solve import Solution, judged, solve
 from blurryscope.stitch.stage_so_far import StageSettings, StageSoFar, loosely
@@ -30,7 +31,6 @@ from blurryscope.stitch.steps import lanes_apart, seen_steps, step_links
 from blurryscope.stitch.strays import likeliest_ways
 from blurryscope.stitch.ties import held_frames, tied_lanes
 from blurryscope.stitch.trajectory import Trajectory
-from blurryscope.stitch.turns import never_backwards, timed_lanes
 from blurryscope.stitch.uneven import with_uneven_speeds
 
 _YOUNG_GROUP = 3
@@ -292,7 +292,7 @@ class Placer:
         expected = loosely(self._expected(window), film.coarse_reduction)
         self._coarse_links.add(own)
         solved = window
-        if self.stage.table.is_seen[-1] and not self.is_linked[-1]:
+        if self.stage.table.is_timed[-1] and not self.is_linked[-1]:
             # It begins where the last one ended, which over glass is known by the rhythm only:
             # five steps from where the stage told that it set off.
             links = self._coarse_links.within(window)

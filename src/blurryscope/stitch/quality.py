@@ -67,10 +67,10 @@ def _uncertainties(
     rows_count, columns_count = stitched.frame_shape
     centres = [float(np.median(trajectory.positions[r, 0])) for r in lane_rows(trajectory)]
     pitches = np.diff(centres)[stitched.is_lane_linked]
-    speeds = table.speed_px_per_s[table.is_seen] / stitched.speed_px_per_s
+    speeds = table.speed_px_per_s[table.is_timed] / stitched.speed_px_per_s
     # Rows of cores that no tissue joins lie where two turns say, one on each side; between two
     # rows that makes as much as one turn misleads.
-    seen = np.flatnonzero(table.is_seen)
+    seen = np.flatnonzero(table.is_timed)
     is_whole = bool(stitched.is_lane_linked[seen[0] : seen[-1]].all()) if len(seen) else True
     apart_um = np.nan if is_whole else table.turn_sigma_px * pixel_size_um
     # A size that was given is not measured, and how wrong an assumed speed is nobody knows.

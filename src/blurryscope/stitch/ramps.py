@@ -35,7 +35,7 @@ _LIKE = 0.25
 """By which the middle half of them may differ, as a part: more is no stage's habit."""
 
 
-class Habits(NamedTuple):
+class SeenRamps(NamedTuple):
     """What ramps tell that were seen; NaN where they do not."""
 
     ramp_s: float
@@ -76,13 +76,13 @@ class _Ramp:
         return self.middle_s - way_s if self.is_start else self.middle_s + way_s
 
 
-def seen_habits(
+def seen_ramps(
     trajectory: Trajectory,
     lanes: Sequence[Lane],
     is_seen: NDArray[np.bool_],
     full_px_per_s: float,
     told_ramp_s: float,
-) -> Habits:
+) -> SeenRamps:
     """Measure ramps and rests.
 
     Parameters
@@ -110,7 +110,7 @@ def seen_habits(
     if not is_measured:
         stands_s[:] = np.nan
         is_told = len(known_s) >= _LEAST_RESTS and float(np.ptp(known_s)) < _LIKE_S
-    return Habits(
+    return SeenRamps(
         ramp_s=ramp_s,
         rest_s=float(np.median(known_s)) if is_told else np.nan,
         begins_s=stands_s[:, 0],

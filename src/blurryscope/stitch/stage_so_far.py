@@ -7,16 +7,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from blurryscope.stitch.expectations import Expectations
+from blurryscope.stitch.expected_motion import expected_motion
 from blurryscope.stitch.lane_speed import agreed_speed, linked_speeds, perfect_speed
+from blurryscope.stitch.lane_times import time_lanes
 from blurryscope.stitch.lanes import Lane
 from blurryscope.stitch.layout import FirstLayout, coarse_link_sigma_px
 from blurryscope.stitch.links import Links
 from blurryscope.stitch.miscounts import lost_way_px
+from blurryscope.stitch.stage_habits import StageHabits
 from blurryscope.stitch.steps import Motion, UsualSteps, seen_steps
 from blurryscope.stitch.strays import Ways
+from blurryscope.stitch.timetable import Timetable
 from blurryscope.stitch.trajectory import Trajectory, lane_rows
-from blurryscope.stitch.turning_points import StageHabits
-from blurryscope.stitch.turns import Timetable, expected_motion, timetable
 
 _TURNS_LOOKED_AT = 40
 """Lanes before those that are not fixed whose turns count: what more would tell is not worth that
@@ -138,7 +140,7 @@ class StageSoFar:
         window = trajectory.between_lanes(first)
         window = replace(window, lanes=window.lanes - first)
         pairs = np.fromiter(self._seen_pairs, np.int64)
-        table = timetable(
+        table = time_lanes(
             window,
             lanes[first:],
             np.array(is_linked[first:], np.bool_),
@@ -151,7 +153,7 @@ class StageSoFar:
     @property
     def speed_px_per_s(self) -> float:
         # Lanes over glass are given the usual speed, which the first lanes told roughly.
-        seen = self.table.speed_px_per_s[self.table.is_seen]
+        seen = self.table.speed_px_per_s[self.table.is_timed]
         return float(np.median(seen if len(seen) else self.table.speed_px_per_s))
 
     @property

@@ -11,7 +11,7 @@ from blurryscope.stitch.lanes import Lane
 from blurryscope.stitch.links import Links
 from blurryscope.stitch.placed_lane import Canvas
 from blurryscope.stitch.solve import Solution
-from blurryscope.stitch.turns import Timetable
+from blurryscope.stitch.timetable import Timetable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

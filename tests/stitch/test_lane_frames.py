@@ -1,0 +1,85 @@
+from dataclasses import replace
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from blurryscope.stitch.lane_frames import retimed, timed_lanes
+from tests.stitch.zigzags import (
+    INTERVAL_S,
+    LANES,
+    REST_S,
+    STAGE,
+    MadeUpZigzag,
+    even_table,
+)
+
+
+def test_timed_lanes_hold_the_frames_that_moved_and_hardly_more() -> None:
+    zigzag = MadeUpZigzag(slice(8, 25))
+    timed = timed_lanes(zigzag.lanes, zigzag.truth, zigzag.times_s)
+    for lane, start_s, end_s in zip(timed, zigzag.start_s, zigzag.end_s, strict=True):
+        assert start_s - 3 * INTERVAL_S < zigzag.times_s[lane.first] <= start_s
+        assert end_s <= zigzag.times_s[lane.last] < end_s + 3.5 * INTERVAL_S
+
+
+def test_lanes_hold_what_rests_may_be_shorter_however_many_frames_come_a_second() -> None:
+    zigzag = MadeUpZigzag(slice(8, 25))
+    twice_s = np.arange(0, zigzag.times_s[-1], INTERVAL_S / 2)
+    timed = timed_lanes(zigzag.lanes, zigzag.truth, twice_s)
+    for lane, start_s, end_s in zip(timed, zigzag.start_s, zigzag.end_s, strict=True):
+        assert twice_s[lane.first] <= start_s - 0.058
+        assert twice_s[lane.last] >= end_s + 0.058
+
+
+def test_a_lane_whose_times_nothing_seen_tells_gets_the_frames_of_a_ramp_more() -> None:
+    zigzag = MadeUpZigzag(slice(8, 25))
+    is_timed = np.arange(LANES) != 3
+    slow = replace(zigzag.truth, ramp_s=0.2)
+    timed = timed_lanes(zigzag.lanes, replace(slow, is_timed=is_timed), zigzag.times_s)
+    usual = timed_lanes(zigzag.lanes, slow, zigzag.times_s)
+    more = round(slow.ramp_s / INTERVAL_S) - 2
+    for number, (lane, other) in enumerate(zip(timed, usual, strict=True)):
+        margin = 0 if is_timed[number] else more
+        assert abs(other.first - lane.first - margin) <= (margin > 0)
+        assert abs(lane.last - other.last - margin) <= (margin > 0)
+    assert timed[3] != usual[3]
+
+
+def test_lanes_that_would_begin_after_the_film_has_ended_share_its_last_frames() -> None:
+    zigzag = MadeUpZigzag(slice(8, 25))
+    late = even_table(zigzag.start_s + 2 * REST_S, zigzag.end_s + 2 * REST_S)
+    times_s = zigzag.times_s[: zigzag.lanes[-1].first]
+    timed = timed_lanes(zigzag.lanes, late, times_s)
+    assert all(before.last < after.first for before, after in pairwise(timed))
+    assert all(lane.first < lane.last < len(times_s) for lane in timed)
+
+
+def test_a_lane_that_is_given_more_frames_goes_on_beyond_those_it_had_as_the_stage_does() -> None:
+    zigzag = MadeUpZigzag(slice(8, 25))
+    known, lane = zigzag.trajectory.between_lanes(3, 3), zigzag.lanes[3]
+    longer = retimed(
+        known,
+        3,
+        replace(lane, first=lane.first - 2, last=lane.last + 3),
+        zigzag.truth,
+        zigzag.times_s,
+    )
+    assert longer.frames.tolist() == list(range(lane.first - 2, lane.last + 4))
+    assert longer.times_s.tolist() == zigzag.times_s[longer.frames].tolist()
+    assert longer.positions[2:-3].tolist() == known.positions.tolist()
+    step_px = lane.direction * STAGE.speed_px_per_s * INTERVAL_S
+    assert np.diff(longer.positions[:4, 1]) == pytest.approx(np.full(3, step_px))
+
+
+def test_a_lane_that_is_given_fewer_frames_keeps_the_places_of_those_that_are_left() -> None:
+    zigzag = MadeUpZigzag(slice(8, 25))
+    known, lane = zigzag.trajectory.between_lanes(3, 3), zigzag.lanes[3]
+    shorter = retimed(
+        known,
+        3,
+        replace(lane, first=lane.first + 4, last=lane.last - 1),
+        zigzag.truth,
+        zigzag.times_s,
+    )
+    assert shorter.positions.tolist() == known.positions[4:-1].tolist()
