@@ -7,16 +7,11 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from blurryscope.stitch.lanes import (
-    Evidence,
-    Lane,
-    Rhythm,
-    evidence_of,
-    find_lanes,
-    next_lanes,
-    scan_axis,
-)
+from blurryscope.stitch.evidence import Evidence, evidence_of, scan_axis
+from blurryscope.stitch.lanes import Lane
 from blurryscope.stitch.motion import PairShift
+from blurryscope.stitch.rhythm import Rhythm
+from blurryscope.stitch.zigzag import find_lanes, next_lanes
 
 _MOST_BLANK = 4
 """Lanes over glass alone before the first that was seen, and after the last: the rim of a slide is

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from blurryscope.stitch.lane_speed import seen_speed
-from blurryscope.stitch.lanes import LONGEST_REST, Lane
+from blurryscope.stitch.lanes import Lane
+from blurryscope.stitch.rhythm import LONGEST_REST
 from blurryscope.stitch.stage_habits import StageHabits
 from blurryscope.stitch.trajectory import Trajectory, lane_rows
 
