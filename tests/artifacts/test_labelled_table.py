@@ -124,6 +124,33 @@ def test_two_classes_are_read_in_several_ways(tmp_path: Path, text: str, labels:
     np.testing.assert_allclose(table.probabilities[:, 1], [0.2, 0.9])
 
 
+def test_a_label_that_would_mean_one_thing_here_and_another_there_is_refused(
+    tmp_path: Path,
+) -> None:
+    some, others = tmp_path / "some.csv", tmp_path / "others.csv"
+    some.write_text("core,label,p_positive\nA1,0,0.2\nA2,1,0.3\n", encoding="utf-8")
+    others.write_text("core,label,p_positive\nB1,2,0.9\nB2,3,0.9\n", encoding="utf-8")
+    assert read_labelled_tables([some]).labels.tolist() == [0, 1]
+    for paths, beside in (([some, others], []), ([some], [others]), ([others], [some])):
+        with pytest.raises(InputError, match=r"some\.csv: has the label 1, which may be"):
+            read_labelled_tables(paths, beside=beside)
+
+
+def test_rows_without_a_core_are_cores_of_their_own_in_every_table(tmp_path: Path) -> None:
+    some, others = tmp_path / "some.csv", tmp_path / "others.csv"
+    for path in (some, others):
+        path.write_text("label,p0,p1,p2,p3\n0,1,0,0,0\n3+,0,0,0,1\n", encoding="utf-8")
+    table = read_labelled_tables([some, others])
+    assert len(set(table.core_keys.tolist())) == 4
+    with pytest.raises(InputError, match=r"some\.csv: is given twice"):
+        read_labelled_tables([some, some])
+
+
+def test_parts_are_understood_in_the_words_that_splits_are_read_in(tmp_path: Path) -> None:
+    text = "core,label,split,p0,p1,p2,p3\nA1,0,Calibration,1,0,0,0\nA2,0,testing,1,0,0,0\n"
+    assert read_labelled_tables([_written(tmp_path, text)]).parts.tolist() == ["calibrate", "test"]
+
+
 def test_a_two_class_network_is_known_by_its_halves(tmp_path: Path) -> None:
     text = "core,label,p0,p1,p2,p3\nA1,1+,0.4,0.4,0.1,0.1\nA2,3+,0.05,0.05,0.45,0.45\n"
     table = read_labelled_tables([_written(tmp_path, text)])
@@ -155,6 +182,13 @@ REFUSED = {
     "core,repeat,label,p0,p1,p2,p3\nA1,inf,0,1,0,0,0\n": "line 2: has 'inf' for repeat",
     "core,repeat,label,p0,p1,p2,p3\nA1,1.5,0,1,0,0,0\n": "line 2: has '1.5' for repeat",
     "core,p0,p1,p2,p3,label\nA1,1,0,0,0,0\nA2,0,1,0\n": "line 3: is cut off",
+    "case,core,label,part,p_positive\nP,A1,0,test,0\nP,A2,0,train,0\n,A3,0,test,0\n": (
+        "has patient P in test and in train"
+    ),
+    "case,core,repeat,label,p0,p1,p2,p3\nP,A1,1,0,1,0,0,0\nQ,A1,2,0,1,0,0,0\n": (
+        "core A1 more than one patient"
+    ),
+    "core,label,label,p0,p1,p2,p3\nA1,0,3+,1,0,0,0\n": "has two columns 'label'",
 }
 
 

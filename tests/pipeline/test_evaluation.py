@@ -133,6 +133,47 @@ def test_cores_that_are_evaluated_cannot_calibrate(planted: Path, tmp_path: Path
         evaluate_honestly(inputs, tmp_path / "out", _QUICK)
 
 
+def test_cores_that_were_learnt_from_are_no_test_cores_whatever_calibrates(
+    planted: Path, tmp_path: Path
+) -> None:
+    lines = planted.read_text(encoding="utf-8").splitlines()
+    table, others = tmp_path / "parts.csv", planted.with_name("others.csv")
+    parts = ["part", *("train" if number % 2 else "test" for number in range(40))]
+    table.write_text("\n".join(map(",".join, zip(lines, parts, strict=True))), encoding="utf-8")
+    inputs = EvaluationInputs(predictions=[table], calibration=others)
+    _, report = evaluate_honestly(inputs, tmp_path / "out", _QUICK)
+    assert report.test_count == 20
+    assert report.unused["of part train"] == 20
+
+
+def test_cores_that_were_learnt_from_do_not_calibrate(planted: Path, tmp_path: Path) -> None:
+    others = planted.with_name("others.csv")
+    lines = others.read_text(encoding="utf-8").splitlines()
+    parts = ["part", *("train" if number < 45 else "test" for number in range(60))]
+    table = tmp_path / "parts.csv"
+    table.write_text("\n".join(map(",".join, zip(lines, parts, strict=True))), encoding="utf-8")
+    inputs = EvaluationInputs(predictions=[planted], calibration=table)
+    _, report = evaluate_honestly(inputs, tmp_path / "out", _QUICK)
+    fixed = report.views[4].fixed
+    assert fixed is not None
+    assert fixed.core_count == 15
+
+
+def test_tables_that_name_no_cores_can_be_calibrated_on_one_another(tmp_path: Path) -> None:
+    tables = [tmp_path / "test.csv", tmp_path / "calibration.csv"]
+    rows = [
+        f"{n % 4},{','.join('0.7' if n % 4 == k else '0.1' for k in range(4))}" for n in range(40)
+    ]
+    for table in tables:
+        table.write_text("\n".join(["label,p0,p1,p2,p3", *rows]), encoding="utf-8")
+    inputs = EvaluationInputs(predictions=tables[:1], calibration=tables[1])
+    _, report = evaluate_honestly(inputs, tmp_path / "out", _QUICK)
+    assert report.test_count == 40
+    inputs = EvaluationInputs(predictions=tables[:1], calibration=tables[0])
+    with pytest.raises(InputError, match=r"test\.csv: is evaluated too"):
+        evaluate_honestly(inputs, tmp_path / "out", _QUICK)
+
+
 def test_another_model_stands_beside_and_is_compared(honest: Path) -> None:
     told = numbers(honest)
     assert told["better", "4", "all", "accuracy"] == 1.0

@@ -41,6 +41,10 @@ _KNOWN_NAMES: Mapping[str, tuple[str, ...]] = {
 }  # fmt: skip
 
 
+COLUMN_NAMES = tuple(_KNOWN_NAMES)
+"""Our names of all columns that are read."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NamedRows:
     """A table whose columns carry our names."""
@@ -119,6 +123,7 @@ def read_named_rows(
             file.seek(0)
             headings = tuple(reader.fieldnames or ())
             ours = _ours(path, headings, columns, is_label_file)
+            _refuse_same_headings(path, headings, ours)
             rows, lines = [], []
             for row in reader:
                 if None in row.values() and not is_label_file:
@@ -204,6 +209,12 @@ def _ours(
                 path, f"has no column {heading!r}", f"It has {', '.join(headings) or 'none'}"
             )
     return found
+
+
+def _refuse_same_headings(path: Path, headings: tuple[str, ...], ours: Mapping[str, str]) -> None:
+    for heading in ours.values():
+        if headings.count(heading) > 1:
+            raise InputError(path, f"has two columns {heading!r}", "Take one of them out")
 
 
 def _with_named_stacks(named: NamedRows) -> NamedRows:

@@ -5,7 +5,7 @@ A row is one scan of one core. Columns are found by their names, of which the us
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from blurryscope.artifacts.labelled_columns import (
     read_named_rows,
 )
 from blurryscope.artifacts.predictions import Decision
+from blurryscope.artifacts.split import PART_WORDS
 from blurryscope.basics.errors import InputError
 
 CALIBRATE = "calibrate"
@@ -33,6 +34,7 @@ _TWO_CLASS_LABELS = {
     "0": 0, "1": 1, "0.0": 0, "1.0": 1, "neg": 0, "pos": 1, "negative": 0, "positive": 1,
     "-": 0, "+": 1,
 }  # fmt: skip
+_AMBIGUOUS_LABELS = frozenset({"1", "1.0"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,13 +102,15 @@ def two_class(table: LabelledTable) -> LabelledTable:
     )
 
 
-def read_labelled_tables(
+def read_labelled_tables(  # noqa: PLR0913 - all but one by name, with a default
     paths: Sequence[Path],
     *,
     labels: Path | NamedRows | None = None,
     columns: Mapping[str, str] | None = None,
     name: str | None = None,
     named_stacks: NamedRows | None = None,
+    beside: Sequence[Path] = (),
+    tables_before: int = 0,
 ) -> LabelledTable:
     """Read tables of predictions and put them together.
 
@@ -125,6 +129,10 @@ def read_labelled_tables(
         What to call the whole; the first file's name if None.
     named_stacks
         What the names of the cores' stacks tell; their labels are taken where there are no others.
+    beside
+        Tables that are read apart and evaluated with these: labels must mean the same there.
+    tables_before
+        How many tables were read before: cores without a name are told apart by it.
 
     Raises
     ------
@@ -133,10 +141,17 @@ def read_labelled_tables(
         stands there twice, tables that differ in their number of classes.
     """
     known = dict(columns or {})
+    _refuse_given_twice(paths)
     named = [
-        _with_labels(read_named_rows(path, known), labels, known, named_stacks) for path in paths
+        _with_labels(read_named_rows(path, known), labels, known, named_stacks)
+        for path in (*paths, *beside)
     ]
-    tables = [_table_of(rows, name or paths[0].stem) for rows in named]
+    tables = [
+        _table_of(rows, name or paths[0].stem, number)
+        for number, rows in enumerate(named[: len(paths)], tables_before + 1)
+    ]
+    if tables[0].classes == 2:
+        _refuse_two_meanings(named)
     return joined_tables(tables, paths)
 
 
@@ -187,7 +202,15 @@ def _with_labels(
     )
 
 
-def _table_of(rows: NamedRows, name: str) -> LabelledTable:
+def _refuse_given_twice(paths: Sequence[Path]) -> None:
+    there = [path.resolve() for path in paths]
+    for path in paths:
+        if there.count(path.resolve()) > 1:
+            raise InputError(path, "is given twice", "Give each table once")
+
+
+def _table_of(rows: NamedRows, name: str, table: int) -> LabelledTable:
+    """The table with number `table`, from 1, by which cores without a name are told apart."""
     left_out: dict[str, int] = {}
     kept: list[int] = []
     for number, row in enumerate(rows.rows):
@@ -205,11 +228,11 @@ def _table_of(rows: NamedRows, name: str) -> LabelledTable:
         name=name,
         slides=_texts(rows, kept, "slide"),
         patients=_texts(rows, kept, "case"),
-        cores=np.array([rows.rows[n].get("core") or f"row {n + 1}" for n in kept]),
+        cores=np.array([rows.rows[n].get("core") or _row_name(n, table) for n in kept]),
         repeats=_repeats(rows, kept),
         labels=_label_indices(rows, kept, told_labels, probabilities.shape[1]),
         probabilities=probabilities,
-        parts=np.char.lower(_texts(rows, kept, "part")),
+        parts=np.array([_part(rows.rows[number].get("part", "")) for number in kept], np.str_),
         quality={
             quality: np.array([rows.number(n, quality) for n in kept])
             for quality in QUALITIES
@@ -217,6 +240,14 @@ def _table_of(rows: NamedRows, name: str) -> LabelledTable:
         },
         left_out=left_out,
     )
+
+
+def _row_name(number: int, table: int) -> str:
+    return f"row {number + 1}" if table == 1 else f"row {number + 1} of table {table}"
+
+
+def _part(text: str) -> str:
+    return str(PART_WORDS.get(text.lower(), text.lower()))
 
 
 def _why_left_out(row: Mapping[str, str]) -> str | None:
@@ -263,12 +294,31 @@ def _only_two_classes(probabilities: NDArray[np.float64]) -> NDArray[np.float64]
     return halves
 
 
+def _refuse_two_meanings(tables: Sequence[NamedRows]) -> None:
+    """Of two classes 1 is positive, of four it is 1+: nobody can tell where tables differ."""
+    told = [{row.get("label", "").lower() for row in rows.rows} for rows in tables]
+    if not any(map(_are_scores, told)):
+        return
+    for rows, labels in zip(tables, told, strict=True):
+        if labels & _AMBIGUOUS_LABELS and not _are_scores(labels):
+            raise InputError(
+                rows.path,
+                "has the label 1, which may be positive or 1+: other tables hold scores",
+                "Write 0, 1+, 2+ and 3+ in all tables, or negative and positive",
+            )
+
+
+def _are_scores(labels: Set[str]) -> bool:
+    """Whether labels of two classes are HER2 scores: as soon as any is plainly one."""
+    return not labels <= {"", *_TWO_CLASS_LABELS}
+
+
 def _label_indices(
     rows: NamedRows, kept: Sequence[int], told: Sequence[str], classes: int
 ) -> NDArray[np.int64]:
     """Four classes: HER2 scores. Two: 0 and 1, words, or HER2 scores if any is plainly one."""
     bare = [text.strip().lower() for text in told]
-    are_scores = classes == 4 or not set(bare) <= _TWO_CLASS_LABELS.keys()
+    are_scores = classes == 4 or _are_scores(set(bare))
     known = _FOUR_CLASS_LABELS if are_scores else _TWO_CLASS_LABELS
     for number, text in zip(kept, bare, strict=True):
         if text not in known:
@@ -332,23 +382,25 @@ def _refuse_twice(table: LabelledTable, paths: Sequence[Path]) -> None:
             f"hold repeat {repeat} of core {core.replace(chr(9), ' ').strip()} twice",
             "Give each scan once; --against compares two models",
         )
-    for what, values in (("label", table.labels), ("part", table.parts)):
+    told_of = (("label", table.labels), ("part", table.parts), ("patient", table.patients))
+    for what, values in told_of:
         told: dict[str, object] = {}
         for key, value in zip(keys.tolist(), values.tolist(), strict=True):
-            if told.setdefault(key, value) != value:
+            is_unknown = what == "patient" and not value
+            if not is_unknown and told.setdefault(key, value) != value:
                 raise InputError(
                     ", ".join(path.name for path in paths),
                     f"give core {key.replace(chr(9), ' ').strip()} more than one {what}",
                     "All repeats of a core share it: put the table right",
                 )
-    if table.knows_patients:
-        _refuse_leak(table, paths)
+    _refuse_leak(table, paths)
 
 
 def _refuse_leak(table: LabelledTable, paths: Sequence[Path]) -> None:
+    """Patients that are known must not be parted, whoever is not."""
     parts_of: dict[str, str] = {}
     for patient, part in zip(table.patients.tolist(), table.parts.tolist(), strict=True):
-        if parts_of.setdefault(patient, part) != part:
+        if patient and parts_of.setdefault(patient, part) != part:
             raise InputError(
                 ", ".join(path.name for path in paths),
                 f"has patient {patient} in {parts_of[patient]} and in {part}",

@@ -158,7 +158,7 @@ def read_split(path: Path, samples: Sequence[Sample], unit: Unit = Unit.CORE) ->
     return checked_split(path, samples, parts, unit)
 
 
-_PART_WORDS: Mapping[str, Part] = {
+PART_WORDS: Mapping[str, Part] = {
     **{part.value: part for part in Part},
     "training": Part.TRAIN,
     "val": Part.VALIDATE,
@@ -167,11 +167,12 @@ _PART_WORDS: Mapping[str, Part] = {
     "calibration": Part.CALIBRATE,
     "testing": Part.TEST,
 }
+"""What other people call the parts, in lower case."""
 
 
 def _key_and_part(where: str, row: Mapping[str, str]) -> tuple[CoreKey, Part]:
     try:
-        return (row["slide"], CoreName.parse(row["core"])), _PART_WORDS[row["part"].lower()]
+        return (row["slide"], CoreName.parse(row["core"])), PART_WORDS[row["part"].lower()]
     except KeyError as error:
         known = ", ".join(Part)
         raise InputError(

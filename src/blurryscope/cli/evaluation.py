@@ -94,6 +94,10 @@ def evaluate(
     )
     _check_share("--withheld", withheld)
     _check_share("--coverage", coverage)
+    if protocol == "paper" and against:
+        raise InputError(
+            "--against", "has no place in the paper's protocol", "Leave it away, or --protocol"
+        )
     refuse_unwritable(out)
     with shown_progress(quiet) as progress:
         if protocol == "paper":
@@ -188,12 +192,18 @@ def fit_limits(
 
 
 def _columns(told: list[str]) -> dict[str, str]:
+    from blurryscope.artifacts.labelled_columns import COLUMN_NAMES
+
     columns = {}
     for text in told:
         name, equals, heading = text.partition("=")
         if not (name and equals and heading):
             raise InputError(
                 "--column", f"{text!r} names no column", "Write NAME=HEADING, such as label=truth"
+            )
+        if name not in COLUMN_NAMES:
+            raise InputError(
+                "--column", f"there is no column {name!r}", f"Name one of {', '.join(COLUMN_NAMES)}"
             )
         columns[name] = heading
     return columns

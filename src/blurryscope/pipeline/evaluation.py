@@ -5,8 +5,10 @@ cores and evaluated beside the network; where none were set aside for training, 
 patient from the others.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -174,32 +176,57 @@ def _table(inputs: EvaluationInputs, paths: Sequence[Path]) -> LabelledTable:
             if path.name == SCORES:
                 refuse_scores_of_other_names(path.parent)
     named_stacks = _told_by_stacks(inputs)
-    table = read_labelled_tables(
-        paths,
+
+    read = partial(
+        read_labelled_tables,
         labels=labels,
         columns=inputs.columns,
-        name=_name_of(paths[0]),
         named_stacks=named_stacks,
+        name=_name_of(paths[0]),
     )
     if inputs.calibration is None:
-        return table
-    calibration = read_labelled_tables(
-        [inputs.calibration], labels=labels, columns=inputs.columns, named_stacks=named_stacks
-    )
-    shared = np.intersect1d(table.core_keys, calibration.core_keys)
+        return read(paths)
+    table = read(paths, beside=[inputs.calibration])
+    calibration = read([inputs.calibration], beside=paths, tables_before=len(paths))
+    return _calibrated_by(inputs.calibration, calibration, table, paths)
+
+
+def _calibrated_by(
+    path: Path, calibration: LabelledTable, table: LabelledTable, paths: Sequence[Path]
+) -> LabelledTable:
+    """The test rows of a table, and the rows of another that fix what has to be fixed.
+
+    What was learnt from is neither, whichever table it stands in.
+    """
+    parts_of(table)  # refuses one that tells parts, and none of them for testing
+    tells_parts = bool((table.parts != "").any())
+    test = _kept(table, (table.parts == TEST) | (not tells_parts))
+    fixing = _kept(calibration, ~np.isin(calibration.parts, [Part.TRAIN, Part.VALIDATE]))
+    if not len(fixing.labels):
+        raise InputError(path, "holds only cores that were learnt from", _OTHER_CORES)
+    shared = np.intersect1d(test.core_keys, fixing.core_keys)
     if len(shared):
-        raise InputError(
-            inputs.calibration,
-            f"holds core {str(shared[0]).replace(chr(9), ' ').strip()}, which is evaluated too",
-            "Calibrate on other cores than those of the test",
-        )
+        core = str(shared[0]).replace("\t", " ").strip()
+        raise InputError(path, f"holds core {core}, which is evaluated too", _OTHER_CORES)
+    if path.resolve() in {each.resolve() for each in paths}:
+        raise InputError(path, "is evaluated too", _OTHER_CORES)
     return joined_tables(
         [
-            replace(table, parts=np.full(len(table.labels), TEST)),
-            replace(calibration, parts=np.full(len(calibration.labels), CALIBRATE)),
+            replace(test, parts=np.full(len(test.labels), TEST)),
+            replace(fixing, parts=np.full(len(fixing.labels), CALIBRATE)),
         ],
-        [*paths, inputs.calibration],
+        [*paths, path],
     )
+
+
+def _kept(table: LabelledTable, kept: NDArray[np.bool_]) -> LabelledTable:
+    """Some rows; the others are counted among those that take no part."""
+    left_out = Counter(table.left_out)
+    left_out.update(f"of part {part or 'unknown'}" for part in table.parts[~kept].tolist())
+    return replace(table.rows(kept), left_out=dict(left_out))
+
+
+_OTHER_CORES = "Calibrate on other cores than those of the test"
 
 
 def _name_of(path: Path) -> str:
