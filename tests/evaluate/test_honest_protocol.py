@@ -73,6 +73,27 @@ def test_a_bootstrap_that_knows_no_error_gives_no_interval() -> None:
     assert accuracy.wilson.low < 0.99
 
 
+def test_no_more_is_told_of_the_answers_that_are_kept() -> None:
+    faultless = table_of(
+        [(f"{label}-{n}", 1, label, call(label, 0.7)) for label in range(4) for n in range(6)],
+        parts=["calibrate", "test"] * 12,
+    )
+    selected = honest_evaluation(faultless, _QUICK).views[4].selected
+    assert selected is not None
+    assert (selected.accuracy.value, selected.accuracy.bootstrap) == (1.0, None)
+
+
+def test_the_cores_of_one_patient_do_not_tell_two_models_apart() -> None:
+    scans = [(f"{label}-{n}", 1, label, call(label, 0.7)) for label in range(4) for n in range(10)]
+    one = replace(planted(), patients=np.array(["P1"] * 40))
+    other = table_of(scans, patients=["P1"] * 40)
+    worse, better = (honest_evaluation(table, _QUICK) for table in (one, other))
+    entry = paired_differences(better, worse, _QUICK)[0]
+    assert entry.difference == pytest.approx(12 / 40)
+    assert entry.interval is None
+    assert np.isnan(entry.p_value)
+
+
 def test_the_threshold_withholds_its_share_of_the_calibration_cores() -> None:
     view = honest_evaluation(calibrated_table(np.random.default_rng(4)), _HARDLY_ANY).views[4]
     assert view.selected is not None
@@ -128,6 +149,15 @@ def test_repeats_are_compared_pair_by_pair() -> None:
     assert agreement.pairwise == pytest.approx((1 + 1 / 3) / 2)
     assert agreement.consistency == pytest.approx((1 + 2 / 3) / 2)
     assert 0 < agreement.chance_pairwise < agreement.pairwise
+
+
+def test_scans_are_counted_one_by_one_too() -> None:
+    scans = [(f"A{n}", repeat, 0, call(int(repeat == 2 and n < 5), 0.9))
+             for n in range(20) for repeat in (1, 2)]  # fmt: skip
+    strata = {each.what: each for each in honest_evaluation(table_of(scans), _QUICK).repeats}
+    assert (strata["repeat 1"].accuracy, strata["repeat 2"].accuracy) == (1.0, 0.75)
+    assert (strata["repeat 1"].core_count, strata["repeat 1"].scored_share) == (20, None)
+    assert honest_evaluation(planted(), _QUICK).repeats == ()
 
 
 def test_slides_are_told_apart() -> None:

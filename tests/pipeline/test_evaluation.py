@@ -119,6 +119,17 @@ def test_the_page_opens_offline_and_figures_lie_beside_it(
     assert len(identities) == len(set(identities))
 
 
+def test_two_classes_have_each_figure_once(tmp_path: Path) -> None:
+    table = tmp_path / "two.csv"
+    rows = [f"S{n % 2},A{n},{n % 2},0.{n}" for n in range(1, 10)]
+    table.write_text("\n".join(["slide,core,label,p_positive", *rows]), encoding="utf-8")
+    evaluate_honestly(EvaluationInputs(predictions=[table]), tmp_path / "out", _QUICK)
+    with (tmp_path / "out" / NUMBERS).open(encoding="utf-8", newline="") as file:
+        keys = [(row["classes"], row["of"], row["metric"]) for row in csv.DictReader(file)]
+    assert ("2", "S1", "accuracy") in keys
+    assert len(keys) == len(set(keys))
+
+
 def test_the_same_table_gives_the_same_files(
     planted: Path, published: Path, tmp_path: Path
 ) -> None:

@@ -215,13 +215,13 @@ def _check_share(option: str, value: float) -> None:
 
 
 def _honest_lines(report: "HonestReport") -> list[str]:
-    from blurryscope.evaluate.words import interval, number
+    from blurryscope.evaluate.words import counted, interval, number
 
     lines = []
     for classes, view in report.views.items():
         told = view.estimates["accuracy"]
         line = (
-            f"{classes} classes, {report.test_count} cores: accuracy "
+            f"{classes} classes, {counted(report.test_count, 'core')}: accuracy "
             f"{number(told.value, is_share=True)} "
             f"({interval(told.wilson, is_share=True)}), every answer, sure or not"
         )

@@ -8,11 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from blurryscope.evaluate.cases import Cases
+from blurryscope.artifacts.labelled_table import LabelledTable
+from blurryscope.evaluate.cases import Cases, fused_cases
 from blurryscope.evaluate.intervals import Interval, wilson
 
 _TERCILES = (1 / 3, 2 / 3)
 _FEWEST_PER_TERCILE = 3
+_MOST_REPEATS = 12
+"""More make no table that anybody reads."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +43,19 @@ def by_slide(cases: Cases, threshold: float | None) -> tuple[Stratum, ...]:
         _stratum(str(slide) or "unknown", cases, cases.slides == slide, threshold)
         for slide in slides
     )
+
+
+def by_repeat(table: LabelledTable) -> tuple[Stratum, ...]:
+    """A stratum of the cores' first scans, one of their second ones, …, as they came.
+
+    Nothing is fused, and the threshold for fused scans withholds nothing.
+    """
+    repeats = np.unique(table.repeats)
+    if not 2 <= len(repeats) <= _MOST_REPEATS:
+        return ()
+    scans = [(f"repeat {repeat}", fused_cases(table.rows(table.repeats == repeat)))
+             for repeat in repeats.tolist()]  # fmt: skip
+    return tuple(_stratum(what, one, np.ones(one.count, np.bool_), None) for what, one in scans)
 
 
 def by_quality(cases: Cases, threshold: float | None) -> tuple[Stratum, ...]:

@@ -3,11 +3,17 @@
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from blurryscope.basics.errors import InputError
 from blurryscope.evaluate.cases import Cases
 from blurryscope.evaluate.honest_protocol import HonestReport, HonestSettings
-from blurryscope.evaluate.intervals import Interval, draws_by_patient, percentile_interval
+from blurryscope.evaluate.intervals import (
+    Interval,
+    draws_by_patient,
+    percentile_interval,
+    told_interval,
+)
 from blurryscope.evaluate.metrics import POSITIVE_METRICS, SCORE_METRICS, Metric
 
 
@@ -24,7 +30,8 @@ class Difference:
     interval: Interval | None
     """95 %, patients drawn with replacement, the same for both models."""
     p_value: float
-    """Two-sided: how often the bootstrap falls on the other side of no difference, doubled."""
+    """Two-sided: how often the bootstrap falls on the other side of no difference, doubled. NaN
+    where it tells no error, as with the cores of one patient."""
 
 
 def paired_differences(
@@ -73,7 +80,8 @@ def _differences(
     for metric, values in zip(metrics.values(), drawn.T, strict=True):
         ours, theirs = metric.of(one), metric.of(other)
         known = values[np.isfinite(values)]
-        below, above = int((known <= 0).sum()), int((known >= 0).sum())
+        are_alike = len(known) > 0 and not known.any()
+        interval = percentile_interval(values) if are_alike else told_interval(values)
         result.append(
             Difference(
                 classes=classes,
@@ -82,8 +90,13 @@ def _differences(
                 first=ours,
                 second=theirs,
                 difference=ours - theirs,
-                interval=percentile_interval(values),
-                p_value=min(1.0, 2 * (min(below, above) + 1) / (len(known) + 1)),
+                interval=interval,
+                p_value=np.nan if interval is None else _p_value(known),
             )
         )
     return result
+
+
+def _p_value(differences: NDArray[np.float64]) -> float:
+    below, above = int((differences <= 0).sum()), int((differences >= 0).sum())
+    return min(1.0, 2 * (min(below, above) + 1) / (len(differences) + 1))

@@ -15,14 +15,14 @@ from blurryscope.artifacts.labelled_table import CALIBRATE, TEST, LabelledTable
 from blurryscope.basics.calibration import fitted_temperature, tempered
 from blurryscope.basics.conformal import class_cutoffs, score_sets
 from blurryscope.basics.errors import InputError
-from blurryscope.evaluate.breakdown import Stratum, by_quality, by_slide
+from blurryscope.evaluate.breakdown import Stratum, by_quality, by_repeat, by_slide
 from blurryscope.evaluate.cases import Cases, fused_cases
 from blurryscope.evaluate.intervals import (
     Estimate,
     Interval,
     bootstrapped,
     estimates,
-    percentile_interval,
+    told_interval,
     wilson,
 )
 from blurryscope.evaluate.metrics import (
@@ -124,6 +124,8 @@ class HonestReport:
     """By number of classes, four first."""
     agreement: RepeatAgreement | None
     """None where no core has repeats."""
+    repeats: tuple[Stratum, ...]
+    """First scans, second ones and so on, each by itself."""
     slides: tuple[Stratum, ...]
     qualities: tuple[Stratum, ...]
     test_count: int
@@ -156,6 +158,7 @@ def honest_evaluation(table: LabelledTable, settings: HonestSettings) -> HonestR
         name=table.name,
         views=views,
         agreement=repeat_agreement(test, rng, settings.replicates),
+        repeats=by_repeat(test),
         slides=by_slide(first.cases, threshold),
         qualities=by_quality(first.cases, threshold),
         test_count=test_cases.count,
@@ -267,10 +270,8 @@ def selected_at(
 
     drawn = bootstrapped(cases, [coverage, accuracy], rng, settings.replicates)
     return Selected(
-        coverage=_share("share scored", kept, percentile_interval(drawn[:, 0])),
-        accuracy=_share(
-            "accuracy of those scored", cases.right[kept], percentile_interval(drawn[:, 1])
-        ),
+        coverage=_share("share scored", kept, told_interval(drawn[:, 0])),
+        accuracy=_share("accuracy of those scored", cases.right[kept], told_interval(drawn[:, 1])),
         confusion=confusion(cases.labels[kept], cases.predicted[kept], cases.classes),
     )
 

@@ -52,6 +52,7 @@ def honest_sections(
     sections += [_comparison(main, name, rows) for name, rows in differences.items()]
     sections += [Section(title="ROC", figures=[drawn["roc"]])] if "roc" in drawn else []
     sections += _agreement(main, drawn)
+    sections += _strata("Scan by scan", main.repeats)
     sections += _strata("Slide by slide", main.slides)
     sections += _strata("By quality of the picture", main.qualities)
     return sections
@@ -217,7 +218,7 @@ def _comparison(main: HonestReport, theirs: str, rows: Sequence[Difference]) -> 
                     f"{row.second:.3f}",
                     f"{row.difference:+.3f}",
                     interval(row.interval, is_share=False),
-                    f"{row.p_value:.3f}",
+                    number(row.p_value, is_share=False),
                     _better(row, ours, theirs),
                 ]
                 for row in rows

@@ -13,6 +13,8 @@ from blurryscope.evaluate.metrics import Metric
 _Z = 1.959963984540054
 """Of the normal distribution: 95 % lie within."""
 _BOUNDS = (2.5, 97.5)
+_LEAST_WIDTH = 1e-9
+"""Less is rounding: all draws gave one figure."""
 _LEAST_DEFINED = 0.95
 """Of the replicates; where more are undefined, an interval would be of other data."""
 
@@ -77,7 +79,7 @@ def estimates(
             title=metric.title,
             value=metric.of(cases),
             wilson=None if hits is None or trials is None else wilson(hits, trials),
-            bootstrap=_unless_collapsed(percentile_interval(values)),
+            bootstrap=told_interval(values),
             hits=hits,
             trials=trials,
         )
@@ -98,9 +100,13 @@ def bootstrapped(
     return np.array(rows, np.float64).reshape(len(rows), len(figures))
 
 
-def _unless_collapsed(told: Interval | None) -> Interval | None:
-    """None where every draw gives the same figure, as where all are right: it tells no error."""
-    return None if told is None or told.low == told.high else told
+def told_interval(values: NDArray[np.float64]) -> Interval | None:
+    """`percentile_interval`; None where every draw gives the same figure: it tells no error.
+
+    So it is where all cores are right, and where all are of one patient.
+    """
+    told = percentile_interval(values)
+    return None if told is None or told.high - told.low < _LEAST_WIDTH else told
 
 
 def percentile_interval(values: NDArray[np.float64]) -> Interval | None:

@@ -43,7 +43,7 @@ def honest_numbers(
         rows += [{"model": report.name, "classes": classes, **row} for row in _repeats(report)]
         rows += [
             {"model": report.name, **row}
-            for stratum in (*report.slides, *report.qualities)
+            for stratum in (*report.repeats, *report.slides, *report.qualities)
             for row in _stratum_numbers(stratum, classes)
         ]
     for name, entries in differences.items():
@@ -117,10 +117,11 @@ def _repeats(report: HonestReport) -> Iterable[Row]:
 
 def _stratum_numbers(stratum: Stratum, classes: int) -> Iterable[Row]:
     trials = stratum.core_count
-    yield {
-        "classes": classes, "of": stratum.what, "metric": "accuracy", "value": stratum.accuracy,
-        **_bounds("wilson", stratum.accuracy_interval), "trials": trials,
-    }  # fmt: skip
+    if classes != 2:
+        yield {
+            "classes": classes, "of": stratum.what, "metric": "accuracy", "value": stratum.accuracy,
+            **_bounds("wilson", stratum.accuracy_interval), "trials": trials,
+        }  # fmt: skip
     yield {
         "classes": 2, "of": stratum.what, "metric": "accuracy",
         "value": stratum.positive_accuracy, **_bounds("wilson", stratum.positive_interval),
