@@ -77,6 +77,41 @@ def test_a_checkpoint_that_does_not_fit_says_which_key_and_shape(
     assert not (tmp_path / "out.safetensors").exists()
 
 
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        ([1.0, 2.0], "conv_begin_1.weight is no array of numbers"),
+        (3.0, "conv_begin_1.weight is no array of numbers"),
+        (torch.ones(1, 12, 1, 1, dtype=torch.complex64), "is no array of numbers"),
+        (torch.full((1, 12, 1, 1), torch.nan), "conv_begin_1.weight holds what is no number"),
+    ],
+    ids=["a list", "a number", "complex", "NaN"],
+)
+def test_weights_that_are_none_are_told(
+    weights: dict[str, Tensor], tmp_path: Path, value: object, told: str
+) -> None:
+    torch.save({"model": {**weights, "conv_begin_1.weight": value}}, tmp_path / "checkpoint.pth")
+    with pytest.raises(InputError, match=told):
+        import_checkpoint(tmp_path / "checkpoint.pth", tmp_path / "out.safetensors")
+    assert not (tmp_path / "out.safetensors").exists()
+
+
+@pytest.mark.parametrize("classes", [1, 3, 5])
+def test_other_classes_than_two_or_four_are_refused(tmp_path: Path, classes: int) -> None:
+    torch.save({"model": EFIN(classes, width=1).state_dict()}, tmp_path / "checkpoint.pth")
+    with pytest.raises(InputError, match=f"tells {classes} classes apart, not 2 or 4"):
+        import_checkpoint(tmp_path / "checkpoint.pth", tmp_path / "out.safetensors")
+
+
+def test_a_checkpoint_that_was_cut_off_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "checkpoint.pth"
+    whole = pickle.dumps({"model": {"a": 1}}, protocol=2)
+    for length in range(len(whole)):
+        path.write_bytes(whole[:length])
+        with pytest.raises(InputError):
+            import_checkpoint(path, tmp_path / "out.safetensors")
+
+
 def test_a_checkpoint_that_would_run_a_program_is_not_read(tmp_path: Path) -> None:
     path, trace = tmp_path / "evil.pth", tmp_path / "trace"
     path.write_bytes(pickle.dumps({"model": _Program(trace)}, protocol=2))

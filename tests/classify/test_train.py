@@ -10,8 +10,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
+import numpy as np
 import pytest
 import torch
+from pydantic import ValidationError
 from safetensors.torch import load_file
 from torch import Tensor
 
@@ -209,6 +211,51 @@ def test_a_run_goes_on_from_a_model(tmp_path: Path) -> None:
             _config(_SHORT, network={"start_from": SHIPPED}),
             tmp_path / "third",
         )
+
+
+def test_a_run_goes_on_from_a_model_that_takes_blue_first(tmp_path: Path) -> None:
+    first = read_model(train(StacksByScore(), _config(_EFIN), tmp_path / "first").model)
+    blue_first = first.settings.model_copy(update={"bgr": True})
+    save_model(tmp_path / "theirs.safetensors", first.network, blue_first)
+    config = _config(
+        _EFIN, network={"start_from": str(tmp_path / "theirs.safetensors")},
+        optimiser={"learning_rate": 1e-12},
+    )  # fmt: skip
+    second = read_model(train(StacksByScore(), config, tmp_path / "second").model)
+    assert not second.settings.bgr
+    views = torch.rand(1, 15, 32, 32)
+    turned = views.reshape(1, 5, 3, 32, 32).flip(2).flatten(1, 2)
+    with torch.inference_mode():
+        torch.testing.assert_close(second.network(views), first.network(turned))
+
+
+def test_a_model_that_departs_otherwise_from_the_paper_is_another_network(tmp_path: Path) -> None:
+    first = train(StacksByScore(), _config(_EFIN), tmp_path / "first")
+    config = _config(
+        _EFIN, network={"start_from": str(first.model), "variant": {"log_magnitude": True}}
+    )
+    with pytest.raises(InputError, match=r"another network than the config's \(variant\)"):
+        train(StacksByScore(), config, tmp_path / "second")
+
+
+@pytest.mark.parametrize("balance", ["none", "sampling"])
+def test_a_split_without_cores_to_train_on_is_refused(tmp_path: Path, balance: str) -> None:
+    config = _config(_SHORT, data={"balance": balance})
+    with pytest.raises(InputError, match="its 0 training stacks are less than one step takes"):
+        train(StacksByScore(0), config, tmp_path)
+
+
+def test_views_larger_than_those_that_were_kept_are_refused(tmp_path: Path) -> None:
+    data = StacksByScore()
+    data.kept_views, data.largest_view_px = np.zeros((40, 5, 64, 64, 3), np.uint8), 64
+    with pytest.raises(InputError, match="set: keeps views of 64 pixels, and 128 are wanted"):
+        train(data, _config(_SHORT), tmp_path)
+
+
+@pytest.mark.parametrize("seed", [-1, 2**63])
+def test_a_seed_that_no_generator_takes_is_refused(seed: int) -> None:
+    with pytest.raises(ValidationError, match=r"run\.seed"):
+        _config(_SHORT, run={"seed": seed})
 
 
 def test_too_few_calibration_cores_leave_the_confidence_as_it_was(tmp_path: Path) -> None:

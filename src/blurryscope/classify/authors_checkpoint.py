@@ -1,6 +1,7 @@
 """The checkpoint that the paper's authors publish, turned into a file that can hold no program."""
 
 import pickle
+import struct
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -28,10 +29,13 @@ def import_checkpoint(checkpoint: Path, out: Path) -> ModelSettings:
             raise InputError(
                 checkpoint, f"does not fit: {key} is not in the file, or no convolution", _REMEDY
             )
+    classes = weights[_TAIL].shape[0]
+    if classes not in (2, 4):
+        raise InputError(checkpoint, f"tells {classes} classes apart, not 2 or 4", _REMEDY)
     settings = ModelSettings(
         network="efin",
         width=weights[_STEM].shape[0],
-        classes=weights[_TAIL].shape[0],
+        classes=4 if classes == 4 else 2,
         bgr=True,
         trained_on={"imported": checkpoint.name, "sha256": sha256_of_file(checkpoint)},
     )
@@ -42,6 +46,12 @@ def import_checkpoint(checkpoint: Path, out: Path) -> ModelSettings:
     return settings
 
 
+_UNREADABLE = (
+    pickle.UnpicklingError, RuntimeError, EOFError, ValueError, OSError,
+    AttributeError, IndexError, KeyError, TypeError, struct.error,
+)  # fmt: skip
+"""What torch's reader says of files that are damaged or none of its own."""
+
 _REMEDY = "Give the checkpoint of the published eFIN: a dict with its weights under 'model'"
 
 
@@ -50,14 +60,20 @@ def _weights(checkpoint: Path) -> dict[str, Tensor]:
     try:
         # weights_only: nothing but tensors and plain containers is unpickled.
         told = torch.load(checkpoint, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, OSError) as error:
+    except _UNREADABLE as error:
         raise InputError(
             checkpoint, f"cannot be read without running what it holds ({_first(error)})", _REMEDY
         ) from error
     if not isinstance(told, Mapping) or not isinstance(told.get("model"), Mapping):
         raise InputError(checkpoint, "has no weights under the key 'model'", _REMEDY)
     # Weights saved from several GPUs carry the wrapper's name.
-    return {str(name).removeprefix("module."): value for name, value in told["model"].items()}
+    weights = {str(name).removeprefix("module."): value for name, value in told["model"].items()}
+    for name, value in weights.items():
+        if not isinstance(value, Tensor) or not value.is_floating_point():
+            raise InputError(checkpoint, f"does not fit: {name} is no array of numbers", _REMEDY)
+        if not bool(torch.isfinite(value).all()):
+            raise InputError(checkpoint, f"is damaged: {name} holds what is no number", _REMEDY)
+    return weights
 
 
 def _refuse_misfit(

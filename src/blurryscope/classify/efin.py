@@ -11,6 +11,7 @@ words.
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -290,6 +291,17 @@ class _Pointwise(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         result: Tensor = self.conv(features)
         return result
+
+
+def red_first(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Weights that make of views with red first what the given ones make of views with blue first.
+
+    Only the first layer sees colours; the two planes of the grid stay where they are.
+    """
+    first = weights["conv_begin_0.weight"]
+    views, grid = first[:, :_VIEW_CHANNELS], first[:, _VIEW_CHANNELS:]
+    turned = views.reshape(len(views), -1, 3, 1, 1).flip(2).flatten(1, 2)
+    return {**weights, "conv_begin_0.weight": torch.cat([turned, grid], dim=1)}
 
 
 def with_grid(views: Tensor) -> Tensor:

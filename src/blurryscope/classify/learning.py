@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from blurryscope.basics.errors import InputError
-from blurryscope.classify.efin import EFIN
+from blurryscope.classify.efin import EFIN, red_first
 from blurryscope.classify.model_file import ModelSettings, empty_network, read_model
 from blurryscope.classify.training_config import TrainingConfig, config_fingerprint
 
@@ -77,14 +77,18 @@ def _take_weights(network: nn.Module, start: str, settings: ModelSettings) -> No
     """Begin with a model's weights; it must be of the same kind and size."""
     model = read_model(start)
     wanted, found = network.state_dict(), model.network.state_dict()
+    other = [
+        name
+        for name in ("network", "variant", "core_variant")
+        if getattr(model.settings, name) != getattr(settings, name)
+    ]
     misfit = [
         name for name in wanted if name not in found or found[name].shape != wanted[name].shape
     ]
-    what = misfit[0] if misfit else model.settings.network
-    if misfit or model.settings.network != settings.network:
+    if other or misfit:
         raise InputError(
             model.path,
-            f"is another network than the config's ({what})",
-            "Set network.kind, classes and width as in the model",
+            f"is another network than the config's ({[*other, *misfit][0]})",
+            "Set network.kind, variant, core_variant, classes and width as in the model",
         )
-    network.load_state_dict(found)
+    network.load_state_dict(red_first(found) if model.settings.bgr else found)

@@ -3,6 +3,7 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -29,7 +30,7 @@ class ModelSettings(BaseModel):
     network: str
     """`corenet` (ours) or `efin` (the paper's)."""
     width: int = Field(gt=0)
-    classes: int = Field(default=4, ge=2, le=4)
+    classes: Literal[2, 4] = 4
     size_px: int = 512
     """Side of a view as `efin` sees it; larger ones are reduced."""
     variant: Variant = PAPER

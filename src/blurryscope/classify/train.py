@@ -133,6 +133,13 @@ class _Run:
             self._lessons, config.optimiser.batch, processes.rank, processes.count
         )
         kept = data.kept_views
+        if kept is not None and config.network.view_px > data.largest_view_px:
+            raise InputError(
+                data.name,
+                f"keeps views of {data.largest_view_px} pixels, and {config.network.view_px} are "
+                "wanted",
+                "Build the set with larger ones, or set network.view_px lower",
+            )
         self._kept = (
             None if kept is None else KeptViews(kept, config.network.view_px, processes.device)
         )
@@ -375,7 +382,7 @@ class _Run:
                 f"{self._processes.count} processes",
                 "Make the batch at least as large as the number of processes",
             )
-        if self._steps_per_epoch == 0:
+        if len(self._lessons) == 0 or self._steps_per_epoch == 0:
             raise InputError(
                 self._config.data.set,
                 f"its {len(self._lessons)} training stacks are less than one step takes",

@@ -16,6 +16,7 @@ from blurryscope.classify.shipped import SHIPPED
 _Count = Annotated[int, Field(ge=1)]
 _Positive = Annotated[float, Field(gt=0)]
 _Share = Annotated[float, Field(ge=0, lt=1)]
+_Seed = Annotated[int, Field(ge=0, lt=2**63)]
 
 
 class DataConfig(TomlTable):
@@ -84,7 +85,7 @@ class RunConfig(TomlTable):
     """How long, where, how exactly."""
 
     epochs: _Count = 50_000
-    seed: int = 42
+    seed: _Seed = 42
     precision: Literal["float32", "tf32", "bfloat16"] = "float32"
     """Of convolutions; transforms and filters are computed in float32 always, and all is where a
     processor would have to emulate bfloat16."""
