@@ -55,16 +55,3 @@ def test_a_seed_or_an_array_that_cannot_be_is_told_by_its_option(
     refused: Refused, tmp_path: Path, words: tuple[object, ...], said: str
 ) -> None:
     assert said in refused(*words, "--out", tmp_path / "out")
-
-
-@pytest.mark.parametrize(
-    ("options", "said"),
-    [
-        (("--column", "lable=truth"), "--column: there is no column 'lable'. Name one of slide"),
-        (("--protocol", "paper", "--against", "b.csv"), "--against: has no place in the paper's"),
-    ],
-)
-def test_an_option_that_would_change_nothing_is_told(
-    refused: Refused, tmp_path: Path, options: tuple[object, ...], said: str
-) -> None:
-    assert said in refused("evaluate", "a.csv", *options, "--out", tmp_path / "out")

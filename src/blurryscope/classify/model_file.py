@@ -62,6 +62,11 @@ class LoadedModel:
     settings: ModelSettings
     sha256: str
 
+    @property
+    def is_shipped(self) -> bool:
+        """Whether it comes with the program, and everybody's scores hang on it."""
+        return self.path.parent == _WEIGHTS
+
 
 def save_model(path: Path, network: nn.Module, settings: ModelSettings) -> None:
     """Write weights and settings, whole or not at all."""

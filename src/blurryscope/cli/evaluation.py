@@ -161,7 +161,14 @@ def fit_limits(
         ("--coverage", coverage), ("--withheld", withheld), ("--strange", strange)
     ):  # fmt: skip
         _check_share(option, share)
-    loaded, data = read_model(model), open_data_set(data_set)
+    loaded = read_model(model)
+    if out is None and loaded.is_shipped:
+        raise InputError(
+            "--out",
+            f"is not given, and the limits that {loaded.name} is shipped with would be replaced",
+            "Name a file, or fit limits to a model of your own: --model mine.safetensors",
+        )
+    data = open_data_set(data_set)
     path = out or limits_path(loaded.path)
     refuse_unwritable_file(path)
     settings = LimitSettings(coverage=coverage, withheld_share=withheld, strange_share=strange)

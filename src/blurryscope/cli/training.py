@@ -115,7 +115,7 @@ def predict(
     refuse_unwritable_file(out)
     data = open_data_set(folder)
     stacks = DataSetStacks(data, data.split(split_name))
-    wanted = [_part(text) for text in parts or ["calibrate", "test"]]
+    wanted = [_part(text) for text in dict.fromkeys(parts or ["calibrate", "test"])]
     with shown_progress(quiet) as progress:
         if model == COLOUR:
             rows = [row for part in wanted for row in colour_predicted_part(stacks, part)]
