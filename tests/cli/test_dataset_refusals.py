@@ -29,6 +29,22 @@ def test_values_that_no_data_set_can_be_drawn_with_are_told(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--simulate", 80, "--map", "map.csv"), "--map: is for slides and stacks"),
+        (("--slide", "S", "--view-px", 128), "--view-px: is for drawn cores"),
+        (("--slide", "S", "--pixel-size-um", 1.0), "--pixel-size-um: is for drawn cores"),
+        (("--stacks", "S", "--tissue", "T"), "--tissue: is for drawn cores"),
+        (("--stacks", "S", "--one-microscope"), "--one-microscope: is for drawn cores"),
+    ],
+)
+def test_an_option_that_would_change_nothing_is_told(
+    refused: Refused, tmp_path: Path, options: tuple[object, ...], said: str
+) -> None:
+    assert said in refused("dataset", "build", *options, "--out", tmp_path / "set")
+
+
 def test_a_folder_with_something_else_in_it_is_never_replaced(
     refused: Refused, tmp_path: Path
 ) -> None:

@@ -54,6 +54,16 @@ def test_scores_and_shares_are_as_wanted_and_repeats_stay_together() -> None:
     assert counts == {(part, score): n for part, n in wanted.items() for score in Score}
 
 
+def test_cores_that_are_learnt_from_in_any_case_leave_the_others_their_shares() -> None:
+    drawn = [_sample("S", column, column, 1, Score(column % 4)) for column in range(40)]
+    real = [_sample(f"real {n}", 0, 100 + n, 1, Score(n % 4)) for n in range(60)]
+    shares, learnt = Shares(), [sample.slide for sample in real]
+    alone = holdout(drawn, unit=Unit.PATIENT, shares=shares, seed=1)
+    mixed = holdout(drawn + real, unit=Unit.PATIENT, shares=shares, seed=1, learnt_slides=learnt)
+    assert {mixed.part_of(sample) for sample in real} == {Part.TRAIN}
+    assert [mixed.part_of(sample) for sample in drawn] == [alone.part_of(s) for s in drawn]
+
+
 def test_every_core_is_tested_in_exactly_one_fold() -> None:
     samples = [_sample(f"S{n % 3}", n, n // 2, 1, Score(n % 4)) for n in range(80)]
     folds = k_fold(samples, 4, unit=Unit.PATIENT, shares=Shares(), seed=1)

@@ -11,7 +11,7 @@ from blurryscope.cli.options import Bgr, Quiet, SetFolder, say_colour_order
 from blurryscope.cli.progress import shown_progress
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from blurryscope.artifacts.split import Unit
     from blurryscope.basics.progress import Progress
@@ -98,6 +98,14 @@ def build(
     from blurryscope.dataset.splitting import holdout
 
     _refuse_mixed_sources(slides, stacks, simulate)
+    _refuse_idle(
+        "is for drawn cores", "Leave it away, or give --simulate",
+        {} if simulate else {
+            "--pixel-size-um": pixel_size_um, "--view-px": view_px, "--tissue": tissue,
+            "--one-microscope": one_microscope,
+        },
+    )  # fmt: skip
+    _refuse_idle("is for slides and stacks", "Leave it away", {"--map": maps} if simulate else {})
     unit, parts = _unit(by), _shares(shares)
     learnt = _tissue_slides(tissue)
 
@@ -184,6 +192,13 @@ def _refuse_mixed_sources(
         raise InputError(
             "the source", "is not one", "Give --slide, or --stacks, or --simulate with a number"
         )
+
+
+def _refuse_idle(why: str, remedy: str, told: "Mapping[str, object]") -> None:
+    """What changes nothing was meant to change something."""
+    for option, value in told.items():
+        if value:
+            raise InputError(option, why, remedy)
 
 
 def _set_of_slides(out: Path, sources: "list[SlideSource]", divide: "Divide") -> "DataSet":

@@ -57,14 +57,17 @@ def holdout(
     seed: int,
     learnt_slides: Collection[str] = (),
 ) -> Split:
-    """One split into all four parts; cores of `learnt_slides` all go to training."""
+    """One split into all four parts.
+
+    Cores of `learnt_slides` all go to training, as does what is bound to them; the others are dealt
+    as if those were not there.
+    """
     groups = _groups(samples, unit)
+    learnt = [any(samples[index].slide in learnt_slides for index in group) for group in groups]
+    others = [group for group, is_learnt in zip(groups, learnt, strict=True) if not is_learnt]
     wanted = [part for part in Part if shares.of(part) > 0]
-    dealt = _dealt(samples, groups, [shares.of(part) for part in wanted], seed)
-    parts = [
-        Part.TRAIN if samples[members[0]].slide in learnt_slides else wanted[place]
-        for members, place in zip(groups, dealt, strict=True)
-    ]
+    dealt = iter(_dealt(samples, others, [shares.of(part) for part in wanted], seed))
+    parts = [Part.TRAIN if is_learnt else wanted[next(dealt)] for is_learnt in learnt]
     return _split(samples, groups, parts, unit)
 
 
