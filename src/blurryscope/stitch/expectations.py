@@ -12,13 +12,15 @@ import numpy as np
 import scipy.sparse
 from numpy.typing import NDArray
 
-from blurryscope.stitch.trajectory import Trajectory, lane_rows
+from blurryscope.stitch.trajectory import Trajectory, lane_rows, usual_interval_s
 
 _PIN_SIGMA_PX = 0.01
 _LONG_WAYS = (4, 16, 64)
 """Frames over which a stage that keeps its speed is held to it."""
 _TOLD_WAY_SIGMA_PX = 10.0
 """Links overrule it."""
+_LEAST_INTERVALS = 0.05
+"""Between a frame and one that repeats it, so that even that step has some certainty."""
 _AXIS_SIGMA_RAD = 1e-6
 """A definition rather than a measurement."""
 
@@ -243,10 +245,9 @@ def _stacked(parts: Sequence[_Rows], column_count: int) -> scipy.sparse.csr_arra
 
 def _frames_between(start: Trajectory) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Rows that are followed by one of the same lane, and the time to it in usual intervals."""
-    lasts_s = np.diff(start.times_s)
-    usual_s = float(np.median(lasts_s))
+    intervals = np.diff(start.times_s) / usual_interval_s(start.times_s)
     rows = np.flatnonzero(np.diff(start.lanes) == 0)
-    return rows, np.maximum(lasts_s[rows] / usual_s, 0.05)
+    return rows, np.maximum(intervals[rows], _LEAST_INTERVALS)
 
 
 def _gaps(rows: NDArray[np.int64], is_held: NDArray[np.bool_]) -> NDArray[np.int64]:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from blurryscope.stitch.lanes import Lane
 from blurryscope.stitch.timetable import Timetable
-from blurryscope.stitch.trajectory import Trajectory
+from blurryscope.stitch.trajectory import Trajectory, usual_interval_s
 
 _SPARE_S = 0.075
 """Rests scatter by 0.035 s, and may be shorter than is thought: with 0.05 s spare, lanes of a film
@@ -28,7 +28,7 @@ def timed_lanes(
 
     `times_s` is when the picture of every frame of the film was taken, (frames,).
     """
-    interval_s = float(np.median(np.diff(times_s)))
+    interval_s = usual_interval_s(times_s)
     timed: list[Lane] = []
     earliest = 0
     for number, lane in enumerate(lanes):

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from blurryscope.basics.image import Grey
 from blurryscope.stitch.strips import Scoring, Strip, extent_of, lay_strip
-from blurryscope.stitch.trajectory import Trajectory, is_at_full_speed
+from blurryscope.stitch.trajectory import Trajectory, is_at_full_speed, usual_interval_s
 
 DetailOf = Callable[[int], Grey]
 """Gives the detail picture of a frame."""
@@ -41,7 +41,7 @@ class StripLayer:
             between,
         )
 
-    def rows_of(self, rows: NDArray[np.int64]) -> tuple[float, float]:
+    def reach_y(self, rows: NDArray[np.int64]) -> tuple[float, float]:
         """Lane coordinates y of the first and of the last row of `strip`, without laying it."""
         shape = self.detail_of(int(self.trajectory.frames[rows[0]])).shape
         first, last = extent_of(
@@ -53,14 +53,11 @@ class StripLayer:
 
     def lane(self, number: int, between: tuple[float, float] = (-np.inf, np.inf)) -> Strip:
         """Lay the frames of a lane."""
-        return self.strip(lane_rows(self.trajectory, number), between)
-
-
-def lane_rows(trajectory: Trajectory, number: int) -> NDArray[np.int64]:
-    return np.flatnonzero(trajectory.lanes == number)
+        return self.strip(self.trajectory.rows_in(number), between)
 
 
 def scoring(first: Strip) -> Scoring:
+    """What counts when a strip is compared with the one below."""
     return scoring_of_rows(len(first.detail))
 
 
@@ -79,5 +76,5 @@ def step_px_of(trajectory: Trajectory) -> float:
     # Ramps and rests may be half of short lanes; the median keeps clear of lost frames, and of the
     # ways from one lane to the next.
     step_px = float(np.median(steps[is_at_full_speed(steps)]))
-    interval_s = float(np.median(np.diff(trajectory.times_s)))
+    interval_s = usual_interval_s(trajectory.times_s)
     return step_px * max(_LEAST_STEP_S / interval_s, 1.0)

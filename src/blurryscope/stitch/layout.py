@@ -16,7 +16,6 @@ from blurryscope.stitch.lane_strips import (
     RUN_STEPS,
     DetailOf,
     StripLayer,
-    lane_rows,
     scoring,
     step_px_of,
 )
@@ -29,19 +28,18 @@ from blurryscope.stitch.steps import (
     UsualSteps,
     lanes_apart,
     step_links,
-    usual_interval_s,
     usual_steps,
 )
 from blurryscope.stitch.strips import (
     OffsetSurface,
-    Strip,
     StripSpectra,
     compare_near,
     compare_spectra,
+    compare_strips,
     rows_between,
     spectra_of,
 )
-from blurryscope.stitch.trajectory import Trajectory
+from blurryscope.stitch.trajectory import Trajectory, usual_interval_s
 
 _LEAST_SCORE = 30.0
 """Log-likelihood gain that makes an agreement of two lanes more than chance: over the some 20,000
@@ -174,11 +172,6 @@ def coarse_link_sigma_px(reduction: int, *, adds_up: bool = False) -> tuple[floa
     return sigma_y, sigma_x
 
 
-def _compare(first: Strip, second: Strip) -> OffsetSurface:
-    padded = padded_shape([first.detail.shape, second.detail.shape])
-    return _compare_spectra(spectra_of(first, padded), spectra_of(second, padded))
-
-
 def _compare_spectra(first: StripSpectra, second: StripSpectra) -> OffsetSurface:
     return compare_spectra(first, second, scoring(first.strip))
 
@@ -284,7 +277,7 @@ def _lanes_beside(
         linked[number - 1] = found is not None
         step = np.array([pitch, 0.0]) if found is None else found
         offset = offset + step * reduction
-        positions[lane_rows(apart, number)] += offset
+        positions[apart.rows_in(number)] += offset
     return replace(apart, positions=positions), linked
 
 
@@ -316,7 +309,7 @@ def lane_beside(
     Returns the lane, moved, and whether the overlap of the two shows the same tissue. If it does
     not, the lane lies one pitch below and begins at the x where the last one ended.
     """
-    last = np.flatnonzero(placed.lanes == placed.lanes[-1])
+    last = placed.rows_in(int(placed.lanes[-1]))
     lane = _level(lane)
     upper = StripLayer(placed, detail_of, reduction).strip(last)
     lower = StripLayer(lane, detail_of, reduction).strip(np.arange(len(lane.frames)))
@@ -328,7 +321,7 @@ def lane_beside(
     lower = rows_between(lower, -np.inf, upper.bottom - offset_y + reach)
     begin = np.array([pitch_px, placed.positions[-1, 1] - lane.positions[0, 1]])
     found = _offset_near(
-        _compare(upper, lower),
+        compare_strips(upper, lower, scoring(upper)),
         (offset_y, float(begin[1]) / reduction),
         pitch_px / reduction,
         step_px_of(placed) / reduction,

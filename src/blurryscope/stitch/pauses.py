@@ -19,7 +19,7 @@ def pauses_among(film: FilmSoFar, layout: FirstLayout) -> set[int]:
     """Numbers of lanes over glass that are none: the stage stood between the lanes around them."""
     pauses: set[int] = set()
     for run in blank_runs(layout.motion.lanes):
-        before = layout.trajectory.only(layout.trajectory.lanes == run.start - 1)
+        before = layout.trajectory.between_lanes(run.start - 1, run.start - 1)
         after, camera = layout.motion.lanes[run.stop], layout.trajectory.camera
         if is_next(film, before, after, layout.usual, camera, layout.pitch_px):
             pauses |= set(run)

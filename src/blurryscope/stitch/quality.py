@@ -1,13 +1,12 @@
 """What the stitcher measured and how well: the figures of `stitch.json`."""
 
 from enum import StrEnum
-from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
 from blurryscope.stitch.stitched import Stitched
-from blurryscope.stitch.trajectory import lane_rows
+from blurryscope.stitch.trajectory import lane_heights, usual_interval_s
 
 _SPEED_BIAS = 0.004
 """By which links may all take the steps for too short, whatever lanes agree on: shading and dirt do
@@ -65,8 +64,7 @@ def _uncertainties(
     trajectory, table = stitched.solution.trajectory, stitched.table
     angle, per_row, per_column = stitched.solution.camera_sigma.tolist()
     rows_count, columns_count = stitched.frame_shape
-    centres = [float(np.median(trajectory.positions[r, 0])) for r in lane_rows(trajectory)]
-    pitches = np.diff(centres)[stitched.is_lane_linked]
+    pitches = np.diff(lane_heights(trajectory))[stitched.is_lane_linked]
     speeds = table.speed_px_per_s[table.is_timed] / stitched.speed_px_per_s
     # Rows of cores that no tissue joins lie where two turns say, one on each side; between two
     # rows that makes as much as one turn misleads.
@@ -115,9 +113,7 @@ def _lane_figures(stitched: Stitched, number: int) -> dict[str, object]:
 
 
 def _pitch_px(stitched: Stitched) -> float:
-    trajectory = stitched.solution.trajectory
-    centres = [float(np.median(trajectory.positions[r, 0])) for r in lane_rows(trajectory)]
-    return float(np.median([lower - upper for upper, lower in pairwise(centres)]))
+    return float(np.median(np.diff(lane_heights(stitched.solution.trajectory))))
 
 
 def _overlap_fraction(stitched: Stitched) -> float:
@@ -128,8 +124,8 @@ def _overlap_fraction(stitched: Stitched) -> float:
 
 def _dropped(times_s: NDArray[np.float64]) -> int:
     """Frames that the times have a gap for."""
-    steps = np.diff(times_s)
-    return int(np.maximum(np.rint(steps / np.median(steps)) - 1, 0).sum())
+    intervals = np.diff(times_s) / usual_interval_s(times_s)
+    return int(np.maximum(np.rint(intervals) - 1, 0).sum())
 
 
 def _shading_fraction(gain: NDArray[np.float32]) -> float:

@@ -14,7 +14,6 @@ from blurryscope.stitch.lane_strips import (
     RUN_STEPS,
     DetailOf,
     StripLayer,
-    lane_rows,
     scoring_of_rows,
     step_px_of,
 )
@@ -74,14 +73,14 @@ def _laid(
     above: Sequence[NDArray[np.int64]], below: Sequence[NDArray[np.int64]], layer: StripLayer
 ) -> list[tuple[_Run, _Run]]:
     """All pairs of a run with one in the lane below, laid as far as lanes share rows."""
-    reaches = [[layer.rows_of(rows) for rows in runs] for runs in (above, below)]
+    reaches = [[layer.reach_y(rows) for rows in runs] for runs in (above, below)]
     if not all(reaches):
         return []
     rim = _RUN_ROWS + _DUST_ROWS
     shared = min(top for top, _ in reaches[1]) - rim, max(last for _, last in reaches[0]) + rim
 
     def laid(rows: NDArray[np.int64]) -> _Run:
-        top, last = layer.rows_of(rows)
+        top, last = layer.reach_y(rows)
         return _Run(rows, layer.strip(rows, shared), row_count=int(last - top) + 1)
 
     return list(product(map(laid, above), map(laid, below)))
@@ -134,7 +133,7 @@ def _runs(
     A single frame counts where it shows tissue: between a lost frame and blank glass nothing else
     holds it.
     """
-    rows = lane_rows(trajectory, number)
+    rows = trajectory.rows_in(number)
     breaks = [
         place + 1
         for place, frame in enumerate(trajectory.frames[rows][:-1])

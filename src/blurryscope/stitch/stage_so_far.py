@@ -18,7 +18,7 @@ from blurryscope.stitch.stage_habits import StageHabits
 from blurryscope.stitch.steps import Motion, UsualSteps, seen_steps
 from blurryscope.stitch.strays import Ways
 from blurryscope.stitch.timetable import Timetable
-from blurryscope.stitch.trajectory import Trajectory, lane_rows
+from blurryscope.stitch.trajectory import Trajectory, lane_heights
 
 _TURNS_LOOKED_AT = 40
 """Lanes before those that are not fixed whose turns count: what more would tell is not worth that
@@ -96,10 +96,7 @@ class StageSoFar:
 
     def note_pitch(self, trajectory: Trajectory, is_linked: NDArray[np.bool_]) -> None:
         """Take the median distance of lanes whose overlap was seen; without any it stays."""
-        heights = [
-            float(np.median(trajectory.positions[rows, 0])) for rows in lane_rows(trajectory)
-        ]
-        pitches = np.diff(heights)[is_linked]
+        pitches = np.diff(lane_heights(trajectory))[is_linked]
         if len(pitches):
             self.pitch_px = float(np.median(pitches))
 

@@ -10,7 +10,7 @@ from blurryscope.stitch.camera import CameraModel, camera_from_steps
 from blurryscope.stitch.lanes import Lane
 from blurryscope.stitch.links import Link
 from blurryscope.stitch.motion import PairShift
-from blurryscope.stitch.trajectory import Trajectory, is_at_full_speed
+from blurryscope.stitch.trajectory import Trajectory, is_at_full_speed, usual_interval_s
 
 _LEAST_STEP_CORRELATION = 0.4
 _FAINT_STEP_CORRELATION, _FAINT_OFF = 0.3, 0.15
@@ -41,11 +41,6 @@ class Motion:
     """Content shift from each frame to the next, camera pixels."""
     lanes: Sequence[Lane]
     frame_shape: tuple[int, int]
-
-
-def usual_interval_s(times_s: NDArray[np.float64]) -> float:
-    """Time between frames, whatever was dropped or repeated."""
-    return float(np.median(np.diff(times_s)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

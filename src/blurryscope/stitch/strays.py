@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from blurryscope.stitch.gaps import Gap, gaps_of
 from blurryscope.stitch.links import Links
 from blurryscope.stitch.solve import Solution
-from blurryscope.stitch.steps import usual_interval_s
+from blurryscope.stitch.trajectory import usual_interval_s
 
 _SIGMA_S = 0.001
 """Of a way over glass without mishaps: frame times jitter by that."""

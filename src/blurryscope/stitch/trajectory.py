@@ -70,6 +70,10 @@ class Trajectory:
         """(n, 2, 2) from frame offsets to mosaic offsets."""
         return self.camera.frame_matrices(self.velocities)
 
+    def rows_in(self, lane: int) -> NDArray[np.int64]:
+        """Rows of the frames of one lane in the arrays."""
+        return np.flatnonzero(self.lanes == lane)
+
     def rows_of(self, frames: NDArray[np.int64]) -> NDArray[np.int64]:
         """Rows of these frames in the arrays; every frame must be one of `self.frames`."""
         return np.searchsorted(self.frames, frames)
@@ -105,8 +109,21 @@ class Trajectory:
 
 
 def lane_rows(trajectory: Trajectory) -> list[NDArray[np.int64]]:
+    """Rows of the frames of each lane in the arrays, lane after lane."""
     edges = np.flatnonzero(np.diff(trajectory.lanes)) + 1
     return np.split(np.arange(len(trajectory.lanes)), edges)
+
+
+def lane_heights(trajectory: Trajectory) -> NDArray[np.float64]:
+    """(lanes,) median y of the frames of each lane, mosaic pixels."""
+    return np.array(
+        [float(np.median(trajectory.positions[rows, 0])) for rows in lane_rows(trajectory)]
+    )
+
+
+def usual_interval_s(times_s: NDArray[np.float64]) -> float:
+    """Time between frames, whatever was dropped or repeated."""
+    return float(np.median(np.diff(times_s)))
 
 
 def is_at_full_speed(speeds: NDArray[np.float64]) -> NDArray[np.bool_]:
