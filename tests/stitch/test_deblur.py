@@ -15,7 +15,7 @@ from blurryscope.basics.image import Rgb, to_uint8
 from blurryscope.stitch.deblur import (
     DEBLURRED,
     DeblurSettings,
-    Spectra,
+    PowerSpectra,
     deblur_slide,
     deblurred,
     measure_spectra,
@@ -48,11 +48,11 @@ def _filmed(truth: NDArray[np.float32], noise: float) -> Rgb:
     return to_uint8(np.asarray(blurred)[:, :, None] + grain)
 
 
-def _spectra(noise: float) -> Spectra:
+def _spectra(noise: float) -> PowerSpectra:
     """What measuring gives for such tissue and white noise."""
     frequency = np.fft.rfftfreq(512)
     power = np.full((3, len(frequency)), noise**2)
-    return Spectra(frequency=frequency, noise=power, signal=(0.5, 0.5, 0.5))
+    return PowerSpectra(frequency=frequency, noise=power, signal=(0.5, 0.5, 0.5))
 
 
 def _undone(

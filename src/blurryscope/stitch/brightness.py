@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from blurryscope.basics.image import Rgb
 from blurryscope.basics.quantiles import quantiles
+from blurryscope.stitch.features import LOG_OF_LEVEL
 from blurryscope.stitch.placed_lane import PlacedLane
 
 _RATIO_SIGMA = 0.004
@@ -23,7 +24,6 @@ _GLASS_FRACTION = 0.9
 _BLANK_SPREAD = 0.02
 """Log distance of the bright to the middle level from which a frame holds more than glass."""
 _ROUNDS = 6
-_LOG_OF_LEVEL = np.log(np.arange(256, dtype=np.float32) + 1.0)
 _LEAST_JUMP = 0.012
 """Natural log; a change of this size is half evened out, twice this nearly all."""
 
@@ -62,7 +62,7 @@ class _LaneBrightness:
 
     def add(self, row: int, small: Rgb) -> None:
         """Take the next frame, (row, col, rgb) uint8; channels come first from here on."""
-        planes = cv2.LUT(np.concatenate(cv2.split(small)), _LOG_OF_LEVEL)
+        planes = cv2.LUT(np.concatenate(cv2.split(small)), LOG_OF_LEVEL)
         even = np.asarray(planes.reshape(self._log_gain.shape) + self._log_gain, np.float32)
         bright, middle = quantiles(_thinned(even), (_GLASS_FRACTION, 0.5))
         self._levels[row] = bright

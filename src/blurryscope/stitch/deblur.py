@@ -23,12 +23,11 @@ from blurryscope.artifacts.recording import read_recording
 from blurryscope.basics.errors import InputError
 from blurryscope.basics.image import Rgb, is_unscanned, to_uint8
 from blurryscope.basics.progress import Progress, silent
-from blurryscope.stitch.regions import LaneTrack, lane_tracks
+from blurryscope.stitch.regions import LaneTrack, lane_tracks, white_of
 
 DEBLURRED = "mosaic-deblurred.ome.zarr"
 
 Floats = NDArray[np.float32]
-Spectrum = NDArray[np.floating]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +42,8 @@ class DeblurSettings:
     glass_levels: float = 3.0
     """Grey levels below glass at which a place begins to count as tissue."""
     speed_tolerance: float = 0.15
-    """Where the stage was this much slower or faster than usual in its lane, nothing is undone."""
+    """By how much the stage may be slower or faster than usual in its lane; from there on less is
+    undone, and from twice as much on nothing."""
 
     def __post_init__(self) -> None:
         if self.noise_factor <= 0 or self.most_gain < 1:
@@ -54,12 +54,12 @@ class DeblurSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Spectra:
+class PowerSpectra:
     """Power along x by frequency, per channel: what is tissue and what is noise."""
 
-    frequency: Spectrum
+    frequency: NDArray[np.floating]
     """(n,), cycles per pixel, from 0 to 0.5."""
-    noise: Spectrum
+    noise: NDArray[np.floating]
     """(3, n) grey levels squared; of empty glass."""
     signal: tuple[float, float, float]
     """Power of the sharp tissue is this over frequency squared."""
@@ -90,7 +90,7 @@ def deblur_slide(
     kernels = [usual_speed(track) * exposure_s for track in tracks]
     if not kernels:
         raise InputError(slide_dir / "frames.csv", "holds no lane", "Stitch the slide again")
-    white = _white_of(mosaic)
+    white = white_of(mosaic, _GLASS_PERCENTILE)
     kernel_px = float(np.median(kernels))
     spectra = measure_spectra(mosaic, white, kernel_px)
     if not all(spectra.signal):
@@ -123,7 +123,7 @@ def deblur_slide(
 def deblurred(
     rgb: Rgb,
     kernel_px: float,
-    spectra: Spectra,
+    spectra: PowerSpectra,
     white: tuple[float, float, float],
     even: Floats,
     settings: DeblurSettings,
@@ -158,8 +158,12 @@ def deblurred(
 
 
 def wiener_gain(
-    frequency: Spectrum, kernel_px: float, spectra: Spectra, channel: int, settings: DeblurSettings
-) -> Spectrum:
+    frequency: NDArray[np.floating],
+    kernel_px: float,
+    spectra: PowerSpectra,
+    channel: int,
+    settings: DeblurSettings,
+) -> NDArray[np.floating]:
     """Factor by which to multiply each frequency (cycles per pixel, from 0): 1 at 0, real."""
     passed = np.sinc(frequency * kernel_px)
     noise = settings.noise_factor * np.interp(frequency, spectra.frequency, spectra.noise[channel])
@@ -170,7 +174,9 @@ def wiener_gain(
     return np.asarray(gain)
 
 
-def measure_spectra(mosaic: Mosaic, white: tuple[float, float, float], kernel_px: float) -> Spectra:
+def measure_spectra(
+    mosaic: Mosaic, white: tuple[float, float, float], kernel_px: float
+) -> PowerSpectra:
     """Measure noise on empty glass and contrast on tissue, from patches all over the mosaic.
 
     The signal is 0 where no tissue is found, or the mosaic is too narrow for so long a blur.
@@ -191,7 +197,7 @@ def measure_spectra(mosaic: Mosaic, white: tuple[float, float, float], kernel_px
     low = (frequency > 2 / segment_px) & (frequency < 0.7 / kernel_px)
     sharp = np.maximum(blurred - noise, 0) / np.sinc(frequency * kernel_px) ** 2 * frequency**2
     red, green, blue = np.median(sharp[:, low], axis=1).tolist() if low.any() else (0.0, 0.0, 0.0)
-    return Spectra(frequency=frequency, noise=noise, signal=(red, green, blue))
+    return PowerSpectra(frequency=frequency, noise=noise, signal=(red, green, blue))
 
 
 def usual_speed(track: LaneTrack) -> float:
@@ -201,7 +207,7 @@ def usual_speed(track: LaneTrack) -> float:
 
 
 def steadiness(track: LaneTrack, columns: int, tolerance: float) -> Floats:
-    """1 where the stage had its lane's usual speed, falling to 0 beyond the tolerance, (col,)."""
+    """(col,) 1 up to so much off the lane's usual speed, a part of it; 0 from twice as much on."""
     speeds = _speeds(track)
     if len(speeds) < 2:
         return np.zeros(columns, np.float32)
@@ -224,6 +230,8 @@ _PATCH_ROWS = 32
 _PATCHES_EACH_WAY = 24
 _GLASS_SPREAD, _GLASS_LEVELS = 3.0, 15.0
 """Grey levels: a patch that is as even as this, and as near to glass, is glass."""
+_GLASS_PERCENTILE = 85
+"""Of the brightness of all that was scanned, where glass lies."""
 _USUAL_NOISE = 2.0
 """Grey levels squared; where a slide shows no glass to measure it on."""
 
@@ -243,13 +251,6 @@ def unknown_exposure(where: Path) -> InputError:
         "nothing says how long a frame was exposed, so the blur is not known",
         "Give it with --exposure-s, such as 0.0078",
     )
-
-
-def _white_of(mosaic: Mosaic) -> tuple[float, float, float]:
-    overview = mosaic.read_level(mosaic.level_count - 1)
-    scanned = overview[~is_unscanned(overview)]
-    red, green, blue = np.percentile(scanned, 85, axis=0).tolist() if len(scanned) else (255.0,) * 3
-    return red, green, blue
 
 
 def _bands(tracks: Sequence[LaneTrack], rows: int) -> Iterator[tuple[int, int, int]]:
@@ -281,7 +282,7 @@ def _patches(mosaic: Mosaic, segment_px: int) -> Iterator[Rgb]:
                 yield patch
 
 
-def _power(patch: Rgb) -> Spectrum:
+def _power(patch: Rgb) -> NDArray[np.floating]:
     """(3, n) mean power of the rows, mean removed, Hann window."""
     values = patch.astype(np.float64) - patch.mean(axis=1, keepdims=True)
     window = np.hanning(patch.shape[1])

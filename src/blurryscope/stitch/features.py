@@ -6,6 +6,9 @@ from numpy.typing import NDArray
 
 from blurryscope.basics.image import Grey
 
+LOG_OF_LEVEL = np.log(np.arange(256, dtype=np.float32) + 1.0)
+"""(256,) natural log of each grey level and 1 more, so that black has one too."""
+
 
 def shrunk(luma: NDArray[np.uint8], factor: int) -> NDArray[np.uint8]:
     """Average blocks of `factor` x `factor` pixels; a remainder at the far edges is cut off."""
@@ -44,7 +47,7 @@ def absorbance_detail(luma: NDArray[np.uint8], log_shading: Grey, sigma_px: floa
     (row, col) float32, mean near 0; a change of exposure by a factor only adds a constant, which
     the subtraction removes.
     """
-    absorbance = np.asarray(cv2.subtract(log_shading, cv2.LUT(luma, _LOG_OF_LUMA)), np.float32)
+    absorbance = np.asarray(cv2.subtract(log_shading, cv2.LUT(luma, LOG_OF_LEVEL)), np.float32)
     return np.asarray(cv2.subtract(absorbance, _widely_blurred(absorbance, sigma_px)), np.float32)
 
 
@@ -86,4 +89,3 @@ _LEAST_SIGMA_PX = 6.0
 what is left of its grid, which stays where it is in the frame, is 0.3 % of the detail."""
 _WINDOW_SIGMAS = 3.0
 """Beyond, 0.3 % of the weight is left."""
-_LOG_OF_LUMA = np.log(np.arange(256, dtype=np.float32) + 1.0)

@@ -88,7 +88,7 @@ def _joined_frames(solution: Solution, links: Links) -> NDArray[np.int64]:
     first, second = trajectory.rows_of(links.earlier), trajectory.rows_of(links.later)
     is_within = trajectory.lanes[first] == trajectory.lanes[second]
     least = np.where(is_within, _WITHIN_LANES, _ACROSS_LANES)
-    is_sure = (solution.weights > _AGREES) & (links.correlation >= least)
+    is_sure = solution.is_kept & (links.correlation >= least)
     count = len(trajectory.frames)
     graph = scipy.sparse.coo_array(
         (np.ones(int(is_sure.sum())), (first[is_sure], second[is_sure])), (count, count)
@@ -97,7 +97,5 @@ def _joined_frames(solution: Solution, links: Links) -> NDArray[np.int64]:
     return np.asarray(numbers, np.int64)
 
 
-_AGREES = 0.5
-"""Weight of a link that was not rejected."""
 _WITHIN_LANES, _ACROSS_LANES = 0.5, 0.7
 """Correlation of links that join: from lane to lane, weaker ones are found by chance too."""

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from blurryscope.basics.image import Grey
 from blurryscope.stitch.links import PERFECT_CORRELATION, Link
 from blurryscope.stitch.motion import PatchMatch, match_patch
+from blurryscope.stitch.opencv_affine import opencv_affine
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,10 +85,7 @@ class PlacedDetail:
         bottom, right = np.ceil(self.position + reach).astype(int).tolist()
         inverse = self.inverse
         offset = inverse @ (np.array([top, left]) - self.position) + half
-        # OpenCV's matrix is in (x, y) order.
-        affine = np.array(
-            [[inverse[1, 1], inverse[1, 0], offset[1]], [inverse[0, 1], inverse[0, 0], offset[0]]]
-        )
+        affine = opencv_affine(inverse, offset)
         flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
         size = (right - left + 1, bottom - top + 1)
         return top, left, np.asarray(cv2.warpAffine(self.detail, affine, size, flags=flags))

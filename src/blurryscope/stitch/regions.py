@@ -29,6 +29,7 @@ _PIXEL_LEVEL = 2
 """Of the pyramid, for tissue and brightness; only focus needs full resolution."""
 _FOCUS_SIDE_PX = 384
 _GLASS_PERCENTILE = 90
+"""Of the brightness of all that was scanned, where glass lies, however little of it there is."""
 _NEAREST = 3
 """Frames that tell what holds at a place of their lane."""
 _LONG_STEP = 1.6
@@ -78,7 +79,7 @@ def survey_scan(
     mosaic = Mosaic(slide_dir / "mosaic.ome.zarr")
     tracks = lane_tracks(read_frame_places(slide_dir / "frames.csv"))
     field_px = _field_of(tracks, mosaic.size_px)
-    white = _white_of(mosaic)
+    white = white_of(mosaic, _GLASS_PERCENTILE)
 
     def of_lane(number: int) -> list[Region]:
         return _lane_regions(mosaic, white, tracks, number, field_px)
@@ -133,12 +134,16 @@ def _usual_ends(tracks: Sequence[LaneTrack], column_count: int) -> tuple[float, 
     )
 
 
-def _white_of(mosaic: Mosaic) -> tuple[float, float, float]:
+def white_of(mosaic: Mosaic, percentile: float) -> tuple[float, float, float]:
+    """What empty glass gives, (red, green, blue) grey levels: so bright is most that was scanned.
+
+    Some of it is brighter still, by noise and by what shading leaves.
+    """
     overview = mosaic.read_level(mosaic.level_count - 1)
     scanned = overview[~is_unscanned(overview)]
     if not len(scanned):
         return 255.0, 255.0, 255.0
-    red, green, blue = np.percentile(scanned, _GLASS_PERCENTILE, axis=0).tolist()
+    red, green, blue = np.percentile(scanned, percentile, axis=0).tolist()
     return red, green, blue
 
 

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from blurryscope.basics.image import Rgb
 from blurryscope.basics.quantiles import quantiles
+from blurryscope.stitch.features import LOG_OF_LEVEL
 
-_LOG_OF_LEVEL = np.log(np.arange(256, dtype=np.float32) + 1.0)
 _LOOK_EVERY = 2
 """Frames of a lane between those that are looked at."""
 _GLASS_QUANTILE = 0.9
@@ -53,7 +53,7 @@ class ShadingDrift:
         log_field = np.moveaxis(self._log_gain - self._surface, 2, 0).copy()
         total = np.zeros_like(log_field)
         for small in smalls[::_LOOK_EVERY]:
-            planes = cv2.LUT(np.concatenate(cv2.split(small)), _LOG_OF_LEVEL)
+            planes = cv2.LUT(np.concatenate(cv2.split(small)), LOG_OF_LEVEL)
             even = planes.reshape(log_field.shape) + log_field
             glass = _glass_of(np.asarray((even[0] + even[1] + even[2]) / 3, np.float32))
             if cv2.countNonZero(glass) >= _LEAST_GLASS * glass.size:

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from blurryscope.basics.image import Grey, Rgb
+from blurryscope.stitch.opencv_affine import opencv_affine
 from blurryscope.stitch.placed_lane import Canvas, PlacedLane
 
 
@@ -73,10 +74,7 @@ class Share:
         even = cv2.multiply(rgb[rows, columns], factor, dtype=cv2.CV_8U)
         even = cv2.max(even, np.ones_like(even))  # 0 means unscanned
         offset = offset - (rows.start, columns.start)
-        # OpenCV's matrix is in (x, y) order.
-        affine = np.array(
-            [[inverse[1, 1], inverse[1, 0], offset[1]], [inverse[0, 1], inverse[0, 0], offset[0]]]
-        )
+        affine = opencv_affine(inverse, offset)
         flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
         # Four bytes a pixel are resampled twice as fast as three.
         picture = cv2.warpAffine(

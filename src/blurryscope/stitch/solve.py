@@ -36,6 +36,11 @@ class Solution:
     """Standard deviations of the camera's angle (rad) and read-out (s per row, s per column), if
     they were fitted; from how well the links agree with each other."""
 
+    @property
+    def is_kept(self) -> NDArray[np.bool_]:
+        """(links,) those that the rest does not contradict."""
+        return self.weights > _KEPT
+
 
 def solve(
     start: Trajectory, links: Links, expected: Expectations, *, rounds: int = 12, fit_camera: bool
@@ -153,6 +158,8 @@ def _steps_aside(
     return aside_px
 
 
+_KEPT = 0.5
+"""Weight from which a link counts as one that was not rejected."""
 _COURSE_FRAMES = 11
 """Around a frame, whose middle height is that of the lane there."""
 _LEAP_PX = 4.0

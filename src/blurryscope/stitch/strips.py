@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from blurryscope.basics.image import Grey
 from blurryscope.stitch.features import is_dust
+from blurryscope.stitch.opencv_affine import opencv_affine
 from blurryscope.stitch.spectra import (
     Spectrum,
     lagged_products,
@@ -78,8 +79,7 @@ def lay_strip(
     offsets = (positions - origin) * shrink - scaled @ centre
     lefts, widths = _columns_covered(scaled[:, 1], offsets[:, 1], (rows, columns), shape[1])
     offsets[:, 1] -= lefts
-    # OpenCV's matrix is in (x, y) order.
-    affines = np.concatenate([scaled, offsets[:, :, None]], axis=2)[:, ::-1][:, :, [1, 0, 2]]
+    affines = opencv_affine(scaled, offsets)
     # A pixel's detail and whether it is covered, side by side.
     total = np.zeros((*shape, 2), np.float32)
     pair = np.ones((rows, columns, 2), np.float32)

@@ -6,8 +6,6 @@ from numpy.typing import NDArray
 from blurryscope.stitch.links import Links
 from blurryscope.stitch.solve import Solution
 
-_AGREES = 0.5
-"""Weight of a link that was not rejected."""
 _LEAST_TIES = 3
 """Pairs of frames that join two lanes; fewer may be chance."""
 
@@ -19,7 +17,7 @@ def tied_lanes(solution: Solution, links: Links, lane_count: int) -> NDArray[np.
     while single frames of them are found again beyond doubt.
     """
     trajectory = solution.trajectory
-    ends = np.stack([links.earlier, links.later])[:, solution.weights > _AGREES]
+    ends = np.stack([links.earlier, links.later])[:, solution.is_kept]
     upper, lower = (
         trajectory.lanes[trajectory.rows_of(frames)] for frames in np.unique(ends, axis=1)
     )
@@ -29,7 +27,7 @@ def tied_lanes(solution: Solution, links: Links, lane_count: int) -> NDArray[np.
 
 def held_frames(solution: Solution, links: Links) -> NDArray[np.int64]:
     """The frames that some link holds which was not rejected, increasing."""
-    agreeing = links.only(solution.weights > _AGREES)
+    agreeing = links.only(solution.is_kept)
     return np.union1d(agreeing.earlier, agreeing.later)
 
 
@@ -37,7 +35,7 @@ def tied_to_next(solution: Solution, links: Links) -> NDArray[np.bool_]:
     """Whether a link of the same lane leads across from each frame to the next one, (n,)."""
     trajectory = solution.trajectory
     first, second = trajectory.rows_of(links.earlier), trajectory.rows_of(links.later)
-    within = (trajectory.lanes[first] == trajectory.lanes[second]) & (solution.weights > _AGREES)
+    within = (trajectory.lanes[first] == trajectory.lanes[second]) & solution.is_kept
     ends = np.zeros(len(trajectory.frames) + 1, np.int64)
     np.add.at(ends, first[within], 1)
     np.add.at(ends, second[within], -1)
