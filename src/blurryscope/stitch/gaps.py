@@ -24,16 +24,17 @@ class Gap:
     """Whether links join both sides of it by way of other lanes."""
     low_px: float
     high_px: float
-    before: int
+    """Lowest and highest x of the frames on either side."""
+    frame_before: int
     """The last frame before it."""
-    frame: int
+    frame_behind: int
     """The first one behind it."""
     direction: int
     """+1 or -1 along x."""
-    way: float
-    """Of the stage across it, in steps from frame to frame."""
-    excess: float
-    """Steps by which that is longer than expected."""
+    way_steps: float
+    """Of the stage across it; steps from frame to frame."""
+    excess_steps: float
+    """By which that is longer than expected."""
 
     def is_beside(self, other: "Gap") -> bool:
         """Whether another lane shows it between the same cores."""
@@ -72,11 +73,11 @@ def gaps_of(
                     is_bridged=bool(core_of[first] == core_of[last]),
                     low_px=float(ends_px.min()),
                     high_px=float(ends_px.max()),
-                    before=int(trajectory.frames[first]),
-                    frame=int(trajectory.frames[last]),
+                    frame_before=int(trajectory.frames[first]),
+                    frame_behind=int(trajectory.frames[last]),
                     direction=direction,
-                    way=way_px / step_px,
-                    excess=(way_px - abs(expected_px)) / step_px,
+                    way_steps=way_px / step_px,
+                    excess_steps=(way_px - abs(expected_px)) / step_px,
                 )
             )
         yield gaps

@@ -95,7 +95,7 @@ def agreed_speed(seen: Speed | None, told_px_per_s: float | None) -> float:
 
 
 def seen_speed(trajectory: Trajectory, rows: NDArray[np.int64], usual_px_per_s: float) -> float:
-    """Median speed over neighbouring frames of one lane that were seen; else the usual one."""
+    """Median speed over neighbouring frames of one lane that were seen, px/s; else the usual."""
     pairs = rows[:-1][np.diff(rows) == 1]
     way = np.abs(trajectory.positions[pairs + 1, 1] - trajectory.positions[pairs, 1])
     lasted = trajectory.times_s[pairs + 1] - trajectory.times_s[pairs]

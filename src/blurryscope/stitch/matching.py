@@ -233,9 +233,15 @@ def _common_box(first: PlacedDetail, second: PlacedDetail) -> tuple[int, int, in
         high = min(here + first.sure_reach[axis], there + second.sure_reach[axis])
         spans.append((ceil(low), floor(high) - ceil(low)))
     (top, rows), (left, columns) = spans
-    return None if rows < 12 or columns < 24 else (top, left, rows, columns)
+    return (
+        None
+        if rows < _LEAST_BOX_PX[0] or columns < _LEAST_BOX_PX[1]
+        else (top, left, rows, columns)
+    )
 
 
+_LEAST_BOX_PX = (12, 24)
+"""(row, col); less is narrower than any patch that tells a place."""
 _RIM_PX = (3.0, 9.0)
 """(y, x) left out all round: beyond the field there is nothing, which would pull a match inward;
 along x a peak is as wide as the motion blur."""

@@ -71,9 +71,9 @@ def miscounts(
                 is_open |= number + 2 == len(gaps)
             elif abs(right) >= _SURE_EXCESS:
                 lost |= {
-                    gap.frame: round(gap.excess - right)
+                    gap.frame_behind: round(gap.excess_steps - right)
                     for gap in (above, below)
-                    if gap.lane >= fixed_count and _apart(gap.excess, right)
+                    if gap.lane >= fixed_count and _apart(gap.excess_steps, right)
                 }
     return Miscounts(lost=lost, is_open=is_open)
 
@@ -95,7 +95,7 @@ def lost_way_px(
 
 
 def _disagree(above: Gap, below: Gap) -> bool:
-    return above.is_beside(below) and _apart(above.excess, below.excess) > 0
+    return above.is_beside(below) and _apart(above.excess_steps, below.excess_steps) > 0
 
 
 def _apart(one: float, other: float) -> int:
@@ -107,10 +107,13 @@ def _apart(one: float, other: float) -> int:
 def _majority(voters: Sequence[Gap]) -> float | None:
     """The excess that most lanes have; None where no two agree, or as many on each side."""
     support = [
-        sum(abs(voter.excess - other.excess) < _WHOLE for other in voters) for voter in voters
+        sum(abs(voter.excess_steps - other.excess_steps) < _WHOLE for other in voters)
+        for voter in voters
     ]
     best = max(support)
-    winners = [voter.excess for voter, count in zip(voters, support, strict=True) if count == best]
+    winners = [
+        voter.excess_steps for voter, count in zip(voters, support, strict=True) if count == best
+    ]
     if best < 2 or max(winners) - min(winners) >= _WHOLE:
         return None
     return float(np.mean(winners))

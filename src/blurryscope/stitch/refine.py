@@ -18,6 +18,8 @@ Match = Callable[[PlacedDetail, PlacedDetail], list[Link]]
 
 @dataclass(slots=True)
 class _Neighbour:
+    """A frame that others may be matched with."""
+
     placed: PlacedDetail
     has_tissue: bool
     is_nearest: bool = False
@@ -33,7 +35,9 @@ def measure_links(
     first_lane: int = 0,
     pairs: MatchedPairs | None = None,
 ) -> Links:
-    """Match each frame with the two before it in its lane and with those above it.
+    """Match each frame with those before it in its lane and with those nearest to it in the next.
+
+    Of those before it the last one counts, and where that shows little the one before as well.
 
     Parameters
     ----------
@@ -95,7 +99,7 @@ def _links(
 def _links_up(
     above: Sequence[_Neighbour], above_x: NDArray[np.float64], placed: PlacedDetail, match: Match
 ) -> Iterator[Link]:
-    """Links to the frames of the lane above that lie nearest."""
+    """Links to the frames of the lane above that lie nearest; `above_x` is where all of it lie."""
     for other in _nearest(above, above_x, placed):
         other.is_nearest = True
         if other.has_tissue:
@@ -159,21 +163,23 @@ _SURE, _STRAIGHT_PX, _STANDS_PX = 0.65, 1.5, 5.0
 """Of 35 such links of five films 25 lie beyond these, 22 of them 12 px off and more; the others up
 to 14, as the stage changed its speed meanwhile."""
 _ENOUGH_LINKS = 3
+_FARTHEST = 0.75
+"""Of the longer side of a frame, along the lane: beyond that two frames share next to nothing."""
 
 
 def _nearest(
-    above: Sequence[_Neighbour], above_x: NDArray[np.float64], placed: PlacedDetail
+    lane: Sequence[_Neighbour], lane_x: NDArray[np.float64], placed: PlacedDetail
 ) -> list[_Neighbour]:
-    """The frame of the lane above nearest on either side, given where all of them lie along it."""
-    if not above:
+    """The frames of another lane nearest on either side, given where all of them lie along it."""
+    if not lane:
         return []
-    distance = above_x - placed.position[1]
+    distance = lane_x - placed.position[1]
     left = np.where(distance <= 0, distance, -np.inf)
     right = np.where(distance > 0, distance, np.inf)
     chosen = []
     for index, gap in ((int(left.argmax()), left.max()), (int(right.argmin()), right.min())):
-        if abs(gap) < 0.75 * max(placed.detail.shape):
-            chosen.append(above[index])
+        if abs(gap) < _FARTHEST * max(placed.detail.shape):
+            chosen.append(lane[index])
     return chosen
 
 

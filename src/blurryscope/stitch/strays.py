@@ -77,10 +77,9 @@ def likeliest_ways(
             continue
         shift = _likeliest_shift(group, steps_per_s)
         if shift is not None:
-            ways |= {
-                (gap.before, gap.frame): gap.direction * (gap.way - shift) * step_px
-                for gap in group
-            }
+            for gap in group:
+                way_px = gap.direction * (gap.way_steps - shift) * step_px
+                ways[gap.frame_before, gap.frame_behind] = way_px
     return ways
 
 
@@ -105,7 +104,7 @@ def _groups(lanes: Sequence[Sequence[Gap]], is_linked: Sequence[bool]) -> Iterat
 
 def _likeliest_shift(group: Sequence[Gap], steps_per_s: float) -> float | None:
     """Steps by which all ways are found too long; None where nothing else is likelier."""
-    candidates = [gap.excess - count for gap in group for count in range(-1, _MOST_LOST + 1)]
+    candidates = [gap.excess_steps - count for gap in group for count in range(-1, _MOST_LOST + 1)]
     costs = [_cost(group, shift, steps_per_s) for shift in candidates]
     best = int(np.argmin(costs))
     shift, least = candidates[best], costs[best]
@@ -123,7 +122,7 @@ def _likeliest_shift(group: Sequence[Gap], steps_per_s: float) -> float | None:
 
 def _cost(group: Sequence[Gap], shift: float, steps_per_s: float) -> float:
     """Of all that must have happened if the ways are shorter by this, as log-likelihood."""
-    return sum(_mishap(gap.excess - shift, gap.way, steps_per_s) for gap in group)
+    return sum(_mishap(gap.excess_steps - shift, gap.way_steps, steps_per_s) for gap in group)
 
 
 def _mishap(excess: float, way: float, steps_per_s: float) -> float:

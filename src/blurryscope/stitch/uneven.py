@@ -11,6 +11,7 @@ speed changes in as few and as small jumps as the links allow (total variation; 
 Fatemi 1992): it stays even where nothing contradicts, and what changes at once is not smeared out.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -167,46 +168,36 @@ class _System:
         self._is_asked = is_asked
         told = steps_of(start)
         self._values = _values(start, told, is_asked)
-        full = np.abs(told.usual[:, 1])
         asked = np.flatnonzero(is_asked)
         near = np.flatnonzero((is_asked[:-1] | is_asked[1:]) & (np.diff(start.lanes) == 0))
         repeats, self._stepping = near[told.is_repeat[near]], near[told.is_sane[near]]
-        jumping, twice = np.concatenate([asked, near]), np.tile(asked, 2)
         lasts_s = np.diff(start.times_s)[self._stepping]
         # A speed that changed between two frames did so anywhere in what is not seen between them.
         unseen_s = _UNSEEN * np.maximum(lasts_s - _reach_s(start, links), 0)
         self._change_sigma_s = unseen_s / np.sqrt(12)
+        full = np.abs(told.usual[:, 1])
         self._certainty = link_certainty(links, expected)[:, 1]
-        self._jump_scale = _JUMP_SCALE * full[jumping]
+        self._jump_scale = _JUMP_SCALE * full[np.concatenate([asked, near])]
         self._alike_weights = (_ALIKE_SIGMA * full[np.tile(repeats, 2)]) ** -2
-        self._usual_weights = (_USUAL_SIGMA * full[twice]) ** -2
+        self._usual_weights = (_USUAL_SIGMA * full[np.tile(asked, 2)]) ** -2
         self._priors = PriorSystem(start, expected, 1, steps_held(start, links))
         self._priors.reweigh(start.positions[:, 1])
-        halves = np.repeat([0, 1], len(asked))
         kinds = [
             _of_links(start, links),
-            _alike(
-                np.concatenate([_speed(asked, 0), _speed(near, 1)]),
-                np.concatenate([_speed(asked, 1), _speed(near + 1, 0)]),
-            ),
-            _alike(
-                np.concatenate([_speed(repeats, 0), _speed(repeats, 1)]),
-                np.concatenate([_speed(repeats + 1, 0), _speed(repeats + 1, 1)]),
-            ),
-            _given(_speed(twice, halves), told.usual[twice, 1]),
+            _of_jumps(asked, near),
+            _of_repeats(repeats),
+            _of_usual_speeds(asked, told.usual[:, 1]),
             _of_steps(self._stepping, lasts_s),
         ]
         self._counts = np.cumsum([len(kind.targets) for kind in kinds])[:-1]
-        everything = scipy.sparse.vstack(
-            [_spread(self._priors.matrix), *(kind.matrix(len(self._values)) for kind in kinds)]
-        ).tocsc()
+        columns = _below_each_other(self._priors, kinds, len(self._values)).tocsc()
+        self._everything = columns.tocsr()
         self._targets = np.concatenate([self._priors.target, *(kind.targets for kind in kinds)])
         is_unknown = np.ones(len(self._values), np.bool_)
         is_unknown[1::3] = is_unknown[2::3] = is_asked
         self._unknown = np.flatnonzero(is_unknown)
-        self._everything = everything.tocsr()
-        self._matrix = scipy.sparse.csr_array(everything[:, self._unknown])
-        known = everything[:, np.flatnonzero(~is_unknown)] @ self._values[~is_unknown]
+        self._matrix = scipy.sparse.csr_array(columns[:, self._unknown])
+        known = columns[:, np.flatnonzero(~is_unknown)] @ self._values[~is_unknown]
         self._asked_for = self._targets - known
         self._normal = NormalMatrix(self._matrix)
 
@@ -259,6 +250,14 @@ def _values(start: Trajectory, told: Steps, is_asked: NDArray[np.bool_]) -> NDAr
     return np.concatenate([start.positions[:, 1:], speeds], axis=1).ravel()
 
 
+def _below_each_other(
+    priors: PriorSystem, kinds: Sequence[_Equations], count: int
+) -> scipy.sparse.csr_array:
+    """What is expected of places, then equations of all kinds, as rows over all `count` values."""
+    rows = [_spread(priors.matrix), *(kind.matrix(count) for kind in kinds)]
+    return scipy.sparse.csr_array(scipy.sparse.vstack(rows))
+
+
 def _spread(of_places: scipy.sparse.csr_array) -> scipy.sparse.csr_array:
     """Rows over places alone, as rows over all."""
     rows, count = of_places.shape
@@ -297,6 +296,28 @@ def _of_steps(rows: NDArray[np.int64], lasts_s: NDArray[np.float64]) -> _Equatio
         values=np.stack([-ones, ones, -half_s, -half_s], axis=1),
         targets=np.zeros(len(rows)),
     )
+
+
+def _of_jumps(asked: NDArray[np.int64], near: NDArray[np.int64]) -> _Equations:
+    """The speed stays even from half to half: within frames, and from frame to frame."""
+    return _alike(
+        np.concatenate([_speed(asked, 0), _speed(near, 1)]),
+        np.concatenate([_speed(asked, 1), _speed(near + 1, 0)]),
+    )
+
+
+def _of_repeats(repeats: NDArray[np.int64]) -> _Equations:
+    """A frame that repeats the one before shows both halves of its read-out again."""
+    return _alike(
+        np.concatenate([_speed(repeats, 0), _speed(repeats, 1)]),
+        np.concatenate([_speed(repeats + 1, 0), _speed(repeats + 1, 1)]),
+    )
+
+
+def _of_usual_speeds(asked: NDArray[np.int64], usual_px_per_s: NDArray[np.float64]) -> _Equations:
+    """Both halves have about the usual speed of the lane, (n,) by frame."""
+    columns = np.concatenate([_speed(asked, 0), _speed(asked, 1)])
+    return _given(columns, usual_px_per_s[np.tile(asked, 2)])
 
 
 def _alike(first: NDArray[np.int64], second: NDArray[np.int64]) -> _Equations:
