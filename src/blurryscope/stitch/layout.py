@@ -1,7 +1,6 @@
 """A first layout of the slide: every lane from its own steps, every lane beside the one before."""
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
@@ -21,6 +20,7 @@ from blurryscope.stitch.lane_strips import (
 )
 from blurryscope.stitch.links import Links, gathered
 from blurryscope.stitch.run_links import run_links
+from blurryscope.stitch.shear import read_out_by_shear
 from blurryscope.stitch.solve import solve
 from blurryscope.stitch.spectra import padded_shape
 from blurryscope.stitch.steps import (
@@ -33,13 +33,12 @@ from blurryscope.stitch.steps import (
 from blurryscope.stitch.strips import (
     OffsetSurface,
     StripSpectra,
-    compare_near,
     compare_spectra,
     compare_strips,
     rows_between,
     spectra_of,
 )
-from blurryscope.stitch.trajectory import Trajectory, usual_interval_s
+from blurryscope.stitch.trajectory import Trajectory
 
 _LEAST_SCORE = 30.0
 """Log-likelihood gain that makes an agreement of two lanes more than chance: over the some 20,000
@@ -62,12 +61,6 @@ with one lane in three hundred."""
 _BEGIN_SIGMA_STEPS = 5.0
 """How far from where the last lane ended the next may begin, in steps of the stage: over glass the
 ends of lanes are known by their rhythm only. Rows of equal cores look alike a few cores on."""
-_READ_OUT_ROWS = 4.0
-"""How far the distance of two lanes may seem to change with the read-out that is assumed, pixels
-of the detail pictures."""
-_READ_OUT_SIGMA = 0.15
-"""Of the time between frames: how far the read-out of a frame may be from how lanes shear. Seven
-tries on simulated scans with a read-out across the lanes were 0.01 to 0.11 off."""
 _COARSE_LINK_SIGMA = (0.1, 0.15)
 """(y, x) of a link of the first look, in pixels of its pictures. Those of tissue correlate by 0.6,
 which makes it half a pixel: steps were right to that. Taken for three times as uncertain, the steps
@@ -75,8 +68,6 @@ of a lane gave way rather than the gap where a frame was lost over glass."""
 _ADDED_UP = 3.0
 """Times as uncertain beside a stage that keeps its speed: steps of the first look are up to 0.6 %
 too short, which over a lane comes to more than such a stage strays."""
-_CORES = 2
-"""Threads that try read-outs; while the first lanes are laid out nothing else is to be done."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,13 +107,15 @@ def lay_out(motion: Motion, detail_of: DetailOf, reduction: int) -> FirstLayout 
         pitch, _ = _common_pitch(surfaces, apart, motion, reduction)
     read_out = None
     if not is_readout_along(_scan_direction(apart.camera)):
-        read_out = _read_out_across(apart, motion, surfaces, pitch, detail_of, reduction)
+        read_out = read_out_by_shear(
+            apart, surfaces, pitch, motion.frame_shape, detail_of, reduction
+        )
         seen_s, _ = read_out
         apart = lanes_apart(motion, usual, replace(apart.camera, readout_s_per_row=seen_s))
         surfaces = _compare_neighbours(apart, detail_of, reduction)
         pitch, _ = _common_pitch(surfaces, apart, motion, reduction)
     beside, linked = _lanes_beside(apart, surfaces, pitch, reduction)
-    expected = loose_expectations(motion, usual, apart, pitch * reduction, reduction)
+    expected = _loose_expectations(motion, usual, apart, pitch * reduction, reduction)
     pieces = run_links(beside, motion, usual, detail_of, reduction)
     links = gathered([*step_links(motion, usual), *pieces])
     solution = solve(beside, links, expected, fit_camera=False)
@@ -137,7 +130,48 @@ def lay_out(motion: Motion, detail_of: DetailOf, reduction: int) -> FirstLayout 
     )
 
 
+def lane_beside(
+    placed: Trajectory, lane: Trajectory, pitch_px: float, detail_of: DetailOf, reduction: int
+) -> tuple[Trajectory, bool]:
+    """Put one more lane beside the last of those that are placed.
+
+    Returns the lane, moved, and whether the overlap of the two shows the same tissue. If it does
+    not, the lane lies one pitch below and begins at the x where the last one ended.
+    """
+    last = placed.rows_in(int(placed.lanes[-1]))
+    lane = _level(lane)
+    upper = StripLayer(placed, detail_of, reduction).strip(last)
+    lower = StripLayer(lane, detail_of, reduction).strip(np.arange(len(lane.frames)))
+    origin = np.array([float(np.median(placed.positions[last, 0])), 0.0])
+    offset_y = (pitch_px + origin[0]) / reduction
+    # Only the rows that both can show are worth comparing.
+    reach = _FARTHEST_PITCH * pitch_px / reduction + _LEAST_TOLERANCE_PX
+    upper = rows_between(upper, lower.origin[0] + offset_y - reach, np.inf)
+    lower = rows_between(lower, -np.inf, upper.bottom - offset_y + reach)
+    begin = np.array([pitch_px, placed.positions[-1, 1] - lane.positions[0, 1]])
+    found = _offset_near(
+        compare_strips(upper, lower, scoring(upper)),
+        (offset_y, float(begin[1]) / reduction),
+        pitch_px / reduction,
+        step_px_of(placed) / reduction,
+    )
+    if found is not None:
+        return replace(lane, positions=lane.positions + found * reduction), True
+    return replace(lane, positions=lane.positions + origin + begin), False
+
+
+def coarse_link_sigma_px(reduction: int, *, adds_up: bool = False) -> tuple[float, float]:
+    """(y, x) of a link of the first look that correlates perfectly.
+
+    `adds_up`: beside a stage that is known to keep its speed.
+    """
+    scale = reduction * (_ADDED_UP if adds_up else 1.0)
+    sigma_y, sigma_x = (scale * part for part in _COARSE_LINK_SIGMA)
+    return sigma_y, sigma_x
+
+
 def _turned_half(motion: Motion) -> Motion:
+    """The same with the mosaic turned by 180 degrees: lanes run the other way along x."""
     lanes = [replace(lane, direction=-lane.direction) for lane in motion.lanes]
     return replace(motion, lanes=lanes)
 
@@ -147,7 +181,7 @@ def _scan_direction(camera: CameraModel) -> NDArray[np.float64]:
     return np.array([np.sin(camera.scan_angle_rad), np.cos(camera.scan_angle_rad)])
 
 
-def loose_expectations(
+def _loose_expectations(
     motion: Motion, usual: UsualSteps, apart: Trajectory, pitch_px: float, reduction: int
 ) -> Expectations:
     """What can be expected before the turns of the stage are known."""
@@ -160,16 +194,6 @@ def loose_expectations(
         jerks_at_once=True,
         link_sigma_px=coarse_link_sigma_px(reduction),
     )
-
-
-def coarse_link_sigma_px(reduction: int, *, adds_up: bool = False) -> tuple[float, float]:
-    """(y, x) of a link of the first look that correlates perfectly.
-
-    `adds_up`: beside a stage that is known to keep its speed.
-    """
-    scale = reduction * (_ADDED_UP if adds_up else 1.0)
-    sigma_y, sigma_x = (scale * part for part in _COARSE_LINK_SIGMA)
-    return sigma_y, sigma_x
 
 
 def _compare_spectra(first: StripSpectra, second: StripSpectra) -> OffsetSurface:
@@ -210,60 +234,6 @@ def _common_pitch(
     return float(dy[best_row]), float(total[best_row])
 
 
-def _read_out_across(
-    trajectory: Trajectory,
-    motion: Motion,
-    surfaces: Sequence[OffsetSurface],
-    pitch: float,
-    detail_of: DetailOf,
-    reduction: int,
-) -> tuple[float, float]:
-    """Find the read-out time per row, when rows lie along the lanes, by how lanes shear.
-
-    Also its standard deviation.
-
-    Lanes of opposite direction shear in opposite ways, so that their overlap agrees over its whole
-    height only when the shear is undone.
-    """
-    found = [surface.best(pitch, 4) for surface in surfaces]
-    richest = sorted(range(len(found)), key=lambda n: -found[n][3])[:4]
-    rows_count = detail_of(int(trajectory.frames[0])).shape[0] * reduction
-    limit_s = usual_interval_s(trajectory.times_s) / rows_count
-    details = {
-        int(frame): detail_of(int(frame))
-        for number in richest
-        for frame in trajectory.frames[np.isin(trajectory.lanes, (number, number + 1))]
-    }
-
-    # Rows lie along the lanes, so read-out moves nothing out of the rows that two lanes share, and
-    # moves the two against each other by less than a step.
-    half = float((np.abs(trajectory.camera.turn) @ np.array(motion.frame_shape))[0]) / reduction / 2
-    step = float(np.median(np.abs(np.diff(trajectory.positions[:, 1])))) / reduction
-    farthest = step + _READ_OUT_ROWS
-
-    def agreement(readout_s: float) -> float:
-        tried = replace(trajectory, camera=replace(trajectory.camera, readout_s_per_row=readout_s))
-        layer = StripLayer(tried, details.__getitem__, reduction)
-        total = 0.0
-        for number in richest:
-            dy, dx, _, _ = found[number]
-            upper = layer.lane(number, (dy - half - _READ_OUT_ROWS, np.inf))
-            lower = layer.lane(number + 1, (-np.inf, half - dy + _READ_OUT_ROWS))
-            surface = compare_near(
-                upper, lower, scoring(upper), around=(dy, dx), reach=(_READ_OUT_ROWS, farthest)
-            )
-            total += surface.best(dy, _READ_OUT_ROWS)[3]
-        return total
-
-    with ThreadPoolExecutor(_CORES, "read-out") as helpers:
-        coarse = np.linspace(-1, 1, 11) * limit_s
-        best = float(coarse[int(np.argmax(list(helpers.map(agreement, coarse.tolist()))))])
-        fine = best + np.linspace(-0.15, 0.15, 7) * limit_s
-        scores = np.array(list(helpers.map(agreement, fine.tolist())))
-    found_s = float(np.average(fine, weights=np.maximum(scores - 0.9 * scores.max(), 0)))
-    return found_s, _READ_OUT_SIGMA * limit_s
-
-
 def _lanes_beside(
     apart: Trajectory, surfaces: Sequence[OffsetSurface], pitch: float, reduction: int
 ) -> tuple[Trajectory, NDArray[np.bool_]]:
@@ -299,36 +269,6 @@ def _offset_near(
         rival = surface.rival(around_dy, tolerance_px, dx, RUN_STEPS * step_px)
         return np.array([dy, dx]) if score - rival >= _LEAST_LEAD else None
     return None
-
-
-def lane_beside(
-    placed: Trajectory, lane: Trajectory, pitch_px: float, detail_of: DetailOf, reduction: int
-) -> tuple[Trajectory, bool]:
-    """Put one more lane beside the last of those that are placed.
-
-    Returns the lane, moved, and whether the overlap of the two shows the same tissue. If it does
-    not, the lane lies one pitch below and begins at the x where the last one ended.
-    """
-    last = placed.rows_in(int(placed.lanes[-1]))
-    lane = _level(lane)
-    upper = StripLayer(placed, detail_of, reduction).strip(last)
-    lower = StripLayer(lane, detail_of, reduction).strip(np.arange(len(lane.frames)))
-    origin = np.array([float(np.median(placed.positions[last, 0])), 0.0])
-    offset_y = (pitch_px + origin[0]) / reduction
-    # Only the rows that both can show are worth comparing.
-    reach = _FARTHEST_PITCH * pitch_px / reduction + _LEAST_TOLERANCE_PX
-    upper = rows_between(upper, lower.origin[0] + offset_y - reach, np.inf)
-    lower = rows_between(lower, -np.inf, upper.bottom - offset_y + reach)
-    begin = np.array([pitch_px, placed.positions[-1, 1] - lane.positions[0, 1]])
-    found = _offset_near(
-        compare_strips(upper, lower, scoring(upper)),
-        (offset_y, float(begin[1]) / reduction),
-        pitch_px / reduction,
-        step_px_of(placed) / reduction,
-    )
-    if found is not None:
-        return replace(lane, positions=lane.positions + found * reduction), True
-    return replace(lane, positions=lane.positions + origin + begin), False
 
 
 def _level(lane: Trajectory) -> Trajectory:
