@@ -4,7 +4,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 from hypothesis import given
@@ -21,6 +20,7 @@ from blurryscope.stitch.placed_lane import PlacedLane, canvas_of
 from blurryscope.stitch.shares import Weights, laid_over
 from blurryscope.stitch.trajectory import Trajectory
 from blurryscope.testing import smooth_picture
+from tests.stitch.seen_by_camera import seen_by_camera
 
 ROWS, COLUMNS = 60, 80
 STEP_PX, PITCH_PX = 30.0, 48.0
@@ -50,12 +50,9 @@ def _zigzag(camera: CameraModel, lanes: int = 4, frames: int = 9) -> Trajectory:
 
 
 def _film(picture: Rgb, trajectory: Trajectory, light: NDArray[np.float32]) -> Iterator[ArrayFrame]:
-    """Cut from the picture what each frame sees, by the camera's equation, and shade it."""
-    rows, columns = np.mgrid[:ROWS, :COLUMNS]
-    offsets = np.stack([rows - (ROWS - 1) / 2, columns - (COLUMNS - 1) / 2], axis=-1)
+    """Cut from the picture what each frame sees, and shade it."""
     for row, matrix in enumerate(trajectory.matrices):
-        place = (trajectory.positions[row] + offsets @ matrix.T).astype(np.float32)
-        cut = cv2.remap(picture, place[..., 1], place[..., 0], cv2.INTER_LINEAR)
+        cut = seen_by_camera(picture, trajectory.positions[row], matrix, (ROWS, COLUMNS))
         pixels = to_uint8(cut.astype(np.float32) * light)
         yield ArrayFrame(int(trajectory.frames[row]), float(trajectory.times_s[row]), pixels)
 

@@ -4,6 +4,7 @@ import pytest
 
 from blurryscope.stitch.features import absorbance_detail, log_of, shrunk
 from blurryscope.testing import smooth_picture
+from tests.stitch.dirty_field import COLUMNS, ROWS, blurred_tissue, dirty_shading
 
 
 @pytest.mark.parametrize("factor", [1, 2, 3, 4, 5, 8])
@@ -26,3 +27,15 @@ def test_detail_is_absorbance_less_its_gaussian_blur(
     plain = absorbance - cv2.GaussianBlur(absorbance, (0, 0), sigma_px)
     off = absorbance_detail(luma, shading, sigma_px) - plain
     assert off[8:-8, 8:-8].std() < 0.01 * plain.std()
+
+
+def test_detail_does_not_care_for_exposure_or_shading() -> None:
+    tissue, shading = blurred_tissue(), dirty_shading()
+    light = tissue[:ROWS, :COLUMNS]
+    flat = np.full_like(shading, 200.0)
+    details = [
+        absorbance_detail(np.rint(light * field * factor).astype(np.uint8), log_of(field), 10)
+        for field, factor in ((flat, 1.0), (flat, 0.8), (shading, 1.0))
+    ]
+    for detail in details[1:]:
+        assert np.abs(detail - details[0]).mean() < 0.1 * details[0].std()

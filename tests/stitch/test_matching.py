@@ -12,6 +12,7 @@ from blurryscope.stitch.matching import MatchedPairs, PatchSettings, PlacedDetai
 from blurryscope.stitch.refine import measure_links
 from blurryscope.stitch.solve import link_residuals
 from blurryscope.stitch.trajectory import Trajectory
+from tests.stitch.seen_by_camera import seen_by_camera
 
 ROWS, COLUMNS = 120, 160
 REDUCTION = 2
@@ -28,10 +29,7 @@ def slide() -> Grey:
 
 
 def _seen(slide: Grey, position: NDArray[np.float64], matrix: NDArray[np.float64]) -> Grey:
-    rows, columns = np.mgrid[:ROWS, :COLUMNS]
-    offsets = np.stack([rows - (ROWS - 1) / 2, columns - (COLUMNS - 1) / 2], axis=-1)
-    place = (position + offsets @ matrix.T).astype(np.float32)
-    cut = cv2.remap(slide, place[..., 1], place[..., 0], cv2.INTER_CUBIC)
+    cut = seen_by_camera(slide, position, matrix, (ROWS, COLUMNS), cv2.INTER_CUBIC)
     return np.asarray(cut, np.float32)
 
 

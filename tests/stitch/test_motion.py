@@ -3,57 +3,41 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from numpy.typing import NDArray
 
 from blurryscope.basics.image import Grey
-from blurryscope.stitch.features import absorbance_detail, log_of, shrunk
+from blurryscope.stitch.features import absorbance_detail, log_of
 from blurryscope.stitch.motion import OverlapCorrelator, match_patch, peak_offset
-from blurryscope.stitch.shading import lasting_shading
-
-ROWS, COLUMNS = 96, 128
-BLUR_PX = 25
+from tests.stitch.dirty_field import (
+    COLUMNS,
+    ROWS,
+    blurred_tissue,
+    dirty_shading,
+    frame_of,
+    seen_shading,
+)
 
 
 @pytest.fixture(scope="module")
 def tissue() -> Grey:
-    """Transmission of a piece of slide, blurred along x as by a moving stage."""
-    noise = np.random.default_rng(1).normal(size=(300, 600)).astype(np.float32)
-    grains = cv2.GaussianBlur(noise, (0, 0), 2.5)
-    blurred = cv2.blur(grains, (BLUR_PX, 1))
-    return np.asarray(np.exp(-0.25 - 0.12 * blurred / blurred.std()), np.float32)
+    return blurred_tissue()
 
 
 @pytest.fixture(scope="module")
 def shading() -> Grey:
-    """Dark corners and specks on the sensor: the same in every frame."""
-    rng = np.random.default_rng(2)
-    row, column = np.mgrid[-1 : 1 : ROWS * 1j, -1 : 1 : COLUMNS * 1j]
-    light = 235 * (1 - 0.15 * (row**2 + column**2))
-    for centre_row, centre_column in rng.uniform(-0.9, 0.9, (12, 2)):
-        away = np.hypot((row - centre_row) * ROWS, (column - centre_column) * COLUMNS)
-        light *= 1 - 0.35 * np.exp(-((away / 4) ** 2))
-    return np.asarray(light, np.float32)
-
-
-def _frame(tissue: Grey, shading: Grey, top: int, left: int, seed: int) -> NDArray[np.uint8]:
-    light = tissue[top : top + ROWS, left : left + COLUMNS] * shading
-    noise = np.random.default_rng(seed).normal(0, 2.0, light.shape)
-    return np.clip(np.rint(light + noise), 0, 255).astype(np.uint8)
+    return dirty_shading()
 
 
 @pytest.fixture(scope="module")
 def known_shading(tissue: Grey, shading: Grey) -> Grey:
-    places = np.random.default_rng(3).integers(0, (200, 470), (60, 2))
-    frames = [_frame(tissue, shading, int(y), int(x), n) for n, (y, x) in enumerate(places)]
-    return lasting_shading(np.stack(frames))
+    return seen_shading(tissue, shading)
 
 
 @pytest.mark.parametrize("moved", [(0, 60), (0, -60), (-3, 75), (8, -40), (0, 6)])
 def test_the_shift_is_found_where_plain_phase_correlation_locks_on_the_shading(
     tissue: Grey, shading: Grey, known_shading: Grey, moved: tuple[int, int]
 ) -> None:
-    earlier = _frame(tissue, shading, 100, 250, seed=10)
-    later = _frame(tissue, shading, 100 + moved[0], 250 + moved[1], seed=11)
+    earlier = frame_of(tissue, shading, 100, 250, seed=10)
+    later = frame_of(tissue, shading, 100 + moved[0], 250 + moved[1], seed=11)
     plain = cv2.phaseCorrelate(earlier.astype(np.float32), later.astype(np.float32))[0]
     correlator = OverlapCorrelator((ROWS, COLUMNS))
     correlator.push(absorbance_detail(earlier, log_of(known_shading), 12))
@@ -182,48 +166,3 @@ def test_a_patch_that_holds_an_edge_alone_is_found_without_sharpness() -> None:
 def test_a_best_place_on_the_border_of_the_search_is_no_match() -> None:
     ramp: Grey = np.tile(np.arange(60.0) ** 2, (40, 1)).astype(np.float32)
     assert match_patch(ramp[5:25, :20].copy(), ramp).correlation == 0.0
-
-
-def test_detail_does_not_care_for_exposure_or_shading(tissue: Grey, shading: Grey) -> None:
-    light = tissue[:ROWS, :COLUMNS]
-    flat = np.full_like(shading, 200.0)
-    details = [
-        absorbance_detail(np.rint(light * field * factor).astype(np.uint8), log_of(field), 10)
-        for field, factor in ((flat, 1.0), (flat, 0.8), (shading, 1.0))
-    ]
-    for detail in details[1:]:
-        assert np.abs(detail - details[0]).mean() < 0.1 * details[0].std()
-
-
-def test_detail_is_what_a_plain_wide_blur_leaves(tissue: Grey, shading: Grey) -> None:
-    luma = _frame(tissue, shading, 40, 60, seed=12)
-    absorbance = np.log(shading + 1.0) - np.log(luma.astype(np.float32) + 1.0)
-    plain = absorbance - cv2.GaussianBlur(absorbance, (0, 0), 12)
-    detail = absorbance_detail(luma, log_of(shading), 12)
-    assert np.abs(detail - plain).mean() < 0.01 * plain.std()
-    assert np.corrcoef(detail.ravel(), plain.ravel())[0, 1] > 0.999
-
-
-def test_shrinking_takes_means_of_blocks_and_cuts_off_what_is_left_over() -> None:
-    luma = np.random.default_rng(4).integers(0, 255, (7, 11)).astype(np.uint8)
-    small = shrunk(luma, 3)
-    means = luma[:6, :9].reshape(2, 3, 3, 3).mean(axis=(1, 3))
-    assert small == pytest.approx(means, abs=0.51)
-
-
-def test_shading_is_what_stays_when_tissue_passes(shading: Grey, known_shading: Grey) -> None:
-    ratio = known_shading / shading
-    assert np.abs(ratio / np.median(ratio) - 1).mean() < 0.03
-
-
-def test_shading_is_found_where_most_frames_show_tissue(shading: Grey) -> None:
-    rng = np.random.default_rng(12)
-    glass = np.clip(shading + rng.normal(0, 1.5, (50, ROWS, COLUMNS)), 0, 255).astype(np.uint8)
-    shows_tissue = rng.random((50, ROWS, COLUMNS)) < 0.6
-    frames = np.where(shows_tissue, glass // 2, glass).astype(np.uint8)
-    ratio = lasting_shading(frames) / shading
-    assert (np.abs(ratio / np.median(ratio) - 1) < 0.03).mean() > 0.9
-
-
-def test_shading_can_be_divided_by_where_a_pixel_is_dead() -> None:
-    assert lasting_shading(np.zeros((5, 2, 3), np.uint8)).min() == 1.0

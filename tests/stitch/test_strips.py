@@ -14,6 +14,7 @@ from blurryscope.stitch.strips import (
     compare_strips,
     lay_strip,
 )
+from tests.stitch.seen_by_camera import seen_by_camera
 
 ROWS, COLUMNS = 60, 80
 STEP_PX, FRAMES = 30, 10
@@ -42,15 +43,11 @@ def _positions(centre_row: float, left: float) -> NDArray[np.float64]:
 def _frames(
     slide: Grey, positions: NDArray[np.float64], matrices: NDArray[np.float64]
 ) -> list[Grey]:
-    """Cut from the slide what each frame sees, by the camera's own equation."""
-    rows, columns = np.mgrid[:ROWS, :COLUMNS]
-    offsets = np.stack([rows - (ROWS - 1) / 2, columns - (COLUMNS - 1) / 2], axis=-1)
-    frames = []
-    for position, matrix in zip(positions, matrices, strict=True):
-        place = (position + offsets @ matrix.T).astype(np.float32)
-        cut = cv2.remap(slide, place[..., 1], place[..., 0], cv2.INTER_LINEAR)
-        frames.append(np.asarray(cut, np.float32))
-    return frames
+    """Cut from the slide what each frame sees."""
+    return [
+        np.asarray(seen_by_camera(slide, position, matrix, (ROWS, COLUMNS)), np.float32)
+        for position, matrix in zip(positions, matrices, strict=True)
+    ]
 
 
 def _lane(
