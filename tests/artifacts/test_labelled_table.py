@@ -176,7 +176,7 @@ REFUSED = {
     ),
     "core,label\nA1,0\n": "holds nothing to evaluate",
     "core,p0,p1,p2,p3\nA1,1,0,0,0\n": "has no column with labels among core, p0",
-    "": "is empty",
+    "": "is empty. Give a table with a heading",
     "core,label,p0,p1,p2,p3\nA1,0,1,0,0,0\nA2,1,,0.7,,\n": "line 3: holds no probabilities",
     "core,repeat,label,p0,p1,p2,p3\nA1,,0,1,0,0,0\n": "line 2: has '' for repeat",
     "core,repeat,label,p0,p1,p2,p3\nA1,inf,0,1,0,0,0\n": "line 2: has 'inf' for repeat",
@@ -196,6 +196,13 @@ REFUSED = {
 def test_a_table_that_cannot_be_used_says_why(text: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=REFUSED[text]):
         read_labelled_tables([_written(tmp_path, text)])
+
+
+def test_a_table_in_another_alphabet_is_told_without_codecs(tmp_path: Path) -> None:
+    path = tmp_path / "table.csv"
+    path.write_bytes("core,label,p0,p1\nÄ1,0,1,0\n".encode("latin-1"))
+    with pytest.raises(InputError, match=r"is not UTF-8 text\. Save the table as CSV in UTF-8"):
+        read_labelled_tables([path])
 
 
 def test_a_table_that_is_not_there_is_told(tmp_path: Path) -> None:

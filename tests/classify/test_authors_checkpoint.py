@@ -120,6 +120,27 @@ def test_a_checkpoint_that_would_run_a_program_is_not_read(tmp_path: Path) -> No
     assert not trace.exists()
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"slide,core,her2\nS,A1,2+\n",
+        b"0" * 40,
+        b"\x80\x02a",
+        b"u.",
+        b"q\x01.",
+        b"(R.",
+        b"PK\3\4",
+    ],
+)
+def test_a_file_that_is_no_checkpoint_is_told_in_one_line(content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "map.csv"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match="is no checkpoint of PyTorch") as told:
+        import_checkpoint(path, tmp_path / "out.safetensors")
+    assert "\n" not in str(told.value)
+
+
 def test_a_checkpoint_that_is_not_there_is_told(tmp_path: Path) -> None:
     with pytest.raises(MissingInputError):
         import_checkpoint(tmp_path / "none.pth", tmp_path / "out.safetensors")

@@ -134,7 +134,9 @@ def read_named_rows(
                     )
                 rows.append({name: (row[heading] or "").strip() for name, heading in ours.items()})
                 lines.append(reader.line_num)
-    except (UnicodeDecodeError, csv.Error) as error:
+    except UnicodeDecodeError as error:
+        raise InputError(path, "is not UTF-8 text", "Save the table as CSV in UTF-8") from error
+    except csv.Error as error:
         raise InputError(
             path, f"cannot be read as a table ({error})", "Save it as CSV in UTF-8"
         ) from error

@@ -192,11 +192,11 @@ def _with_labels(
             return rows.joined_with(read_named_rows(beside, {}, is_label_file=True))
     if named_stacks is not None and "label" in named_stacks.found:
         return rows.joined_with(named_stacks)
+    if not any(rows.headings):
+        raise InputError(rows.path, "is empty", "Give a table with a heading and a row a scan")
     raise InputError(
         rows.path,
-        f"has no column with labels among {', '.join(rows.headings)}"
-        if any(rows.headings)
-        else "is empty",
+        f"has no column with labels among {', '.join(rows.headings)}",
         "Name it with --column label=HEADING, or give a table of labels with --labels, or with "
         "--stacks the stacks that were scored, whose names tell",
     )

@@ -16,7 +16,7 @@ from blurryscope.artifacts.provenance import sha256_of_file
 from blurryscope.artifacts.table_text import opened_table
 from blurryscope.artifacts.whole import whole_file
 from blurryscope.basics.core_name import CoreName
-from blurryscope.basics.errors import InputError
+from blurryscope.basics.errors import InputError, MissingInputError
 from blurryscope.basics.her2 import Score, score_of_label
 from blurryscope.basics.image import Rgb
 
@@ -90,18 +90,28 @@ def as_file_name(slide: str) -> str:
     return _UNFIT_FOR_FILES.sub("-", slide)
 
 
+_STACK_SUFFIXES = {".tif", ".tiff"}
+
+
 def stack_files(path: Path) -> list[Path]:
     """The stacks (`.tif`, `.tiff`) of a folder by name; a path that is none stands for itself.
 
     Hidden files are none: half-written ones, and what macOS leaves beside files on other disks.
+    An `InputError` says so where nothing lies at the path, or another kind of file.
     """
-    if not path.is_dir():
-        return [path]
-    return sorted(
-        file
-        for file in path.iterdir()
-        if file.suffix.lower() in {".tif", ".tiff"} and not file.name.startswith(".")
-    )
+    if not path.exists():
+        raise MissingInputError(path, "no such file or folder", "Check the path of the stacks")
+    if path.is_dir():
+        return sorted(
+            file
+            for file in path.iterdir()
+            if file.suffix.lower() in _STACK_SUFFIXES and not file.name.startswith(".")
+        )
+    if path.suffix.lower() not in _STACK_SUFFIXES:
+        raise InputError(
+            path, "is no stack (.tif)", "Give stacks; a film goes through blurryscope run first"
+        )
+    return [path]
 
 
 STACK_VIEWS = 5

@@ -103,6 +103,16 @@ def present_file(path: Path, remedy: str) -> Path:
     return path
 
 
+def present_folder(path: Path, what: str) -> Path:
+    """Give `path` back if a folder lies there; else a `MissingInputError` on the path of `what`."""
+    remedy = f"Check the path of {what}"
+    if not path.exists():
+        raise MissingInputError(path, "no such folder", remedy)
+    if not path.is_dir():
+        raise MissingInputError(path, "is a file, and no folder", remedy)
+    return path
+
+
 def write_text_whole(path: Path, text: str) -> None:
     """Write UTF-8 text with line feeds, whole or not at all."""
     with whole_file(path) as partial:

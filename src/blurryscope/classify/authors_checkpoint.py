@@ -47,11 +47,11 @@ def import_checkpoint(checkpoint: Path, out: Path) -> ModelSettings:
 
 
 _UNREADABLE = (
-    pickle.UnpicklingError, RuntimeError, EOFError, ValueError, OSError,
-    AttributeError, IndexError, KeyError, TypeError, struct.error,
-)  # fmt: skip
+    *(pickle.UnpicklingError, RuntimeError, EOFError, ValueError, OSError),
+    # Any bytes can be taken for steps of unpickling: for some that find nothing to work on.
+    *(LookupError, TypeError, AttributeError, AssertionError, OverflowError, struct.error),
+)
 """What torch's reader says of files that are damaged or none of its own."""
-
 _REMEDY = "Give the checkpoint of the published eFIN: a dict with its weights under 'model'"
 
 
@@ -62,7 +62,9 @@ def _weights(checkpoint: Path) -> dict[str, Tensor]:
         told = torch.load(checkpoint, map_location="cpu", weights_only=True)
     except _UNREADABLE as error:
         raise InputError(
-            checkpoint, f"cannot be read without running what it holds ({_first(error)})", _REMEDY
+            checkpoint,
+            "is no checkpoint of PyTorch, or one that cannot be read without running what it holds",
+            _REMEDY,
         ) from error
     if not isinstance(told, Mapping) or not isinstance(told.get("model"), Mapping):
         raise InputError(checkpoint, "has no weights under the key 'model'", _REMEDY)
@@ -88,7 +90,3 @@ def _refuse_misfit(
             raise InputError(
                 checkpoint, f"does not fit: {name} has shape {found}, not {needed}", _REMEDY
             )
-
-
-def _first(error: Exception) -> str:
-    return str(error).strip().splitlines()[0][:120] if str(error).strip() else type(error).__name__

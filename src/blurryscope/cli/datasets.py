@@ -188,9 +188,12 @@ def check(folder: SetFolder) -> None:
 def _refuse_mixed_sources(
     slides: list[Path] | None, stacks: list[Path] | None, simulate: int
 ) -> None:
-    if sum(map(bool, (slides, stacks, simulate))) != 1:
+    given = sum(map(bool, (slides, stacks, simulate)))
+    if given != 1:
         raise InputError(
-            "the source", "is not one", "Give --slide, or --stacks, or --simulate with a number"
+            "--slide, --stacks, --simulate",
+            f"{'none' if given == 0 else 'more than one'} of these is given",
+            "Give one of them: a data set is of slides, of stacks or of drawn cores",
         )
 
 
@@ -345,15 +348,15 @@ def _unit(text: str) -> "Unit":
 def _shares(text: str) -> "Shares":
     from blurryscope.dataset.splitting import Shares
 
+    remedy = "Give four numbers such as 0.6,0.1,0.1,0.2"
     try:
         train, validate, calibrate, test = (float(part) for part in text.split(","))
+    except ValueError as error:
+        raise InputError("--shares", f"{text!r} is not four numbers", remedy) from error
+    try:
         return Shares(train=train, validate=validate, calibrate=calibrate, test=test)
     except ValueError as error:
-        raise InputError(
-            "--shares",
-            f"{text!r} will not do ({error})",
-            "Give four numbers such as 0.6,0.1,0.1,0.2",
-        ) from error
+        raise InputError("--shares", f"{text!r} will not do ({error})", remedy) from error
 
 
 def _slide_sources(slides: list[Path], maps: list[Path]) -> "list[SlideSource]":

@@ -200,14 +200,26 @@ def log(folder: Folder) -> None:
     """
     from blurryscope.artifacts.edit_log import read_edit_log
 
-    if not folder.is_dir():
-        raise MissingInputError(folder, "no such folder", "Check the path of the slide's folder")
-    entries = read_edit_log(folder).entries
-    for entry in entries:
-        who = entry.by or "somebody"
-        print(f"{entry.at:%Y-%m-%d %H:%M} {who}: {_words(entry)}")
-    if not entries:
-        print("nothing was corrected")
+    for scan in _scans_with_cores(folder):
+        repeat = "" if scan == folder else f"{scan.name}: "
+        entries = read_edit_log(scan).entries
+        for entry in entries:
+            who = entry.by or "somebody"
+            print(f"{repeat}{entry.at:%Y-%m-%d %H:%M} {who}: {_words(entry)}")
+        if not entries:
+            print(f"{repeat}nothing was corrected")
+
+
+def _scans_with_cores(folder: Path) -> Sequence[Path]:
+    """The folder itself, or its repeats: each has a log of its own."""
+    from blurryscope.artifacts.repeat_folders import repeats_in
+    from blurryscope.artifacts.whole import present_folder
+
+    here = [present_folder(folder, "the slide's folder"), *repeats_in(folder).values()]
+    scans = [scan for scan in here if (scan / "cores.csv").is_file()]
+    if not scans:
+        raise MissingInputError(folder, "holds no cores", "Find the cores first: blurryscope cores")
+    return scans
 
 
 def _correct(folder: Path, picture: Path | None, make_edits: "MakeEdits") -> None:
@@ -265,8 +277,10 @@ def _words_of_answer(answer: "Answer") -> str:
 
 
 def _picture(folder: Path, picture: Path | None) -> "SlidePicture":
+    from blurryscope.artifacts.whole import present_folder
     from blurryscope.tma.picture import open_slide
 
+    present_folder(folder, "the slide's folder")
     if picture is None and not (folder / "mosaic.ome.zarr").is_dir():
         raise InputError(
             folder,

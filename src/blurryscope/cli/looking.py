@@ -65,7 +65,7 @@ def _show(found: "FirstLook") -> None:
     print(f"camera: {found.camera}, {', '.join(parts)}")
     light = found.light
     print(
-        f"light:  1 % of the picture reaches {light.brightest:.0f} of 255, "
-        f"{light.white_fraction:.1%} is at the top, "
-        f"corners {light.corner_fraction:.0%} of the middle"
+        f"light:  the brightest hundredth of the picture is at {light.brightest:.0f} of 255 or "
+        f"above, {light.white_fraction:.1%} at the top, the darkest corner has "
+        f"{light.corner_fraction:.0%} of the light of the middle"
     )

@@ -29,7 +29,12 @@ from blurryscope.artifacts.samples import (
     write_stack,
 )
 from blurryscope.artifacts.split import Split, Unit, read_split, write_split
-from blurryscope.artifacts.whole import present_file, whole_folder, write_text_whole
+from blurryscope.artifacts.whole import (
+    present_file,
+    present_folder,
+    whole_folder,
+    write_text_whole,
+)
 from blurryscope.artifacts.wrong_field import wrong_field
 from blurryscope.basics.errors import InputError, MissingInputError
 from blurryscope.basics.image import Rgb
@@ -179,7 +184,7 @@ def build_packed_set(
 
 def open_data_set(folder: Path) -> DataSet:
     """Read the list and the note; an `InputError` says what cannot be used."""
-    if not (folder / NOTE).is_file():
+    if not (present_folder(folder, "the data set") / NOTE).is_file():
         raise MissingInputError(folder, "holds no data set", _REMEDY)
     note = _read_note(folder / NOTE)
     table = present_file(folder / "samples.csv", _REMEDY)

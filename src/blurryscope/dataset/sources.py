@@ -18,6 +18,7 @@ from blurryscope.artifacts.tissue_cores import (
     read_core_grid,
     read_tissue_cores,
 )
+from blurryscope.artifacts.whole import present_folder
 from blurryscope.basics.core_name import CoreName
 from blurryscope.basics.errors import InputError, MissingInputError
 from blurryscope.basics.image import Rgb
@@ -82,12 +83,11 @@ def pictures_of_stacks(
 
 def stacks_in(folders: Sequence[Path]) -> list[Path]:
     """The TIFF files given, or lying in the folders given."""
-    found = [stack for path in folders for stack in (stack_files(path) if path.exists() else [])]
-    if not found:
-        raise MissingInputError(
-            ", ".join(str(folder) for folder in folders), "holds no .tif", "Check the path"
-        )
-    return found
+    found = {path: stack_files(path) for path in folders}
+    for path, stacks in found.items():
+        if not stacks:
+            raise MissingInputError(path, "holds no stack (.tif)", "Check the path")
+    return [stack for stacks in found.values() for stack in stacks]
 
 
 def cases_of_map(path: Path) -> dict[tuple[str, CoreName], str]:
@@ -117,7 +117,7 @@ def _map_of(source: SlideSource, wanted: str) -> SlideMap | None:
 
 def _scans(folder: Path) -> list[Path]:
     """The folder itself, or its repeats in order."""
-    if (folder / "cores.csv").is_file():
+    if (present_folder(folder, "the slide's folder") / "cores.csv").is_file():
         return [folder]
     repeats = [path for path in repeats_in(folder).values() if (path / "cores.csv").is_file()]
     if not repeats:

@@ -10,7 +10,7 @@ from blurryscope.artifacts.samples import Sample, read_stack, sample_of_file, st
 from blurryscope.artifacts.tissue_cores import read_core_grid
 from blurryscope.artifacts.whole import refuse_unwritable_file
 from blurryscope.basics.core_name import CoreName
-from blurryscope.basics.errors import InputError, MissingInputError
+from blurryscope.basics.errors import InputError
 from blurryscope.basics.progress import Progress, silent
 from blurryscope.classify.predict import Classifier
 from blurryscope.pipeline.corrections import refuse_uncarried_corrections, take_in_hand_edits
@@ -71,8 +71,6 @@ def is_slide_folder(path: Path) -> bool:
 
 
 def _stacks_of(path: Path) -> list[Path]:
-    if not path.exists():
-        raise MissingInputError(path, "no such file or folder", "Check the path of the stacks")
     files = stack_files(path)
     if not files or (path.is_dir() and scanned_folders(path)):
         raise InputError(path, "holds no stacks (.tif)", "Score a slide's folder by itself")

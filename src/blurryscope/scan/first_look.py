@@ -83,7 +83,10 @@ def advice(look: FirstLook) -> Iterator[str]:
         cause = "The lamp burns only after homing: look again with --home"
         if look.status.is_homed:
             cause = "Raise lamp_fraction in rig.toml, or expose for longer"
-        yield f"the picture is dark (1 % of it reaches {light.brightest:.0f} of 255). {cause}."
+        yield (
+            f"the picture is dark (its brightest hundredth is at {light.brightest:.0f} of 255). "
+            f"{cause}."
+        )
     if light.white_fraction > MOST_WHITE_FRACTION:
         yield (
             f"{light.white_fraction:.0%} of the picture is at the camera's top. "

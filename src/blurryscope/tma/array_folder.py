@@ -21,7 +21,7 @@ from blurryscope.artifacts.tissue_cores import (
     read_tissue_cores,
     write_tissue_cores,
 )
-from blurryscope.artifacts.whole import whole_folder
+from blurryscope.artifacts.whole import present_folder, whole_folder
 from blurryscope.basics.core_name import CoreName
 from blurryscope.basics.errors import InputError
 from blurryscope.tma.contact_sheet import draw_contact_sheet
@@ -157,7 +157,7 @@ def write_for_qupath(slide_dir: Path, out: Path) -> None:
 
 
 def _named_folder(slide_dir: Path) -> Path:
-    first = repeat_folder(slide_dir, 1)
+    first = repeat_folder(present_folder(slide_dir, "the slide's folder"), 1)
     folder = first if (first / FOLDER).is_dir() else slide_dir
     if not (folder / FOLDER / LAYOUT).is_file():
         raise InputError(
