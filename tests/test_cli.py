@@ -1,6 +1,7 @@
 import itertools
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -363,8 +364,7 @@ def test_help_begins_with_what_a_slide_goes_through(
 ) -> None:
     monkeypatch.setattr(sys, "argv", ["blurryscope", "--help"])
     cli.main()
-    listed = capfd.readouterr().out.split("Commands:")[1].splitlines()
-    names = [line.split()[0] for line in listed if line.strip()]
+    names = re.findall(r"^  (\S+)", capfd.readouterr().out.split("Commands:")[1], re.MULTILINE)
     assert names[:6] == ["demo", "run", "stitch", "cores", "score", "report"]
 
 

@@ -5,7 +5,7 @@ import logging
 import os
 import sys
 import warnings
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import typer
 from typer.core import TyperGroup
@@ -21,7 +21,17 @@ _IN_ORDER_OF_USE = [
 """A slide, the microscope, training: how the help lists them."""
 
 
-class _InOrderOfUse(TyperGroup):
+class WholeSentences(TyperGroup):
+    """Commands whose first sentences are listed whole, over several lines; not cut off."""
+
+    def format_commands(self, ctx: typer.Context, formatter: Any) -> None:  # type: ignore[override]
+        found = ((name, self.get_command(ctx, name)) for name in self.list_commands(ctx))
+        told = [(name, command.get_short_help_str(limit=400)) for name, command in found if command]
+        with formatter.section("Commands"):
+            formatter.write_dl(told)
+
+
+class _InOrderOfUse(WholeSentences):
     def list_commands(self, ctx: typer.Context) -> list[str]:  # type: ignore[override]
         return sorted(super().list_commands(ctx), key=_IN_ORDER_OF_USE.index)
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from blurryscope.basics.errors import InputError
-from blurryscope.cli.app import app
+from blurryscope.cli.app import WholeSentences, app
 from blurryscope.cli.options import Bgr, Quiet, SetFolder, say_colour_order
 from blurryscope.cli.progress import shown_progress
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from blurryscope.dataset.tissue import TissueScans
 
 dataset_app = typer.Typer(
+    cls=WholeSentences,
     no_args_is_help=True,
     rich_markup_mode=None,
     help="Build data sets, split them, and check them. A split that leaks is refused.",

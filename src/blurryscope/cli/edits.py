@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from blurryscope.basics.errors import InputError, MissingInputError
-from blurryscope.cli.app import app
+from blurryscope.cli.app import WholeSentences, app
 
 if TYPE_CHECKING:
     from blurryscope.artifacts.edit_log import Answer, Author, EditEntry
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from blurryscope.tma.picture import SlidePicture
 
 edit_app = typer.Typer(
+    cls=WholeSentences,
     no_args_is_help=True,
     rich_markup_mode=None,
     help="Correct the cores of a slide. Every edit is written into edits.jsonl, and kept.",
@@ -75,7 +76,14 @@ def missing(folder: Folder, cores: Cores, by: By = None, picture: Picture = None
 def status(
     folder: Folder,
     core: Core,
-    state: Annotated[str, typer.Argument(metavar="STATE", help="ok, partial, folded, …")],
+    state: Annotated[
+        str,
+        typer.Argument(
+            metavar="STATE",
+            help="ok, partial, fragmented, folded, missing, extra, holed, edge-cut, not-scanned "
+            "or unsure.",
+        ),
+    ],
     by: By = None,
     picture: Picture = None,
 ) -> None:
@@ -133,7 +141,7 @@ def swap_cores(
 def remove_core(folder: Folder, core: Core, by: By = None, picture: Picture = None) -> None:
     """Say that tissue where the map has no core is dirt.
 
-    Example: blurryscope edit remove slide-1 B3
+    Example: blurryscope edit remove slide-1 D9
     """
     from blurryscope.tma.edits import remove
 

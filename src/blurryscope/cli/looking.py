@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 @app.command()
 def look(
     rig_name: RigFile,
-    out: Annotated[Path, typer.Option("--out", help="Where the picture goes.")] = Path("look.jpg"),
+    out: Annotated[Path, typer.Option("--out", help="Where the picture goes, a JPEG.")] = Path(
+        "look.jpg"
+    ),
     home: Annotated[
         bool, typer.Option("--home", help="Home first: the stage moves, and its lamp is lit.")
     ] = False,

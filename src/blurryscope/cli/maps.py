@@ -8,14 +8,20 @@ import typer
 
 from blurryscope.basics.errors import InputError
 from blurryscope.basics.her2 import RESEARCH_USE_ONLY
-from blurryscope.cli.app import app
+from blurryscope.cli.app import WholeSentences, app
 from blurryscope.cli.options import Consensus, LayoutFile
 
 map_app = typer.Typer(
-    no_args_is_help=True, rich_markup_mode=None, help="Look at a lab's map before it is used."
+    cls=WholeSentences,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help="Look at a lab's map before it is used.",
 )
 layout_app = typer.Typer(
-    no_args_is_help=True, rich_markup_mode=None, help="Write, show and keep layouts of arrays."
+    cls=WholeSentences,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help="Write, show and keep layouts of arrays.",
 )
 app.add_typer(map_app, name="map")
 app.add_typer(layout_app, name="layout")

@@ -15,7 +15,10 @@ if TYPE_CHECKING:
     from blurryscope.tma.orientation import Orientation
 
 Quiet = Annotated[bool, typer.Option("--quiet", help="Show no progress.")]
-Map = Annotated[Path | None, typer.Option("--map", help="The lab's map of the slide, CSV or XLSX.")]
+Map = Annotated[
+    Path | None,
+    typer.Option("--map", help="The lab's map of the slide: CSV, XLSX, .qpmap or .qptma."),
+]
 Out = Annotated[Path, typer.Option("--out", help="Folder for the results.")]
 SetFolder = Annotated[Path, typer.Argument(metavar="SET", help="Folder of the data set.")]
 Orient = Annotated[
@@ -23,8 +26,10 @@ Orient = Annotated[
     typer.Option(
         "--orientation",
         metavar="TURN",
-        help="How the array lies in the scan, if known. Give it once for the first film, or once "
-        "per film; repeats that are not told are recognised.",
+        help="How the array lies in the scan: as-scanned, which is taken if nothing is told; "
+        "turned-90, turned-180 or turned-270, clockwise; mirrored, mirrored-90, mirrored-180 or "
+        "mirrored-270; or any: empty places decide. Give it once for the first film, or once per "
+        "film; repeats that are not told are recognised.",
     ),
 ]
 LayoutFile = Annotated[
@@ -54,7 +59,10 @@ Why = Annotated[
 ]
 PixelSize = Annotated[
     float | None,
-    typer.Option("--pixel-size-um", help="Size of a mosaic pixel, if it was calibrated."),
+    typer.Option(
+        "--pixel-size-um",
+        help="Size of a pixel in µm, if it was measured; else it follows from the stage's speed.",
+    ),
 ]
 Bgr = Annotated[
     bool | None,
@@ -68,6 +76,20 @@ Bgr = Annotated[
 Damaged = Annotated[
     bool, typer.Option("--damaged", help="Stitch what is there of a film that breaks off.")
 ]
+
+
+def refuse_place_without_map(place: str | None, map_path: Path | None) -> None:
+    """Refuse an answer where there is nothing to ask: it would be kept and change nothing."""
+    if place is not None and map_path is None and not _forgets(place):
+        raise InputError(
+            "--place",
+            "says where the names of a map belong, and no map is given",
+            "Give --map; without one, names count the rows and columns that are seen",
+        )
+
+
+def _forgets(place: str) -> bool:
+    return place.strip().casefold() == "ask"
 
 
 def run_settings(
@@ -87,7 +109,7 @@ def run_settings(
         raise InputError(
             "--pixel-size-um", f"{pixel_size_um} is no size", "Give µm per pixel, such as 0.72"
         )
-    is_asked_anew = place is not None and place.strip().casefold() == "ask"
+    is_asked_anew = place is not None and _forgets(place)
     settings = RunSettings(
         pixel_size_um=pixel_size_um,
         takes_damaged=damaged,

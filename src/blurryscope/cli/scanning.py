@@ -52,7 +52,8 @@ def plan(
         typer.Option("--rig", help="For which microscope: its calibration, or else its guess."),
     ] = None,
     calibration: Annotated[
-        Path | None, typer.Option("--calibration", help="Folder of the calibration.")
+        Path | None,
+        typer.Option("--calibration", help="Folder of the calibration; else beside rig.toml."),
     ] = None,
     pictures: Pictures = None,
     useq: Annotated[

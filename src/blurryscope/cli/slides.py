@@ -27,6 +27,7 @@ from blurryscope.cli.options import (
     Place,
     Quiet,
     Why,
+    refuse_place_without_map,
     refuse_too_many_orientations,
     run_settings,
     say_colour_order,
@@ -41,7 +42,7 @@ Rest = Annotated[
     float | None,
     typer.Option(
         "--rest-s",
-        help="How long the stage stands between two lanes, if recording.json lacks it.",
+        help="How long the stage stands between two lanes, in s, if recording.json lacks it.",
         show_default="1.1 as in the paper",
     ),
 ]
@@ -100,6 +101,7 @@ def run(
     from blurryscope.pipeline.steps import repeat_folders
 
     refuse_too_many_orientations(orientation, len(videos))
+    refuse_place_without_map(place, map_path)
     settings = run_settings(model, orientation, pixel_size_um, damaged, layout, place, consensus)
     settings = replace(settings, is_mirrored=mirrored, shows_why=why, rest_s=_checked_rest(rest_s))
     refuse_unwritable(out)
@@ -127,7 +129,9 @@ def stitch(
     ] = False,
     exposure_s: Annotated[
         float | None,
-        typer.Option("--exposure-s", help="Exposure of a frame, if recording.json lacks it."),
+        typer.Option(
+            "--exposure-s", help="Exposure of a frame in s, if recording.json lacks it: 0.0078."
+        ),
     ] = None,
     abutted: Annotated[
         bool,
@@ -172,7 +176,8 @@ def cores(
     map_path: Map = None,
     slide: Annotated[str | None, typer.Option(help="Slide, if the map lists several.")] = None,
     out: Annotated[
-        Path | None, typer.Option("--out", help="Another folder for the results.")
+        Path | None,
+        typer.Option("--out", help="Folder for the results, if not DIR itself or beside PICTURE."),
     ] = None,
     orientation: Orient = None,
     layout: LayoutFile = None,
@@ -188,6 +193,7 @@ def cores(
     from blurryscope.pipeline.cores import find_and_write_cores
     from blurryscope.pipeline.scored_places import doubt_about_scored_names
 
+    refuse_place_without_map(place, map_path)
     settings = run_settings(
         orientation=orientation,
         pixel_size_um=pixel_size_um,
@@ -214,7 +220,12 @@ def score(
     ],
     model: Model = SHIPPED,
     bgr: Bgr = None,
-    out: Annotated[Path | None, typer.Option("--out", help="Table to write.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out", help="Table to write, if not scores.csv: of the slide's folder, or here."
+        ),
+    ] = None,
     why: Why = True,
     quiet: Quiet = False,
 ) -> None:
@@ -251,10 +262,12 @@ def report(
 @app.command()
 def simulate(
     out: Out,
-    rows: Annotated[int, typer.Option(min=1, max=MOST_ROWS)] = 3,
-    columns: Annotated[int, typer.Option(min=1, max=MOST_COLUMNS)] = 4,
+    rows: Annotated[int, typer.Option(min=1, max=MOST_ROWS, help="Rows of cores.")] = 3,
+    columns: Annotated[int, typer.Option(min=1, max=MOST_COLUMNS, help="Cores in a row.")] = 4,
     seed: Annotated[int, typer.Option(min=0, help="Another seed is another slide.")] = 0,
-    preset: Annotated[str, typer.Option(help="plain or authentic.")] = "authentic",
+    preset: Annotated[
+        str, typer.Option(help="authentic, as the paper's microscope, or plain, with mild faults.")
+    ] = "authentic",
     repeats: Annotated[int, typer.Option(min=1, help="Scans of the same slide.")] = 1,
     quiet: Quiet = False,
 ) -> None:

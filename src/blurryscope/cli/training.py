@@ -8,7 +8,7 @@ import typer
 from blurryscope.basics.errors import InputError
 from blurryscope.basics.her2 import RESEARCH_USE_ONLY
 from blurryscope.classify.shipped import SHIPPED
-from blurryscope.cli.app import app
+from blurryscope.cli.app import WholeSentences, app
 from blurryscope.cli.options import Quiet, SetFolder
 from blurryscope.cli.progress import shown_progress
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from blurryscope.artifacts.split import Part
 
 model_app = typer.Typer(
+    cls=WholeSentences,
     no_args_is_help=True,
     rich_markup_mode=None,
     help="Bring models into the form that is read here.",
