@@ -3,6 +3,7 @@ import hashlib
 import os
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 
 from blurryscope.artifacts.mosaic import MosaicWriter
+from blurryscope.artifacts.predictions import Decision, read_results, write_results
 from blurryscope.artifacts.small_pictures import small_jpeg, small_picture_path
 from blurryscope.artifacts.tissue_cores import CoreStatus
 from blurryscope.artifacts.view_places import ViewPlace, WeighedView, write_view_places
@@ -102,6 +104,32 @@ def test_cores_stand_in_the_order_of_triage(page: _Page) -> None:
     cards = [a["id"] for a in page.all("li") if a.get("class") == "card"]
     assert cards == ["core-A2", "core-B1", "core-A1"]
     assert "B2 (lab's map: 1+)" in page.text
+
+
+def test_what_is_to_be_read_first_is_one_step_away(page: _Page) -> None:
+    assert '<a href="#group-1">to read first</a>' in page.html
+    groups = page.html.split('aria-label="Groups of cores"')[1].split("</ul>")[0]
+    assert re.findall(r"#group-(\d)", groups) == ["1", "3", "5", "6"]
+    assert re.findall(r"\((\d+)\)", groups) == ["1", "1", "1", "1"]
+
+
+def test_a_slide_with_nothing_to_read_first_leads_nowhere(make_slide: MakeSlide) -> None:
+    page = _Page(write_report(make_slide({"A1": ["0"], "A2": ["1+"]})))
+    assert "0 to read first" in page.text
+    assert "Every core that was found has a score." in page.text
+
+
+def test_what_is_so_of_all_unsure_cores_is_told_once(make_slide: MakeSlide) -> None:
+    root = make_slide({"A1": ["undecided"], "A2": ["undecided"]})
+    told, whole = "may be 1+ or 2+", "may be 1+ or 2+ (such sets hold the true score in 85% of all)"
+    results = [
+        replace(result, decision=Decision.INDETERMINATE, score=None, reason=whole)
+        for result in read_results(root / "results.csv")
+    ]
+    write_results(root / "results.csv", results)
+    page = _Page(write_report(root))
+    assert page.text.count("such sets hold the true score in 85%") == 1
+    assert page.html.count(f'<p class="reason">{told}</p>') == 2
 
 
 def test_repeats_reasons_and_provenance_are_shown(page: _Page) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from blurryscope.artifacts.decision_rule import PROMISE
 from blurryscope.artifacts.predictions import Decision, Prediction, Probabilities
 from blurryscope.artifacts.tissue_cores import CoreStatus, TissueCore
 from blurryscope.basics.her2 import Score
@@ -166,8 +167,9 @@ def _width_um(picture: EmbeddedPicture | None, repeat: RepeatScan) -> float | No
 
 
 def _reason(case: CoreCase) -> str:
+    """Why there is no score; what is so of all such cores stands once, above the cards."""
     if case.result is not None:
-        return case.result.reason
+        return case.result.reason.partition(f" {PROMISE}")[0]
     return "" if case.urgency is Urgency.NO_TISSUE else "not scored yet"
 
 
