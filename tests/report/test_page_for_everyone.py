@@ -176,3 +176,8 @@ def test_a_narrow_page_is_not_wider_than_its_window_and_a_link_brings_back_a_fil
         [*command, profile, tried.as_uri()], capture_output=True, text=True, timeout=60, check=True
     )
     assert "<title>true; 1 of 3 cores shown; true; B1; 0</title>" in done.stdout
+
+
+def test_in_print_only_the_scales_of_cores_are_enlarged(page: Element) -> None:
+    printed = _style(page).split("@media print {")[1]
+    assert re.findall(r"(\S+) \.scale text \{[^}]*translateY", printed) == [".card"]

@@ -16,6 +16,7 @@ from blurryscope.basics.progress import Progress
 from blurryscope.classify.shipped import SHIPPED
 from blurryscope.cli.app import app
 from blurryscope.cli.options import Model, Out, Quiet, run_settings
+from blurryscope.cli.outcome import say_outcome
 from blurryscope.cli.progress import Screen, shown_progress
 
 if TYPE_CHECKING:
@@ -154,6 +155,7 @@ def scan(
     """
     from blurryscope.artifacts.alone import alone_in
     from blurryscope.artifacts.whole import refuse_unwritable
+    from blurryscope.pipeline.steps import scanned_folders
     from blurryscope.rig import load_rig
     from blurryscope.scan.calibration import FILE, read_calibration
     from blurryscope.scan.plan_file import read_plan
@@ -175,6 +177,8 @@ def scan(
         print(f"mosaic of {result.film}: {words}")
     for end in ends:
         if end.report is not None:
+            slide_dir = end.report.parent
+            say_outcome(slide_dir, scanned_folders(slide_dir), quiet=quiet)
             print(f"report: {end.report}")
     print(RESEARCH_USE_ONLY)
     _refuse_unfinished(ends)

@@ -1,6 +1,5 @@
 """The commands that a slide goes through: from its film to its report."""
 
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
@@ -31,6 +30,13 @@ from blurryscope.cli.options import (
     refuse_too_many_orientations,
     run_settings,
     say_colour_order,
+)
+from blurryscope.cli.outcome import (
+    say_assumed_speed,
+    say_doubts,
+    say_outcome,
+    say_rescans,
+    say_scored,
 )
 from blurryscope.cli.progress import shown_progress
 
@@ -109,9 +115,7 @@ def run(
         report = run(
             videos, out, map_path=map_path, slide=slide, settings=settings, progress=progress
         )
-    folders = repeat_folders(out, len(videos))
-    _say_assumed_speed(folders[0])
-    _say_doubts(folders)
+    say_outcome(out, repeat_folders(out, len(videos)), quiet=quiet)
     print(f"report: {report}")
     print(RESEARCH_USE_ONLY)
 
@@ -163,8 +167,8 @@ def stitch(
     print(f"mosaic: {out / 'mosaic.ome.zarr'}")
     for layer in layers:
         print(f"layer: {layer}")
-    _say_assumed_speed(out)
-    _say_rescans(out)
+    say_assumed_speed(out)
+    say_rescans(out)
 
 
 @app.command()
@@ -203,7 +207,7 @@ def cores(
     )
     with shown_progress(quiet) as progress, _alone_where_results_are(out or slide_dir):
         folders = find_and_write_cores(slide_dir, out, map_path, slide, settings, progress)
-    _say_doubts(folders)
+    say_doubts(folders)
     for folder in folders:
         print(f"cores: {folder / 'cores.csv'}")
     if doubt_about_scored_names(slide_dir) is not None:
@@ -240,7 +244,7 @@ def score(
     if not is_slide_folder(inputs[0]):
         say_colour_order(inputs, bgr)
     if not quiet:
-        _say_decisions(table)
+        say_scored(table)
     print(f"scores: {table}")
     print(RESEARCH_USE_ONLY)
 
@@ -318,61 +322,3 @@ def _checked_rest(rest_s: float | None) -> float | None:
     if rest_s is not None and not 0 < rest_s < 60:
         raise InputError("--rest-s", f"{rest_s} is no rest between lanes", "Give s, such as 0.4")
     return rest_s
-
-
-def _say_assumed_speed(folder: Path) -> None:
-    """Say that a mosaic's scale hangs on a speed that nobody told."""
-    from blurryscope.artifacts.stitch_facts import read_stitch_facts
-    from blurryscope.stitch.quality import ScaleSource
-
-    facts = read_stitch_facts(folder / "stitch.json")
-    scale = facts.get("pixel_size_um")
-    if facts.get("pixel_size_source") == ScaleSource.ASSUMED_SPEED and isinstance(scale, float):
-        print(
-            f"pixel size: {scale:.3f} µm "
-            "if the stage ran at 5 mm/s, as is assumed; if it did not, give --pixel-size-um"
-        )
-
-
-def _say_rescans(folder: Path) -> None:
-    """Say what the technician has to do while the slide still lies on the stage."""
-    from blurryscope.artifacts.scan_quality import read_rescans
-
-    rescans = read_rescans(folder / "rescan.csv")
-    if rescans:
-        print(f"scan again, see {folder / 'stitch-quality.png'}:")
-    for entry in rescans:
-        print(f"  {entry.problem}. {entry.action}")
-
-
-def _say_decisions(table: Path) -> None:
-    """Say how many scores were given: a table with empty fields does not catch the eye."""
-    from blurryscope.artifacts.predictions import Decision, read_predictions
-
-    words = {
-        Decision.SCORED: "scored",
-        Decision.INDETERMINATE: "not sure enough for a score",
-        Decision.REFER: "unlike what the network knows or too pale",
-        Decision.WITHHELD: "not fit for a score",
-    }
-    counts = Counter(entry.decision for entry in read_predictions(table))
-    told = ", ".join(f"{counts[decision]} {word}" for decision, word in words.items())
-    print(f"of {counts.total()} pictures: {told}; the table gives each reason")
-
-
-def _say_doubts(folders: list[Path]) -> None:
-    """Say on the terminal what must not be overlooked."""
-    from blurryscope.artifacts.tissue_cores import read_core_grid
-
-    for folder in folders:
-        grid = read_core_grid(folder / "cores.json")
-        if grid.needs_confirmation:
-            print(f"{folder}: the names of its cores NEED CONFIRMATION:")
-            for reason in grid.reasons:
-                print(f"  {reason}")
-            choice = folder / "cores" / "candidates.png"
-            if choice.is_file():
-                print(f"  {choice} shows what there is to choose from, and what to answer")
-        else:
-            for reason in grid.reasons:
-                print(f"{folder}: {reason}")
