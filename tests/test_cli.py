@@ -398,11 +398,31 @@ def test_help_does_not_wait_for_torch() -> None:
 def test_an_edit_says_how_its_slide_is_scored_again_where_it_has_scores(
     monkeypatch: pytest.MonkeyPatch, slide_dir: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    for has_scores in (True, False):
-        monkeypatch.setattr(sys, "argv", ["blurryscope", "edit", "lock", str(slide_dir), "A1"])
+    for name, has_scores in (("A1", True), ("A2", False)):
+        monkeypatch.setattr(sys, "argv", ["blurryscope", "edit", "missing", str(slide_dir), name])
         cli.main()
         assert (f"blurryscope score {slide_dir}" in capfd.readouterr().out) == has_scores
         (slide_dir / "scores.csv").unlink(missing_ok=True)
+
+
+@pytest.mark.parametrize(
+    ("edit", "told"),
+    [(("lock", "A1"), ""), (("status", "A1", "folded"), "The report is still that of before")],
+)
+def test_an_edit_that_changes_no_score_asks_for_none(
+    edit: tuple[str, ...],
+    told: str,
+    monkeypatch: pytest.MonkeyPatch,
+    slide_dir: Path,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    kind, *rest = edit
+    monkeypatch.setattr(sys, "argv", ["blurryscope", "edit", kind, str(slide_dir), *rest])
+    cli.main()
+    said = capfd.readouterr().out
+    assert "Scores and report are still those" not in said
+    assert told in said
+    assert ("report" in said) == bool(told)
 
 
 def test_scores_of_a_folder_are_written_again_alike(

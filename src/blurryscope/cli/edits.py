@@ -241,20 +241,26 @@ def _tell(folder: Path, entries: "Sequence[EditEntry]") -> None:
         print(_words(entry))
     if entries:
         print(f"cores: {folder / 'cores.csv'}")
-        _say_what_is_old(folder)
+        _say_what_is_old(folder, entries)
     else:
         print("nothing to correct")
 
 
-def _say_what_is_old(folder: Path) -> None:
+def _say_what_is_old(folder: Path, entries: "Sequence[EditEntry]") -> None:
     """Scores lie in the slide's folder; repeats are named after the first one, by `run`."""
+    from blurryscope.artifacts.edit_log import EditKind
     from blurryscope.artifacts.repeat_folders import repeats_in
+    from blurryscope.pipeline.scored_places import doubt_about_scored_names
 
     place = folder.resolve()
-    if (folder / "scores.csv").is_file():
-        print(f"Scores and report are still those of before: blurryscope score {folder}")
-    elif place in repeats_in(place.parent).values() and (place.parent / "scores.csv").is_file():
-        print("Scores and report are still those of before: run the slide again.")
+    is_repeat = place in repeats_in(place.parent).values()
+    if doubt_about_scored_names(place.parent if is_repeat else folder) is not None:
+        again = "run the slide again." if is_repeat else f"blurryscope score {folder}"
+        print(f"Scores and report are still those of before: {again}")
+    elif any(entry.kind not in {EditKind.LOCK, EditKind.UNLOCK} for entry in entries):
+        slide_dir = place.parent if is_repeat else folder
+        if (slide_dir / "report.html").is_file():
+            print(f"The report is still that of before: blurryscope report {slide_dir}")
 
 
 def _words(entry: "EditEntry") -> str:
