@@ -171,6 +171,18 @@ def test_names_that_need_confirmation_are_told_with_the_reason(make_slide: MakeS
     page = _Page(write_report(make_slide({"A1": ["3+"]}, grid=grid)))
     assert "The names need confirmation." in page.text
     assert reason in page.text
+    assert "What to do" not in page.text
+
+
+def test_where_somebody_is_asked_the_page_says_how_to_answer(make_slide: MakeSlide) -> None:
+    grid = {"needs_confirmation": True, "reasons": ("Is it the map of this slide?", "Or turned?")}
+    root = make_slide({"A1": ["3+", "3+"]}, grid=grid)
+    (root / "repeat-2" / "cores" / "candidates.png").touch()
+    page = _Page(write_report(root))
+    assert "<li>Repeat 1: Is it the map of this slide?</li>" in page.html
+    assert "<li>Repeat 1: Or turned?</li>" in page.html
+    assert "What to do: repeat-2/cores/candidates.png in the slide's folder" in page.text
+    assert "repeat-1/cores/candidates.png" not in page.text
 
 
 def test_sure_names_carry_no_warning(page: _Page) -> None:

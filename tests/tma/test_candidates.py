@@ -49,6 +49,15 @@ def test_the_picture_shows_a_panel_for_each_placement_that_fits_as_well(asked: D
     )
 
 
+def test_what_is_missing_is_told_by_its_shape_too_not_by_its_colour_alone(asked: Dearrayed) -> None:
+    drawn = draw_candidates(asked, working_picture(ROW_LOST.picture()))
+    assert drawn is not None
+    key = drawn[-56:].astype(int)
+    red = (key[..., 0] > 180) & (key[..., 1] < 80) & (key[..., 2] < 80)
+    blue = (key[..., 2] > 170) & (key[..., 0] < 80)
+    assert 0.3 * blue.sum() < red.sum() < 0.75 * blue.sum()
+
+
 def test_the_picture_is_written_only_while_somebody_is_asked(
     asked: Dearrayed, tmp_path: Path
 ) -> None:

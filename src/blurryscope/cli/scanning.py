@@ -420,7 +420,9 @@ def _show(name: str, plan: "ScanPlan", repeats: int) -> None:
         f"  lanes     {plan.lane_count}, pitch {plan.lane_pitch_um:.1f} µm, overlap "
         f"{told.lane_overlap_fraction:.0%}, run-up {plan.over_travel_um:.0f} µm"
     )
-    print(f"  blur      {told.blur_um:.0f} µm = {told.blur_px[0]:.0f} to {told.blur_px[1]:.0f} px")
+    least, most = (f"{blur:.0f}" for blur in told.blur_px)
+    in_px = most if least == most else f"{least} to {most}"
+    print(f"  blur      {told.blur_um:.0f} µm = {in_px} px")
     print(
         f"  time      {told.duration_s / 60:.1f} min a scan, {_counted(repeats, 'scan')}, "
         f"{told.mm2_per_s:.2f} mm²/s"

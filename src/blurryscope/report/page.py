@@ -61,6 +61,16 @@ class _Group:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class _Question:
+    """What a person is asked about the names in one repeat."""
+
+    repeat: int
+    reasons: tuple[str, ...]
+    choices: str | None
+    """The picture of the placements to choose from, as its path from the slide's folder."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _ScanFacts:
     """How one scan went."""
 
@@ -147,7 +157,7 @@ def render_report(folder: SlideFolder, settings: ReportSettings) -> str:
         names_from_grid=any(
             r.grid is not None and r.grid.names_from == "grid" for r in repeats.values()
         ),
-        confirmations=_confirmations(folder.repeats),
+        questions=_questions(folder.repeats),
         tasks=rescan_list(folder, cases),
         scan_tasks=(wrong := scan_tasks(folder)),
         wrong_in_all=cores_wrong_in_all(folder, wrong),
@@ -195,13 +205,24 @@ def _plate(cards: Sequence[CoreCard]) -> list[tuple[str, list[CoreCard | None]]]
     ]
 
 
-def _confirmations(repeats: Sequence[RepeatScan]) -> list[tuple[int, tuple[str, ...]]]:
+def _questions(repeats: Sequence[RepeatScan]) -> list[_Question]:
     """The repeats whose placement a person has to confirm, and why."""
     return [
-        (repeat.number, repeat.grid.reasons)
+        _Question(
+            repeat=repeat.number,
+            reasons=repeat.grid.reasons or ("no reason was stored",),
+            choices=_path_from_slide(repeat, repeat.candidates, len(repeats))
+            if repeat.candidates.is_file()
+            else None,
+        )
         for repeat in repeats
         if repeat.grid is not None and repeat.grid.needs_confirmation
     ]
+
+
+def _path_from_slide(repeat: RepeatScan, path: Path, repeat_count: int) -> str:
+    slide_dir = repeat.folder if repeat_count == 1 else repeat.folder.parent
+    return path.relative_to(slide_dir).as_posix()
 
 
 _MEASURED = re.compile(r" \(distance [^)]*\)|(?<=confidence) \d\.\d+(?= is below)")

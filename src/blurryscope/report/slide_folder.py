@@ -95,6 +95,11 @@ class RepeatScan:
         return self.folder / "cores" / "overview.png"
 
     @property
+    def candidates(self) -> Path:
+        """The placements to choose from; there only while somebody is asked."""
+        return self.folder / "cores" / "candidates.png"
+
+    @property
     def quality_picture(self) -> Path:
         return self.folder / PICTURE
 

@@ -1,7 +1,8 @@
 """The placements to choose from as one picture: the slide again and again, each named otherwise.
 
-A ring is green where slide and map agree, red where the map lists a core and none is seen, blue
-where tissue lies without a core in the map. Whoever knows the slide sees which one is right.
+A ring is green where slide and map agree, red and broken where the map lists a core and none is
+seen, blue where tissue lies without a core in the map; the lowest line says so. Whoever knows the
+slide sees which one is right.
 """
 
 from collections.abc import Iterator
@@ -18,11 +19,16 @@ from blurryscope.tma.picture import WorkingPicture
 
 _PANEL_WIDTH_PX = 1000
 _HEADING_PX = 84
+_KEY_PX = 56
+_SMALL_PX = 30
+"""Radius up to which a broken ring has fewer pieces, else it would close."""
 _MARGIN_PX = 60
 """Around the slide, for the names of outer rows and columns."""
 _MOST_PANELS = 4
 _CLOSE = 12.0
 """Nats: what fits worse by more is no choice."""
+_ALIKE = 0.5
+"""Nats: what fits worse by less fits as well."""
 _INK, _FAINT = (40, 40, 40), (120, 120, 120)
 _GREEN, _RED, _BLUE = (30, 130, 60), (200, 30, 40), (40, 90, 190)
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
@@ -48,7 +54,7 @@ def draw_candidates(dearrayed: Dearrayed, working: WorkingPicture) -> Rgb | None
         np.hstack([panels[at], panels[at + 1] if at + 1 < len(panels) else blank])
         for at in range(0, len(panels), 2)
     ]
-    return np.ascontiguousarray(np.vstack(rows), np.uint8)
+    return np.ascontiguousarray(np.vstack([*rows, _key(rows[0].shape[1])]), np.uint8)
 
 
 def _worth_showing(alternatives: tuple[Alternative, ...]) -> list[Alternative]:
@@ -88,12 +94,28 @@ def _panel(
     return panel
 
 
+def _key(width_px: int) -> Rgb:
+    """What the rings mean, in a line below all panels."""
+    line = np.full((_KEY_PX, width_px, 3), 255, np.uint8)
+    x = 16
+    for colour, is_broken, words in (
+        (_GREEN, False, "as the map has it"),
+        (_RED, True, "in the map, not seen on the slide"),
+        (_BLUE, False, "on the slide, not in the map"),
+    ):
+        centre = np.array([x + 14.0, _KEY_PX / 2])
+        _draw_ring(line, centre, 26.0, colour, is_broken=is_broken)
+        cv2.putText(line, words, (x + 38, _KEY_PX // 2 + 8), _FONT, 0.65, _INK, 1, cv2.LINE_AA)
+        x += 70 + cv2.getTextSize(words, _FONT, 0.65, 1)[0][0]
+    return line
+
+
 def _draw_place(panel: Rgb, at: NDArray[np.float64], place: PlaceSeen, diameter_px: float) -> None:
     if not (place.is_expected or place.has_tissue):
         return
     agrees = place.is_expected and place.has_tissue
     colour = _GREEN if agrees else _RED if place.is_expected else _BLUE
-    _draw_ring(panel, at, diameter_px, colour, 1 if agrees else 3)
+    _draw_ring(panel, at, diameter_px, colour, 1 if agrees else 3, is_broken=colour == _RED)
 
 
 def _draw_ring(
@@ -102,9 +124,18 @@ def _draw_ring(
     diameter_px: float,
     colour: tuple[int, int, int] = _BLUE,
     width_px: int = 3,
+    *,
+    is_broken: bool = False,
 ) -> None:
     centre = (round(float(at[0])), round(float(at[1])))
-    cv2.circle(panel, centre, round(0.55 * diameter_px), colour, width_px, cv2.LINE_AA)
+    radius = round(0.55 * diameter_px)
+    step_deg = 360 if not is_broken else 30 if radius > _SMALL_PX else 60
+    drawn_deg = step_deg // 2 if is_broken else 360
+    for begin in range(0, 360, step_deg):
+        cv2.ellipse(
+            panel, centre, (radius, radius), 0, begin, begin + drawn_deg, colour, width_px,
+            cv2.LINE_AA,
+        )  # fmt: skip
 
 
 def _outer_names(
@@ -132,10 +163,11 @@ def _draw_heading(panel: Rgb, alternative: Alternative, number: int, best_score:
     places = alternative.places.values()
     lost = sum(place.is_expected and not place.has_tissue for place in places)
     lead = alternative.candidate.score - best_score
-    first = (
-        f"{number}.  {lost} cores missing, {alternative.unnamed_count} without a name in the map"
-    )
-    second = f"{alternative.candidate.answer}    (weight {lead:+.1f})"
+    cores = "core" if lost == 1 else "cores"
+    unnamed = alternative.unnamed_count
+    first = f"{number}.  {lost} {cores} missing, {unnamed} without a name in the map"
+    fit = "as well as the first" if lead > -_ALIKE else f"worse by {-lead:.1f}"
+    second = f"{alternative.candidate.answer}    ({'taken now' if number == 1 else f'fits {fit}'})"
     cv2.putText(panel, first, (16, 34), _FONT, 0.75, _INK, 2, cv2.LINE_AA)
     cv2.putText(panel, second, (16, 68), _FONT, 0.65, _FAINT, 1, cv2.LINE_AA)
 
