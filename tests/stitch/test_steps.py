@@ -52,6 +52,35 @@ def test_a_step_of_the_usual_length_counts_though_little_tissue_shows_it() -> No
     assert not _is_seen(0.8 * STEP_PX, correlation=0.35)
 
 
+def test_frames_that_agree_by_chance_tell_no_usual_step() -> None:
+    """Those of lanes along -x share nothing: what correlates there lies anywhere."""
+    by_chance_px = [(-341.0, -180.0), (418.0, -97.0), (-402.0, 40.0), (-430.0, 0.0), (-301.0, 71.0)]
+    alike_px = [(-430.0, 0.0), (-426.0, 1.0), (-402.0, 40.0)]
+    assert usual_steps(_one_lane_each_way(by_chance_px)) is None
+    assert usual_steps(_one_lane_each_way(alike_px)) is None  # but for a single step
+    usual = usual_steps(_one_lane_each_way([*alike_px, (-429.0, 0.0)]))
+    assert usual is not None
+    assert usual.backward_px == pytest.approx([430.0, 0.0], abs=3)
+
+
+def _one_lane_each_way(backward_px: list[tuple[float, float]]) -> Motion:
+    """Shifts, (row, col), of a lane along +x at a steady 188 px, and of one along -x."""
+    forward_px = [(188.0, 0.0)] * len(backward_px)
+    count = len(backward_px)
+    return Motion(
+        times_s=np.asarray(np.arange(2 * count + 1) * INTERVAL_S, np.float64),
+        shifts=[
+            PairShift(row_px=row, col_px=column, correlation=0.7, stillness=0.1)
+            for row, column in [*forward_px, *backward_px]
+        ],
+        lanes=[
+            Lane(first=0, last=count, direction=1, evidence=9.0),
+            Lane(first=count, last=2 * count, direction=-1, evidence=0.0),
+        ],
+        frame_shape=(480, 640),
+    )
+
+
 def test_a_stage_that_gains_its_speed_slowly_is_not_taken_for_slower() -> None:
     rng = np.random.default_rng(5)
     ramp = np.arange(1, 16) / 16

@@ -104,6 +104,28 @@ def test_lanes_without_common_tissue_are_refused(tmp_path: Path) -> None:
     _assert_refused(video, tmp_path / "slide", "frames of a lane hardly overlap", told)
 
 
+def test_a_film_whose_frames_share_nothing_in_one_direction_is_refused(
+    tmp_path: Path, slide: Rgb
+) -> None:
+    """As where read-out makes the steps of one direction longer than the field.
+
+    A pair of frames agrees now and then all the same, each at another distance.
+    """
+    forth = list(range(0, 960, 24))
+    pictures: list[Rgb] = []
+    for number, top in enumerate(range(0, 181, 60)):
+        there = _views(slide, [top] * len(forth), forth)
+        if number % 2:
+            seeds = range(100 * number, 100 * number + len(forth))
+            others = [smooth_picture(np.random.default_rng(seed), SIZE_PX, 7) for seed in seeds]
+            there = [_views(other, [0], [0])[0] for other in others]
+            for frame, step in [(5, 40), (14, 65), (23, 90), (32, 110)]:
+                there[frame : frame + 2] = _views(slide, [top] * 2, [500, 500 - step])
+        pictures += [there[0]] * 17 + there + [there[-1]] * 17
+    video = _write(tmp_path / "one-way.mp4", pictures)
+    _assert_refused(video, tmp_path / "slide", "in one direction share no tissue")
+
+
 def test_a_film_that_is_cut_off_is_refused_unless_it_is_taken_as_it_is(
     tmp_path: Path, slide: Rgb
 ) -> None:

@@ -27,6 +27,10 @@ what that is over faint tissue. Glass coded so hard that its noise is gone shows
 pattern standing still, by 0.53."""
 _JITTER = 0.06
 """Of a step, by which those of an even stage differ: frame times jitter, and frames are matched."""
+_LEAST_AGREEING = 3
+"""Steps that tell what is usual in a direction: so many pairs of frames that share nothing do not
+agree with each other.
+"""
 _SLOW = 0.15
 """Of the usual way: shorter steps are those of a stage that sticks, longer ones may be of ramps."""
 
@@ -68,7 +72,10 @@ class UsualSteps:
 
 
 def usual_steps(motion: Motion) -> UsualSteps | None:
-    """Measure the usual step of either direction; None where one of them is never sure."""
+    """Measure the usual step of either direction; None where one of them is not known.
+
+    Frames that share nothing correlate now and then, anywhere; steps of the stage agree.
+    """
     forward_px, backward_px = _usual_step(motion, 1), _usual_step(motion, -1)
     if forward_px is None or backward_px is None:
         return None
@@ -96,7 +103,9 @@ def _usual_step(motion: Motion, direction: int) -> NDArray[np.float64] | None:
     # Slow frames (ramps, jerks, rests) do not tell the usual speed; double steps are rare.
     length = np.hypot(moves[:, 0], moves[:, 1])
     moves = moves[is_at_full_speed(length)]
-    return np.asarray(np.median(moves[_is_even(np.hypot(moves[:, 0], moves[:, 1]))], axis=0))
+    usual = np.median(moves[_is_even(np.hypot(moves[:, 0], moves[:, 1]))], axis=0)
+    is_usual = np.hypot(*(moves - usual).T) < _JITTER * np.hypot(*usual)
+    return np.asarray(usual) if is_usual.sum() >= _LEAST_AGREEING else None
 
 
 def _is_even(lengths: NDArray[np.float64]) -> NDArray[np.bool_]:

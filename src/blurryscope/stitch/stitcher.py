@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from blurryscope.artifacts.video import Frame
 from blurryscope.basics.errors import InputError
+from blurryscope.stitch.film_so_far import motion_of
 from blurryscope.stitch.held_frames import FilmAgain
 from blurryscope.stitch.lane_finder import (
     LaneFinder,
@@ -24,6 +25,7 @@ from blurryscope.stitch.placed_lane import PlacedLane
 from blurryscope.stitch.placing import Placer, PlacingSettings
 from blurryscope.stitch.shading import gain_of
 from blurryscope.stitch.stage_so_far import StageSettings
+from blurryscope.stitch.steps import usual_steps
 from blurryscope.stitch.stitched import Stitched
 from blurryscope.stitch.tracker import FilmUntilNow, Tracker
 
@@ -367,6 +369,7 @@ class Stitcher:
     def _start(self, lanes: list[Lane]) -> None:
         if not self._is_laid_out(lanes, least_links=1):
             self._refuse_long_steps()
+            self._refuse_steps_one_way(lanes)
             raise InputError(
                 self._where,
                 "neighbouring lanes show no common tissue, so they cannot be joined",
@@ -395,6 +398,17 @@ class Stitcher:
                 f"frames of a lane hardly overlap: by its recording.json the stage goes "
                 f"{step_px:.0f} pixels from frame to frame, and the field is {field_px:.0f} long",
                 "Scan with more frames a second, or slower",
+            )
+
+    def _refuse_steps_one_way(self, lanes: list[Lane]) -> None:
+        """Raise where in the lanes of one direction frames do not overlap each other at all."""
+        if usual_steps(motion_of(self._tracker.until_now(), lanes)) is None:
+            raise InputError(
+                self._where,
+                "frames of the lanes in one direction share no tissue with the next, so nothing "
+                "tells where they lie; read-out along the lanes makes the steps of one direction "
+                "longer than those of the other",
+                "Scan with more frames a second, or slower, or turn the camera by a quarter",
             )
 
     def _refuse_another_speed(self) -> None:
