@@ -94,6 +94,18 @@ def test_a_stage_that_sticks_within_a_lane_makes_no_two_of_it(
     _assert_hold_what_was_seen(find_lanes(evidence, RESTING)[0], film)
 
 
+def test_a_lane_over_glass_between_two_rests_over_tissue_is_no_stage_that_sticks(
+    rng: np.random.Generator,
+) -> None:
+    """Lane 2 ends over tissue, and so begins lane 4; the one between them shows nothing."""
+    film = zigzag_film([ALL, ALL, slice(2, 40), None, slice(0, 38), ALL], rng)
+    evidence = film.evidence(rng)
+    ended, begun = film.spans[2][1], film.spans[4][0]
+    evidence.still[ended : ended + RESTING // 2] = 0.97
+    evidence.still[begun - RESTING // 2 : begun] = 0.97
+    _assert_found(find_lanes(evidence, RESTING)[0], film)
+
+
 def test_a_long_pause_in_a_short_film_hides_no_lane(rng: np.random.Generator) -> None:
     film = _paused(130, lanes=4, after=2)
     lanes = find_lanes(film.evidence(rng), RESTING)[0]

@@ -18,7 +18,7 @@ from blurryscope.stitch.rhythm import Rhythm, folded_rhythm, measured_rhythm, rh
 _LEAST_EXPLAINED = 0.8
 """Of all that was seen to move: lanes that explain less have the wrong rhythm."""
 _LEAST_STALL, _STOPS_WITHIN = 5, 3
-"""Pairs that show the stage standing, and pairs between those and its motion."""
+"""Pairs that show the stage standing; how far apart they and its motion follow each other."""
 
 
 def find_lanes(evidence: Evidence, usual_rest: float) -> tuple[list[Lane], Rhythm]:
@@ -53,7 +53,8 @@ def next_lanes(evidence: Evidence, rhythm: Rhythm, last_direction: int) -> list[
 def _without_stalls(evidence: Evidence) -> tuple[Evidence, NDArray[np.int64]]:
     """Leave out the pairs in which the stage stuck within a lane; gives those kept by number.
 
-    It stands, and moves the same way before and after, where it would turn between two lanes.
+    It stands all the while, and moves the same way before and after, where it would turn between
+    two lanes. Where nothing is seen for longer, a lane over glass may lie between two rests.
     """
     sign = np.sign(evidence.forward - evidence.backward)
     moving = np.flatnonzero(sign)
@@ -61,8 +62,8 @@ def _without_stalls(evidence: Evidence) -> tuple[Evidence, NDArray[np.int64]]:
     for before, after in pairwise(moving.tolist()):
         stood = np.flatnonzero(evidence.still[before:after]) + before
         if sign[before] == sign[after] and len(stood) >= _LEAST_STALL:
-            is_sure = stood[0] - before <= _STOPS_WITHIN and after - stood[-1] <= _STOPS_WITHIN
-            is_kept[before + 1 : after] = not is_sure
+            apart = np.diff([before, *stood.tolist(), after])
+            is_kept[before + 1 : after] = apart.max() > _STOPS_WITHIN
     kept = np.flatnonzero(is_kept)
     return evidence.only(kept), kept
 
