@@ -1,5 +1,6 @@
 """What a model must not be trusted with: fitted, kept beside its weights, and told in words."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
@@ -101,6 +102,35 @@ def test_limits_that_were_cut_off_are_refused(weights: Path, limits: Limits) -> 
         path.write_bytes(left)
         with pytest.raises(InputError, match="cannot be read as limits"):
             load_model(weights)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"temperature": np.inf},
+        {"farthest": np.inf},
+        {"cutoffs": [np.nan] * 4},
+        {"cutoffs": [5.0] * 4},
+        {"centres": np.zeros((4, 3), np.float32)},
+        {"centres": np.full((4, _FEATURES), np.nan, np.float32)},
+        {"centres": np.array("text")},
+        {"spread": np.zeros(_FEATURES, np.float32)},
+    ],
+    ids=lambda changed: f"{next(iter(changed))}",
+)
+def test_limits_that_would_let_everything_pass_are_refused(
+    weights: Path, limits: Limits, changed: dict[str, object]
+) -> None:
+    path = limits_path(weights)
+    write_limits(path, limits, read_model(weights).network)
+    with np.load(path) as stored:
+        arrays = dict(stored)
+    told = json.loads(str(arrays["told"]))
+    arrays |= {name: np.asarray(value) for name, value in changed.items() if name in arrays}
+    told |= {name: value for name, value in changed.items() if name in told}
+    np.savez(path, **(arrays | {"told": np.array(json.dumps(told))}))
+    with pytest.raises(InputError, match="cannot be read as limits"):
+        load_model(weights)
 
 
 def test_a_model_brings_its_limits_along(weights: Path, limits: Limits) -> None:

@@ -26,6 +26,15 @@ class Familiarity:
     whitening: NDArray[np.float32]
     """(feature, feature): takes standardised features to independent ones of unit variance."""
 
+    def __post_init__(self) -> None:
+        features = self.spread.shape
+        shapes = (self.centres.shape[1:], features, self.whitening.shape)
+        if len(features) != 1 or shapes != (features, features, 2 * features):
+            raise ValueError(f"centres, spread and whitening must be of as many features: {shapes}")
+        arrays = (self.centres, self.spread, self.whitening)
+        if not all(np.isfinite(array).all() for array in arrays) or (self.spread <= 0).any():
+            raise ValueError("centres, spread and whitening must be numbers, spread above 0")
+
     def distance(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
         """(row,) from (row, feature): root mean square in standard deviations; 0 is a centre."""
         apart = features[:, None, :].astype(np.float64) - self.centres

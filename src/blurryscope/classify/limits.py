@@ -10,6 +10,7 @@ import zipfile
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +24,7 @@ from blurryscope.basics.errors import InputError
 from blurryscope.classify.familiarity import Familiarity
 from blurryscope.classify.model_file import LoadedModel
 
+_Cutoff = Annotated[float, Field(ge=0, le=1)]
 _REMEDY = "Fit them again: blurryscope fit-limits"
 
 
@@ -57,22 +59,22 @@ class Limits:
 class _ToldRule(BaseModel):
     """The rule for an answer fused of several scans."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     threshold: float = Field(ge=0, le=1)
-    cutoffs: tuple[float, float, float, float]
+    cutoffs: tuple[_Cutoff, _Cutoff, _Cutoff, _Cutoff]
     coverage: float = Field(gt=0, lt=1)
 
 
 class _Told(BaseModel):
     """The part of the file that is no array."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     weights: str
     temperature: float = Field(gt=0)
     threshold: float = Field(ge=0, le=1)
-    cutoffs: tuple[float, float, float, float]
+    cutoffs: tuple[_Cutoff, _Cutoff, _Cutoff, _Cutoff]
     coverage: float = Field(gt=0, lt=1)
     farthest: float = Field(gt=0)
     fitted_on: dict[str, str | int | float]
@@ -118,7 +120,8 @@ def read_limits(path: Path, network: nn.Module) -> Limits:
                 centres=file["centres"], spread=file["spread"], whitening=file["whitening"]
             )
     except (
-        OSError, ValueError, KeyError, EOFError, ValidationError, zipfile.BadZipFile, zlib.error
+        OSError, ValueError, TypeError, KeyError, EOFError, ValidationError, zipfile.BadZipFile,
+        zlib.error,
     ) as error:  # fmt: skip
         raise InputError(path, f"cannot be read as limits ({error})", _REMEDY) from error
     if told.weights != fingerprint_of_weights(network):
