@@ -25,7 +25,7 @@ _SETTINGS_KEY = "blurryscope"
 class ModelSettings(BaseModel):
     """What a weights file says of itself."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     network: str
     """`corenet` (ours) or `efin` (the paper's)."""
