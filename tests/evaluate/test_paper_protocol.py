@@ -125,6 +125,14 @@ def test_consistency_is_the_share_of_the_commonest_class_and_ignores_the_label()
     assert report.mean_consistency == pytest.approx(0.5)
 
 
+def test_a_core_with_one_scan_agrees_with_nothing() -> None:
+    report = paper_evaluation(table_of([*_THREE_SCANS, ("A3", 1, 0, call(0, 0.9))]))
+    assert report.core_count == 3
+    assert report.mean_consistency == pytest.approx(0.5)
+    alone = paper_evaluation(table_of([("A3", 1, 0, call(0, 0.9))]))
+    assert np.isnan(alone.mean_consistency)
+
+
 def test_halves_are_rounded_to_even_as_in_the_published_scripts() -> None:
     scans = [("A1", 1, 2, call(2, 0.5)), ("A1", 2, 2, call(3, 0.5))]
     for rule in (CallRule.CONFIDENCE_WEIGHTED, CallRule.PLAIN_AVERAGE):

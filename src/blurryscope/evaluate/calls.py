@@ -138,10 +138,14 @@ def sweep(calls: Calls) -> Sweep:
 
 
 def consistency_by_core(scans: Calls) -> dict[str, float]:
-    """Share of a core's scans that give its commonest class, 1/n to 1, blind to the label."""
+    """Share of a core's scans that give its commonest class, 1/n to 1, blind to the label.
+
+    Of cores with several scans: one by itself agrees with nothing, and would count as perfect.
+    """
     return {
         str(scans.cores[rows[0]]): float(np.bincount(scans.called[rows]).max() / len(rows))
         for rows in scans_by_core(scans)
+        if len(rows) > 1
     }
 
 

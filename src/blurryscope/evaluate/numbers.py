@@ -74,10 +74,12 @@ def paper_numbers(report: PaperReport) -> list[Row]:
                 for metric, value in told.items()
                 if value is not None
             ]  # fmt: skip
-    rows.append(
-        {"model": report.name, "classes": next(iter(report.figures)), "of": "repeats",
-         "metric": "consistency", "value": report.mean_consistency, "trials": report.core_count}
-    )  # fmt: skip
+    if report.consistency:
+        rows.append(
+            {"model": report.name, "classes": next(iter(report.figures)), "of": "repeats",
+             "metric": "consistency", "value": report.mean_consistency,
+             "trials": len(report.consistency)}
+        )  # fmt: skip
     return rows
 
 

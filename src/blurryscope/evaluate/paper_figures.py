@@ -25,7 +25,7 @@ _SLIP = (
 
 
 def paper_figures(report: PaperReport) -> list[Drawn]:
-    """Figures 5 and 6, S1 and S2 of the paper from one report."""
+    """Figures 5 and 6, S1 and S2 of the paper from one report; no S1 where nothing repeats."""
     shown = [
         (f"{entry.rule}\n{_CLASS_WORDS[classes]}", entry.calls, entry.threshold)
         for classes, entries in report.figures.items()
@@ -41,10 +41,11 @@ def paper_figures(report: PaperReport) -> list[Drawn]:
         "The confidence in whatever was called does not order cores by how positive they are: the "
         "area says little of the network. The honest protocol sorts by P(positive).",
     )
+    shares = list(report.consistency.values())
     return [
         draw_sweeps("figure-5", shown, _SLIP),
         draw_matrices("figure-6", shown, _SLIP),
-        consistency_figure(list(report.consistency.values()), None),
+        *([consistency_figure(shares, None)] if shares else []),
         roc,
     ]
 

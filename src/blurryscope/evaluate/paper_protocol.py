@@ -71,11 +71,12 @@ class PaperReport:
     figures: Mapping[int, tuple[PaperFigures, ...]]
     """By number of classes, four first."""
     consistency: Mapping[str, float]
-    """By core; the paper prints the mean."""
+    """By core that has several scans; the paper prints the mean."""
 
     @property
     def mean_consistency(self) -> float:
-        return float(np.mean(list(self.consistency.values())))
+        """NaN where no core has several scans."""
+        return float(np.mean(list(self.consistency.values()))) if self.consistency else np.nan
 
 
 def paper_evaluation(table: LabelledTable) -> PaperReport:

@@ -32,19 +32,22 @@ def paper_lead(report: PaperReport) -> list[str]:
 def paper_sections(report: PaperReport, figures: Sequence[Drawn]) -> list[Section]:
     """Tables, then figures."""
     sections = [_table(report, classes) for classes in report.figures]
-    sections.append(
-        Section(
-            title="Consistency",
-            text=[
-                f"{report.mean_consistency:.1%} on average: the share of a core's scans that give "
-                "its commonest score. It is blind to whether that is right."
-            ],
-        )
-    )
+    sections += _consistency(report)
     return [
         *sections,
         *[Section(title=_FIGURE_WORDS[drawn.name], figures=[drawn]) for drawn in figures],
     ]
+
+
+def _consistency(report: PaperReport) -> list[Section]:
+    if not report.consistency:
+        return []
+    text = (
+        f"{report.mean_consistency:.1%} on average of "
+        f"{counted(len(report.consistency), 'core')} with several scans: the share of a core's "
+        "scans that give its commonest score. It is blind to whether that is right."
+    )
+    return [Section(title="Consistency", text=[text])]
 
 
 def _table(report: PaperReport, classes: int) -> Section:

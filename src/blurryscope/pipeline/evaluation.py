@@ -322,10 +322,7 @@ def _table_of_samples(
 def _consistency(test: LabelledTable, report: HonestReport) -> list[Drawn]:
     if report.agreement is None:
         return []
-    calls = scan_calls(test)
-    cores, counts = np.unique(calls.cores, return_counts=True)
-    repeated = set(cores[counts > 1].tolist())
-    shares = [share for core, share in consistency_by_core(calls).items() if core in repeated]
+    shares = list(consistency_by_core(scan_calls(test)).values())
     return [consistency_figure(shares, report.agreement.chance_consistency)]
 
 
