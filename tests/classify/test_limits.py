@@ -21,12 +21,14 @@ from blurryscope.basics.errors import InputError
 from blurryscope.basics.fusing import log_average
 from blurryscope.basics.her2 import Score
 from blurryscope.basics.image import Rgb
+from blurryscope.classify.efin import EFIN
 from blurryscope.classify.familiarity import fitted_familiarity
 from blurryscope.classify.fit_limits import fitted_limits, with_fused_rules
 from blurryscope.classify.limits import Limits, limits_path, read_limits, write_limits
 from blurryscope.classify.model_file import ModelSettings, read_model, save_model
-from blurryscope.classify.networks import CoreNet
+from blurryscope.classify.networks import CoreNet, CoreVariant
 from blurryscope.classify.predict import Classifier, load_model
+from blurryscope.classify.predict_part import predicted_part
 
 _SAMPLE = sample_of_file(Path("S_1_A1_2.tif"))
 _FEATURES = 224
@@ -179,6 +181,32 @@ def test_too_few_patients_to_calibrate_with_are_refused_before_any_stack_is_look
 
 
 @pytest.mark.slow
+def test_stacks_kept_smaller_than_the_network_sees_them_are_refused(tmp_path: Path) -> None:
+    fine, path = CoreVariant(view_px=256), tmp_path / "fine.safetensors"
+    settings = ModelSettings(network="corenet", width=2, core_variant=fine)
+    save_model(path, CoreNet(2, variant=fine), settings)
+    classifier, coarse = load_model(path), _Stacks(view_px=128)
+    with pytest.raises(InputError, match="set-7: keeps views of 128 pixels, and 256 are wanted"):
+        fitted_limits(classifier, coarse)
+    for is_gated in (True, False):
+        with pytest.raises(InputError, match="keeps views of 128 pixels, and 256 are wanted"):
+            list(predicted_part(coarse, Part.TEST, classifier, is_gated=is_gated))
+    with pytest.raises(ValueError, match="views of 256 pixels or of a multiple, got 128"):
+        classifier.predict(coarse.stack(0, 128)[None])
+
+
+def test_stacks_too_small_for_the_gate_are_refused(tmp_path: Path) -> None:
+    path, small = tmp_path / "small-efin.safetensors", _Stacks(view_px=64)
+    save_model(
+        path, EFIN(4, size_px=64, width=1), ModelSettings(network="efin", width=1, size_px=64)
+    )
+    with pytest.raises(InputError, match="keeps views of 64 pixels, and 128 are wanted"):
+        fitted_limits(load_model(path), small)
+    with pytest.raises(InputError, match="keeps views of 64 pixels, and 128 are wanted"):
+        list(predicted_part(small, Part.TEST, load_model(path), is_gated=True))
+    assert len(list(predicted_part(small, Part.TEST, load_model(path)))) == 1
+
+
 def test_rules_for_several_scans_keep_what_the_rule_for_one_promises(
     weights: Path, limits: Limits
 ) -> None:

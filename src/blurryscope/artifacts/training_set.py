@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from blurryscope.artifacts.samples import STACK_VIEWS, Sample
 from blurryscope.artifacts.split import Part
+from blurryscope.basics.errors import InputError
 from blurryscope.basics.image import Rgb
 
 REDUCTION = 4
@@ -56,6 +57,16 @@ def drawn_views(view_count: int, rng: np.random.Generator | None) -> list[int]:
     if rng is None:
         return [*range(STACK_CROPS), overview]
     return [*(int(place) for place in rng.permutation(overview)[:STACK_CROPS]), overview]
+
+
+def refuse_smaller_views(data: LabelledStacks, view_px: int) -> None:
+    """An `InputError` where stacks are kept smaller than a network sees them."""
+    if data.largest_view_px < view_px:
+        raise InputError(
+            data.name,
+            f"keeps views of {data.largest_view_px} pixels, and {view_px} are wanted",
+            f"Build the set with --view-px {view_px}, or take a network that sees smaller views",
+        )
 
 
 def scores_of(data: LabelledStacks, indices: Sequence[int]) -> NDArray[np.int64]:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from blurryscope.artifacts.decision_rule import DecisionRule, DecisionRules
 from blurryscope.artifacts.samples import Sample
 from blurryscope.artifacts.split import Part
-from blurryscope.artifacts.training_set import LabelledStacks
+from blurryscope.artifacts.training_set import LabelledStacks, refuse_smaller_views
 from blurryscope.basics.calibration import fitted_temperature, tempered
 from blurryscope.basics.conformal import class_cutoffs
 from blurryscope.basics.errors import InputError
@@ -19,7 +19,7 @@ from blurryscope.basics.fusing import log_average
 from blurryscope.basics.progress import Progress, silent
 from blurryscope.classify.calibrate import threshold_withholding
 from blurryscope.classify.familiarity import fitted_familiarity
-from blurryscope.classify.gate import objection, stack_quality
+from blurryscope.classify.gate import MEASURED_PX, objection, stack_quality
 from blurryscope.classify.limits import Limits
 from blurryscope.classify.predict import Classifier
 
@@ -83,6 +83,7 @@ def fitted_limits(
     """
     if classifier.limits is not None:
         raise ValueError("classifier must be loaded without limits")
+    refuse_smaller_views(data, max(classifier.view_px, MEASURED_PX))
     kept = data.part(Part.CALIBRATE)
     # Before anything is looked at, which takes minutes.
     _refuse_too_few(data.name, {_owner(data.samples[index]) for index in kept})
@@ -142,6 +143,7 @@ def with_fused_rules(
         raise InputError(
             classifier.name, "has no limits to add to", "Fit them first: blurryscope fit-limits"
         )
+    refuse_smaller_views(data, max(classifier.view_px, MEASURED_PX))
     kept = data.part(Part.CALIBRATE)
     # Before anything is looked at, which takes minutes.
     _refuse_scanned_once(data.name, (_core(data.samples[index]) for index in kept))

@@ -17,8 +17,8 @@ from blurryscope.basics.image import Rgb
 from blurryscope.classify.networks import StainPlanes
 from blurryscope.classify.spots import spot_count
 
-_MEASURED_PX = 128
-"""Side of a view as it is measured: 2.9 µm a pixel."""
+MEASURED_PX = 128
+"""Side of a view as it is measured: 2.9 µm a pixel. Smaller ones cannot be judged."""
 _TISSUE_DENSITY = 0.02
 _GLASS_QUANTILE = 98
 _DARKEST_GLASS = 150.0
@@ -77,7 +77,7 @@ class StackQuality:
 
 def stack_quality(stack: Rgb) -> StackQuality:
     """Measure a stack, (view, row, col, rgb) uint8, the overview last; full or reduced."""
-    small = reduced_views(stack[None], max(stack.shape[1] // _MEASURED_PX, 1))[0]
+    small = reduced_views(stack[None], max(stack.shape[1] // MEASURED_PX, 1))[0]
     red, green, blue = (small[..., colour] for colour in range(3))
     grey = np.minimum(np.minimum(red, green), blue).astype(np.float32)
     glass = max(float(np.percentile(grey, _GLASS_QUANTILE)), _DARKEST_GLASS)

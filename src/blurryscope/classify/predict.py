@@ -105,9 +105,14 @@ class Classifier:
                 f"stacks must be (core, view, row, col, rgb) uint8, "
                 f"got {stacks.dtype} {stacks.shape}"
             )
+        if stacks.shape[2] % self.view_px:
+            raise ValueError(
+                f"stacks must have views of {self.view_px} pixels or of a multiple, "
+                f"got {stacks.shape[2]}"
+            )
         size = _STACKS_AT_ONCE[self.settings.network]
         forward = _FORWARD[self.settings.network]
-        reduction = max(stacks.shape[2] // self.view_px, 1)
+        reduction = stacks.shape[2] // self.view_px
         starts = range(0, len(stacks), size)
         batches = (reduced_views(stacks[start : start + size], reduction) for start in starts)
         with self._copy() as own, torch.inference_mode():

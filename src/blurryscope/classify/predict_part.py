@@ -8,11 +8,18 @@ from blurryscope.artifacts.decision_rule import DecisionRule
 from blurryscope.artifacts.predictions import Prediction
 from blurryscope.artifacts.samples import VIEW_PX, Sample
 from blurryscope.artifacts.split import Part
-from blurryscope.artifacts.training_set import REDUCTION, LabelledStacks, fixed_stacks, scores_of
+from blurryscope.artifacts.training_set import (
+    REDUCTION,
+    LabelledStacks,
+    fixed_stacks,
+    refuse_smaller_views,
+    scores_of,
+)
 from blurryscope.basics.errors import InputError
 from blurryscope.basics.her2 import Score
 from blurryscope.basics.progress import Progress, silent
 from blurryscope.classify.colour_baseline import ColourBaseline
+from blurryscope.classify.gate import MEASURED_PX
 from blurryscope.classify.predict import Classifier, prediction_of
 
 COLOUR_VIEW_PX = VIEW_PX // REDUCTION
@@ -34,6 +41,8 @@ def predicted_part(
     With `is_gated`, stacks unfit to be scored get no probabilities, as in a slide's `scores.csv`;
     without, every stack gets them, so that two models are compared on the same ones.
     """
+    seen_px = max(classifier.view_px, MEASURED_PX) if is_gated else classifier.view_px
+    refuse_smaller_views(data, seen_px)
     indices = data.part(part)
     for number, index in enumerate(indices, start=1):
         sample = data.samples[index]

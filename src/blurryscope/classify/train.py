@@ -23,7 +23,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from blurryscope.artifacts.split import Part
-from blurryscope.artifacts.training_set import LabelledStacks, drawn_views, scores_of
+from blurryscope.artifacts.training_set import (
+    LabelledStacks,
+    drawn_views,
+    refuse_smaller_views,
+    scores_of,
+)
 from blurryscope.basics.clock import Clock, SystemClock
 from blurryscope.basics.errors import InputError
 from blurryscope.basics.progress import Progress, silent
@@ -117,6 +122,7 @@ class _Run:
         clock: Clock,
         data_sha256: str,
     ) -> None:
+        refuse_smaller_views(data, config.network.view_px)
         self._data, self._config, self._out = data, config, out
         self._processes, self._clock = processes, clock
         self._learner = LEARNERS[config.network.kind]
@@ -133,13 +139,6 @@ class _Run:
             self._lessons, config.optimiser.batch, processes.rank, processes.count
         )
         kept = data.kept_views
-        if kept is not None and config.network.view_px > data.largest_view_px:
-            raise InputError(
-                data.name,
-                f"keeps views of {data.largest_view_px} pixels, and {config.network.view_px} are "
-                "wanted",
-                "Build the set with larger ones, or set network.view_px lower",
-            )
         self._kept = (
             None if kept is None else KeptViews(kept, config.network.view_px, processes.device)
         )
