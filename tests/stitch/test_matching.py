@@ -284,5 +284,9 @@ def test_a_pair_is_matched_again_only_where_it_lies_elsewhere(slide: Grey) -> No
     assert found == match_frames(first, second, REDUCTION, SETTINGS)
     nearly = replace(second, position=second.position + 1.5)
     assert pairs.match(first, nearly, REDUCTION, SETTINGS) is found
+    farther = replace(second, position=second.position + np.array([0.0, 4.0]))
+    tolerant = replace(SETTINGS, same_place_px=(2.0, 5.0))
+    assert pairs.match(first, farther, REDUCTION, tolerant) is found
+    assert pairs.match(first, farther, REDUCTION, SETTINGS) is not found
     elsewhere = replace(second, position=second.position + np.array([0.0, 400.0]))
-    assert pairs.match(first, elsewhere, REDUCTION, SETTINGS) == []
+    assert pairs.match(first, elsewhere, REDUCTION, tolerant) == []

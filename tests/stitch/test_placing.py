@@ -3,7 +3,7 @@
 The tissue of either row fills three lanes; nothing that two rows show is the same.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 
 import cv2
@@ -13,9 +13,12 @@ from numpy.typing import NDArray
 
 from blurryscope.basics.image import Grey
 from blurryscope.stitch import placing, stage_so_far
+from blurryscope.stitch.lane_links import links_across
 from blurryscope.stitch.lanes import Lane
+from blurryscope.stitch.links import Links
 from blurryscope.stitch.motion import PairShift
 from blurryscope.stitch.placing import Placer, PlacingSettings
+from blurryscope.stitch.refine import measure_links
 from blurryscope.stitch.run_links import run_links
 from blurryscope.stitch.stage_so_far import StageSettings
 from blurryscope.stitch.timetable import Timetable
@@ -33,6 +36,8 @@ SKIPPED_STEP = 14
 INTERVAL_S = 1 / 30
 LANES = 2 * ROW_LANES + GLASS_LANES
 MARGIN = 200
+SEARCH_PX = 14
+"""Along the lanes, for exact links; pixels of the detail pictures."""
 
 
 def _is_tissue(lane: int) -> bool:
@@ -123,7 +128,9 @@ def _lanes(late_frames: int) -> list[Lane]:
 
 
 def _settings(rest_s: float) -> PlacingSettings:
-    return PlacingSettings(stage=StageSettings(rest_s=rest_s, ramp_s=0.001), search_px=(7, 14))
+    return PlacingSettings(
+        stage=StageSettings(rest_s=rest_s, ramp_s=0.001), search_px=(7, SEARCH_PX)
+    )
 
 
 def test_a_lane_that_nothing_links_yet_is_sought_around_where_the_stage_says_that_it_began(
@@ -175,6 +182,33 @@ def test_what_a_first_look_found_of_a_piece_that_lay_a_step_off_a_second_does_no
     off_px = placed.positions[:, 1] - film.truth_px[placed.frames, 1]
     shows = np.array([float(film.coarse(frame).std()) > 0.05 for frame in placed.frames.tolist()])
     assert np.ptp(off_px[shows]) < 4.0
+
+
+def test_a_lane_that_was_thought_elsewhere_is_linked_by_looking_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What comes behind a jerk lies too far off at first; its coarse links bring it near."""
+    film = _Film()
+
+    def measured(details: object, thought: Trajectory, *rest: object, **named: object) -> Links:
+        positions = thought.positions.copy()
+        positions[thought.lanes == 1, 1] += 4 * SEARCH_PX * REDUCTION
+        elsewhere = replace(thought, positions=positions)
+        return measure_links(details, elsewhere, *rest, **named)  # type: ignore[arg-type]
+
+    placer = Placer(_settings(REST_FRAMES * INTERVAL_S))
+    lanes = _lanes(late_frames=0)[:ROW_LANES]
+    with monkeypatch.context() as first_look:
+        first_look.setattr(placing, "measure_links", measured)
+        assert placer.start(film, lanes, least_links=2, longest_rest_s=np.inf)
+    assert _exact_links_across(placer) == 0
+    placer.look_again(film)
+    assert _exact_links_across(placer) > 10
+
+
+def _exact_links_across(placer: Placer) -> int:
+    solution, links = placer.solution()
+    return int((links_across(links, solution.trajectory).correlation > 0.5).sum())
 
 
 def test_where_the_stage_is_seen_to_stand_it_is_not_thought_to_go_on_though_rests_are_longer(

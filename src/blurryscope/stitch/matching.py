@@ -117,6 +117,9 @@ class PatchSettings:
     least_correlation: float = 0.5
     exposure_s: float = 0.0
     """For how long the stage smears each frame."""
+    same_place_px: tuple[float, float] = (2.0, 2.0)
+    """(y, x) by which two frames may have moved against each other since they were matched, and
+    need not be again: far less than is searched, so that the same patches are found."""
 
 
 def match_frames(
@@ -191,7 +194,7 @@ class MatchedPairs:
         pair = first.frame, second.frame
         apart = second.position - first.position
         known = self._known.get(pair)
-        if known is None or np.abs(apart - known[0]).max() > _SAME_PLACE_PX:
+        if known is None or (np.abs(apart - known[0]) > settings.same_place_px).any():
             known = apart, match_frames(first, second, reduction, settings)
             self._known[pair] = known
         return known[1]
@@ -220,8 +223,6 @@ def may_hold_a_patch(detail: Grey, settings: PatchSettings) -> bool:
 
 _CELL_PX = (10, 16)
 """(row, col); a quarter of a patch either way."""
-_SAME_PLACE_PX = 2.0
-"""Far less than is searched, so that the same patches are found."""
 
 
 def _common_box(first: PlacedDetail, second: PlacedDetail) -> tuple[int, int, int, int] | None:

@@ -68,6 +68,9 @@ class Placer:
         """Lanes that have been handed on."""
         self._sense = 1
         self._pairs = MatchedPairs()
+        self.trajectory: Trajectory
+        self._coarse_links: LaneLinks
+        self._exact_links: LaneLinks
         self._is_open = False
         """Whether the last two lanes disagree on that, which the next one may settle."""
 
@@ -92,16 +95,19 @@ class Placer:
         self._sense *= layout.motion.lanes[0].direction * lanes[0].direction
         self.is_linked = [bool(linked) for linked in layout.is_linked]
         coarse = self._timed_layout(film, layout)
-        exact = self._measured(film, coarse.trajectory, first_lane=0)
-        self._exact_links: LaneLinks = LaneLinks(exact)
-        links = with_coarse(exact, self._coarse_links.within(coarse.trajectory))
-        self.trajectory = coarse.trajectory
-        self._note_speeds(exact)
-        solution = self._solved_with_camera(coarse.trajectory, links)
-        self._note_ties(solution, links)
-        self.trajectory = self._held(solution, links)
-        self._camera_sigma = solution.camera_sigma
+        self._place_first_lanes(film, coarse.trajectory, self._patches)
         return True
+
+    def look_again(self, film: FilmSoFar) -> None:
+        """Match frames of the first lanes anew that turned out to lie elsewhere than thought.
+
+        Before the camera was known, and what jerked before what, their patches were looked for too
+        far away. Then solve again.
+        """
+        y_px, x_px = self._patches.search_px
+        # What moved by less than half of that was within reach.
+        patches = replace(self._patches, same_place_px=(y_px / 2, x_px / 2))
+        self._place_first_lanes(film, self.trajectory, patches)
 
     def forget_pairs(self) -> None:
         """Match all frames anew: their pictures have changed, or no try will follow."""
@@ -150,7 +156,7 @@ class Placer:
         self._time(film)
         anchor = max(self.fixed_count - 1, 0)
         coarse = self._solved_coarsely(film, anchor)
-        exact = self._measured(film, coarse, first_lane=len(self.lanes) - 1)
+        exact = self._measured(film, coarse, len(self.lanes) - 1, self._patches)
         self._exact_links.add(exact)
         self._replace_window(coarse)
         self._note_speeds(exact)
@@ -208,6 +214,20 @@ class Placer:
         found = judged(self.trajectory, links, self._expected(self.trajectory))
         return replace(found, camera_sigma=self._camera_sigma), links
 
+    def _place_first_lanes(
+        self, film: FilmSoFar, start: Trajectory, patches: PatchSettings
+    ) -> None:
+        """Place the first lanes by exact links, looked for where the frames lie in `start`."""
+        exact = self._measured(film, start, 0, patches)
+        self._exact_links = LaneLinks(exact)
+        links = with_coarse(exact, self._coarse_links.within(start))
+        self.trajectory = start
+        self._note_speeds(exact)
+        solution = self._solved_with_camera(start, links)
+        self._note_ties(solution, links)
+        self.trajectory = self._held(solution, links)
+        self._camera_sigma = solution.camera_sigma
+
     def _solved_with_camera(self, start: Trajectory, links: Links) -> Solution:
         """Solve the first lanes and the camera: once more with the pitch, and with other ways."""
         expected = self._expected(start)
@@ -254,7 +274,7 @@ class Placer:
         )
         # And what a second look falls short of by a hair, the first one found.
         links = joined(steps, again, not_found_again(before, again, steps.earlier))
-        self._coarse_links: LaneLinks = LaneLinks(links)
+        self._coarse_links = LaneLinks(links)
         return solve(nearly, links, expected, fit_camera=False)
 
     def _time(self, film: FilmSoFar) -> None:
@@ -340,15 +360,20 @@ class Placer:
             solution = solve(coarse, links, expected, fit_camera=False, rounds=_EXACT_ROUNDS)
         return with_uneven_speeds(solution, links, expected)
 
-    def _measured(self, film: FilmSoFar, coarse: Trajectory, first_lane: int) -> Links:
-        """Exact links of the lanes from `first_lane` on, among themselves and to the one before."""
-        needed = coarse.frames[coarse.lanes >= first_lane - 1]
+    def _measured(
+        self, film: FilmSoFar, thought: Trajectory, first_lane: int, patches: PatchSettings
+    ) -> Links:
+        """Exact links of the lanes from `first_lane` on, among themselves and to the one before.
+
+        `thought` is where the frames are thought to lie.
+        """
+        needed = thought.frames[thought.lanes >= first_lane - 1]
         details = ((frame, film.fine(frame)) for frame in needed.tolist())
         return measure_links(
             details,
-            coarse,
+            thought,
             film.fine_reduction,
-            self._patches,
+            patches,
             first_lane=first_lane,
             pairs=self._pairs,
         )

@@ -39,6 +39,8 @@ _SETTLE_AGAIN = 2
 _RIM_SIGMA_PX = 0.6
 """How certain the camera must be before any lane is placed for good, at the rim of a frame: to wait
 for 0.5 brought 15 films of real tissue no nearer to the truth, but for one (1.4 to 1.2 px)."""
+_NEARLY_SURE = _LATER_TRY**0.5
+"""Times that uncertain is certain enough: another try gains no more, and takes half a second."""
 _MOST_HELD_BYTES = 450e6
 """Of frames that wait for the first lanes to be placed; beyond that a less certain camera does."""
 _FULL_DOUBT = 3.0
@@ -286,14 +288,13 @@ class Stitcher:
             return []
         doubt = self._placer.rim_sigma_px(tracker.frame_shape) / _RIM_SIGMA_PX
         is_full = tracker.held_bytes >= _MOST_HELD_BYTES
-        if doubt > (_FULL_DOUBT if is_full else 1):
+        if doubt > (_FULL_DOUBT if is_full else _NEARLY_SURE):
             # Certainty grows with the root of what has been seen.
             growth = float(np.clip(doubt**2, _LATER_TRY, _MUCH_LATER_TRY))
             room = 1.0 if is_full else _MOST_HELD_BYTES / tracker.held_bytes
             self._next_try = tracker.count * max(min(growth, room), _LATER_TRY)
             return []
-        self._is_started = True
-        self._placer.forget_pairs()
+        self._begin()
         self._finder.goes_on_after(lanes[-1])
         return self._handed_out(self._placer.fixable())
 
@@ -375,7 +376,13 @@ class Stitcher:
                 "neighbouring lanes show no common tissue, so they cannot be joined",
                 "Scan with a smaller lane pitch, or check that the slide carries tissue",
             )
+        self._begin()
+
+    def _begin(self) -> None:
+        """Take the first lanes for good, as they are laid out now."""
         self._is_started = True
+        self._placer.look_again(self._tracker.until_now())
+        self._placer.forget_pairs()
 
     def _is_laid_out(self, lanes: list[Lane], least_links: int) -> bool:
         self._tell_starts()
