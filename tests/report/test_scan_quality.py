@@ -50,10 +50,47 @@ def test_cores_are_named_where_the_scan_went_wrong_at_them(make_slide: MakeSlide
     beside = replace(at_core, x_from_mm=2.6)
     write_rescans(root / "rescan.csv", [at_core])
     page = write_report(root).read_text("utf-8")
-    assert "No core is marked: each was filmed well enough to be judged." in page
+    assert "No core is marked for itself; the places below say where" in page
+    assert '<dt>Scan here</dt><dd class="status quality">lost registration</dd>' in page
     assert re.search(r'and 4.0 mm .*<a href="#core-A1">A1</a></span></li>', page)
     write_rescans(root / "rescan.csv", [at_core, beside, beside])
     assert "2 more places between the cores" in write_report(root).read_text("utf-8")
+
+
+def _torn_at_a1(folder: Path) -> None:
+    with MosaicWriter(folder / "mosaic.ome.zarr", (800, 600), pixel_size_um=10.0) as mosaic:
+        mosaic.write_rows(np.full((800, 600, 3), 240, np.uint8))
+    torn = replace(BUBBLE, x_from_mm=1.0, x_to_mm=2.0, y_from_mm=4.9, y_to_mm=5.1)
+    lost = replace(torn, reason=RescanReason.FRAMES)
+    write_rescans(folder / "rescan.csv", [replace(torn, reason=RescanReason.TORN), lost, lost])
+
+
+def test_a_core_that_the_scan_tore_is_to_be_read_first_however_sure_its_score(
+    make_slide: MakeSlide,
+) -> None:
+    root = make_slide({"A1": ["0"]})
+    _torn_at_a1(root)
+    page = write_report(root).read_text("utf-8")
+    assert "Damaged, with a score" in page
+    assert '<b>1</b><a href="#group-4">to read first</a>' in page
+    assert "torn, lost frames</dd>" in page
+    assert "<td>scan: torn, lost frames</td>" in page
+
+
+def test_a_core_that_one_of_two_scans_tore_has_a_whole_one(make_slide: MakeSlide) -> None:
+    root = make_slide({"A1": ["0", "0"]})
+    _torn_at_a1(root / "repeat-2")
+    page = write_report(root).read_text("utf-8")
+    assert "Damaged, with a score" not in page
+    assert "repeat 2: torn, lost frames</dd>" in page
+
+
+def test_what_was_scanned_twice_does_no_core_harm(make_slide: MakeSlide) -> None:
+    root = make_slide({"A1": ["0"]})
+    _torn_at_a1(root)
+    place = replace(BUBBLE, x_from_mm=1.0, x_to_mm=2.0, reason=RescanReason.SECOND)
+    write_rescans(root / "rescan.csv", [place])
+    assert "Scan here" not in write_report(root).read_text("utf-8")
 
 
 def test_places_of_several_repeats_say_which_repeat(make_slide: MakeSlide) -> None:

@@ -136,6 +136,6 @@ def _told_as_output_error(path: Path) -> Iterator[None]:
             raise OutputError(
                 path,
                 "cannot be written",
-                "Choose another --out, or ask for the right to write there",
+                "Ask for the right to write there, or choose another folder",
             ) from error
         raise

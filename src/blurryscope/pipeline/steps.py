@@ -161,5 +161,5 @@ def _make_folder(out: Path) -> None:
         raise OutputError(
             out,
             f"cannot be made a folder for results ({error.strerror})",
-            "Choose another --out, or ask for the right to write there",
+            "Ask for the right to write there, or choose another folder",
         ) from error

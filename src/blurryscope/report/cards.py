@@ -55,6 +55,8 @@ class CoreCard:
     reason: str
     status: str
     is_whole: bool
+    wrong: str
+    """What went wrong with the scan where the core lies; empty where nothing did."""
     tissue_fraction: float | None
     focus: float | None
     lab_label: str
@@ -130,6 +132,7 @@ def make_card(
         reason=_reason(case),
         status=STATUS_WORDS[case.status] if case.status is not None else "Not looked for",
         is_whole=case.status is CoreStatus.OK,
+        wrong=_wrong(case, len(repeats)),
         tissue_fraction=None if shown is None else shown.tissue_fraction,
         focus=None if shown is None else shown.focus,
         lab_label="" if case.label is None else case.label.label,
@@ -171,6 +174,13 @@ def _reason(case: CoreCase) -> str:
     if case.result is not None:
         return case.result.reason.partition(f" {PROMISE}")[0]
     return "" if case.urgency is Urgency.NO_TISSUE else "not scored yet"
+
+
+def _wrong(case: CoreCase, repeat_count: int) -> str:
+    told = {number: ", ".join(reasons) for number, reasons in sorted(case.wrong.items())}
+    if repeat_count == 1:
+        return "; ".join(told.values())
+    return "; ".join(f"repeat {number}: {reasons}" for number, reasons in told.items())
 
 
 def _repeat_line(

@@ -23,14 +23,13 @@ from blurryscope.report.agreement import agreement_with_map
 from blurryscope.report.cards import NO_SCORE, CoreCard, is_withheld, make_card
 from blurryscope.report.pictures import EmbeddedPicture, embed_picture
 from blurryscope.report.scale_bar import scale_bar
+from blurryscope.report.scan_places import cores_wrong_in_all, scan_tasks
 from blurryscope.report.slide_folder import RepeatScan, SlideFolder, read_slide_folder
 from blurryscope.report.triage import (
     CoreCase,
     TriageSettings,
     Urgency,
-    cores_wrong_in_all,
     rescan_list,
-    scan_tasks,
     sort_cases,
 )
 from blurryscope.report.words import URGENCY_WORDS, Fact, facts_of

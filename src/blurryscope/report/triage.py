@@ -1,15 +1,15 @@
 """What to look at first, and what to scan again."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
-from math import hypot
 
 from blurryscope.artifacts.predictions import PALE, CoreResult, Decision, Prediction
-from blurryscope.artifacts.scan_quality import Rescan
+from blurryscope.artifacts.scan_quality import RescanReason
 from blurryscope.artifacts.tissue_cores import CoreStatus, TissueCore
 from blurryscope.basics.core_name import CoreName
 from blurryscope.basics.her2 import Score
+from blurryscope.report.scan_places import reasons_at_cores
 from blurryscope.report.slide_folder import RepeatScan, SlideFolder
 
 
@@ -55,6 +55,8 @@ class CoreCase:
     """By repeat."""
     result: CoreResult | None
     urgency: Urgency
+    wrong: Mapping[int, tuple[RescanReason, ...]]
+    """What went wrong with the scan where the core lies, by repeat; no more than those."""
 
     @property
     def best_repeat(self) -> int | None:
@@ -92,11 +94,20 @@ class CoreCase:
 
 def sort_cases(folder: SlideFolder, settings: TriageSettings) -> list[CoreCase]:
     """All places, the most urgent first; within a group the least sure first, then by name."""
-    cases = [_case(folder, name, settings) for name in folder.names]
+    places = {repeat.number: reasons_at_cores(repeat) for repeat in folder.repeats}
+    cases = []
+    for name in folder.names:
+        wrong = {number: at[name] for number, at in places.items() if name in at}
+        cases.append(_case(folder, name, wrong, settings))
     return sorted(cases, key=_order)
 
 
-def _case(folder: SlideFolder, name: CoreName, settings: TriageSettings) -> CoreCase:
+def _case(
+    folder: SlideFolder,
+    name: CoreName,
+    wrong: Mapping[int, tuple[RescanReason, ...]],
+    settings: TriageSettings,
+) -> CoreCase:
     found = {
         repeat.number: repeat.cores[name]
         for repeat in folder.repeats
@@ -109,12 +120,14 @@ def _case(folder: SlideFolder, name: CoreName, settings: TriageSettings) -> Core
         found=found,
         predictions=predictions,
         result=result,
-        urgency=_urgency(found, predictions, result, settings),
+        urgency=_urgency(found, wrong, predictions, result, settings),
+        wrong=wrong,
     )
 
 
 def _urgency(
     found: Mapping[int, TissueCore],
+    wrong: Mapping[int, tuple[RescanReason, ...]],
     predictions: Mapping[int, Prediction],
     result: CoreResult | None,
     settings: TriageSettings,
@@ -128,9 +141,14 @@ def _urgency(
         return Urgency.DISAGREEMENT
     if result is None or result.decision is not Decision.SCORED:
         return Urgency.NO_SCORE
-    # A fold stains twice, and a part may lack the tumour: the score may be sure and wrong.
-    seen = [status for status in statuses if status.has_tissue]
-    return Urgency.DAMAGED if seen and all(s.is_damaged for s in seen) else Urgency.OTHERS
+    # A fold stains twice, a part may lack the tumour, and what the scan tore may be two places'
+    # tissue in one picture: the score may be sure and wrong.
+    is_damaged = [
+        core.status.is_damaged or RescanReason.TORN in wrong.get(number, ())
+        for number, core in found.items()
+        if core.status.has_tissue
+    ]
+    return Urgency.DAMAGED if is_damaged and all(is_damaged) else Urgency.OTHERS
 
 
 def _scores_given(predictions: Mapping[int, Prediction]) -> frozenset[Score]:
@@ -229,86 +247,6 @@ def rescan_list(folder: SlideFolder, cases: list[CoreCase]) -> list[Task]:
         for action, reasons in tasks.items()
     ]
     return sorted(listed, key=lambda task: task.action in _WITHOUT_SCAN)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ScanProblem:
-    """A place where the scan went wrong, and whose tissue lies there."""
-
-    text: str
-    """Names lanes, place and what went wrong, beginning with a capital."""
-    cores: tuple[CoreName, ...] | None
-    """None where nothing tells, since there is no mosaic."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ScanTask:
-    """One thing to do about the scan itself, and the places that call for it."""
-
-    repeat: int
-    action: str
-    cause: str
-    """What usually makes such places."""
-    problems: tuple[ScanProblem, ...]
-    """Those at cores, and those of which nothing tells."""
-    between_count: int
-    """How many more places lie between the cores, where nothing is scored."""
-
-
-def scan_tasks(folder: SlideFolder) -> list[ScanTask]:
-    """Places of the scan that came out badly, by what to do about them."""
-    tasks: dict[tuple[int, str, str], list[ScanProblem]] = {}
-    for repeat in folder.repeats:
-        for entry in repeat.rescans:
-            what, _, cause = entry.problem.partition(": ")
-            problem = ScanProblem(text=_capital(what), cores=_cores_at(entry, repeat))
-            key = (repeat.number, entry.action, _capital(cause))
-            tasks.setdefault(key, []).append(problem)
-    return [
-        ScanTask(
-            repeat=number,
-            action=action,
-            cause=cause,
-            problems=tuple(problem for problem in problems if problem.cores != ()),
-            between_count=sum(problem.cores == () for problem in problems),
-        )
-        for (number, action, cause), problems in tasks.items()
-    ]
-
-
-def cores_wrong_in_all(folder: SlideFolder, tasks: Sequence[ScanTask]) -> list[CoreName] | None:
-    """Cores at which the scan went wrong in every repeat; None where a place tells no cores."""
-    wrong: dict[CoreName, set[int]] = {}
-    for task in tasks:
-        for problem in task.problems:
-            if problem.cores is None:
-                return None
-            for name in problem.cores:
-                wrong.setdefault(name, set()).add(task.repeat)
-    return sorted(name for name, repeats in wrong.items() if len(repeats) == len(folder.repeats))
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
-
-
-def _cores_at(place: Rescan, repeat: RepeatScan) -> tuple[CoreName, ...] | None:
-    """Cores with tissue whose disc reaches into the place's rectangle, by name."""
-    if repeat.pixel_size_um is None or repeat.disagrees_with_first:
-        return None
-    px_per_mm = 1000 / repeat.pixel_size_um
-    left, right = place.x_from_mm * px_per_mm, place.x_to_mm * px_per_mm
-    top, bottom = place.y_from_mm * px_per_mm, place.y_to_mm * px_per_mm
-    return tuple(
-        core.name
-        for core in sorted(repeat.cores.values(), key=lambda core: core.name)
-        if core.status.has_tissue
-        and hypot(
-            core.x_px - min(max(core.x_px, left), right),
-            core.y_px - min(max(core.y_px, top), bottom),
-        )
-        < core.diameter_px / 2
-    )
 
 
 def _task_of(case: CoreCase, repeats: Mapping[int, RepeatScan]) -> tuple[str, str] | None:

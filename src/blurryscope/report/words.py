@@ -36,8 +36,8 @@ URGENCY_WORDS: Mapping[Urgency, tuple[str, str]] = {
     ),
     Urgency.DAMAGED: (
         "Damaged, with a score",
-        "Folded, in pieces, or only partly there or filmed. What is missing or lies double may "
-        "change the score, however sure it is; read these by eye.",
+        "Folded, in pieces, torn by the scan, or only partly there or filmed. What is missing or "
+        "lies double may change the score, however sure it is; read these by eye.",
     ),
     Urgency.OTHERS: ("All other cores", "In order of their names."),
     Urgency.NO_TISSUE: (
