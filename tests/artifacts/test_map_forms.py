@@ -148,6 +148,13 @@ def test_every_unknown_score_is_listed_with_its_cell(csv_map: Write) -> None:
     assert len(refused.value.cells) == 29
 
 
+def test_a_file_without_any_score_is_asked_whether_it_is_a_map(csv_map: Write) -> None:
+    with pytest.raises(InputError, match=r"no score that is known, but A1 .*Check that it is the"):
+        read_slide_map(csv_map("speed 5000,rest 0.5\nlanes 8,films 3\n"))
+    with pytest.raises(InputError, match="holds scores that are not known: B2 '4"):
+        read_slide_map(csv_map("core,her2\nA1,4+\nA2,0\n"))
+
+
 def test_a_sheet_with_gaps_between_its_lines_has_blocks(csv_map: Write) -> None:
     read = read_slide_map(csv_map(",1,2,,3,4\nA,0,1,,2,3\nB,0,1,,2,\n,,,,,\nC,3,3,,NA,0\n"))
     assert read.layout is not None

@@ -27,13 +27,18 @@ class MapReading:
 class UnknownScoresError(InputError):
     """Scores in no table of spellings, all of them."""
 
-    def __init__(self, sheet: Sheet, cells: tuple[str, ...]) -> None:
+    def __init__(self, sheet: Sheet, cells: tuple[str, ...], *, holds_known: bool) -> None:
         more = f" and {len(cells) - _LISTED} more" if len(cells) > _LISTED else ""
-        super().__init__(
-            sheet.source,
-            f"holds scores that are not known: {', '.join(cells[:_LISTED])}{more}",
-            "Write 0, 1+, 2+ or 3+; NA for not evaluable, lost or empty where there is no core",
-        )
+        told = f"{', '.join(cells[:_LISTED])}{more}"
+        remedy = "Write 0, 1+, 2+ or 3+; NA for not evaluable, lost or empty where there is no core"
+        if holds_known:
+            super().__init__(sheet.source, f"holds scores that are not known: {told}", remedy)
+        else:
+            super().__init__(
+                sheet.source,
+                f"holds no score that is known, but {told}",
+                f"Check that it is the lab's map; if so: {remedy[0].lower()}{remedy[1:]}",
+            )
         self.cells = cells
         """Each with its cell, such as ``B7 '4+'``."""
 
@@ -52,5 +57,6 @@ def read_words(
         else:
             words[row, column] = word
     if unknown:
-        raise UnknownScoresError(sheet, tuple(unknown))
+        holds_known = any(word.score is not None for word in words.values())
+        raise UnknownScoresError(sheet, tuple(unknown), holds_known=holds_known)
     return words
