@@ -107,7 +107,7 @@ def test_cores_stand_in_the_order_of_triage(page: _Page) -> None:
 
 
 def test_what_is_to_be_read_first_is_one_step_away(page: _Page) -> None:
-    assert '<a href="#group-1">to read first</a>' in page.html
+    assert '<li class="first"><b>2</b><a href="#group-1">to read first</a></li>' in page.html
     groups = page.html.split('aria-label="Groups of cores"')[1].split("</ul>")[0]
     assert re.findall(r"#group-(\d)", groups) == ["1", "3", "5", "6"]
     assert re.findall(r"\((\d+)\)", groups) == ["1", "1", "1", "1"]
@@ -115,7 +115,7 @@ def test_what_is_to_be_read_first_is_one_step_away(page: _Page) -> None:
 
 def test_a_slide_with_nothing_to_read_first_leads_nowhere(make_slide: MakeSlide) -> None:
     page = _Page(write_report(make_slide({"A1": ["0"], "A2": ["1+"]})))
-    assert "0 to read first" in page.text
+    assert "<li><b>0</b>to read first</li>" in page.html
     assert "Every core that was found has a score." in page.text
 
 

@@ -211,8 +211,10 @@ def _draw_words(part: SubFigure, rescans: Sequence[Rescan]) -> None:
         part.text(0.03 + 0.49 * number, 0.82, "\n\n".join(column), size=size_pt, color=_INK,
                   va="top", linespacing=1.35)  # fmt: skip
     part.text(0.03, 0.02, RESEARCH_USE_ONLY, size=7, color=_SOFT, va="bottom")
-    part.text(0.97, 0.02, "Lanes are counted from 0, x from the left edge. Grey: not judged.",
-              size=7, color=_SOFT, ha="right", va="bottom")  # fmt: skip
+    key = (
+        "Lanes are counted from 0, x from the left edge. Yellow is good, dark bad, grey not judged."
+    )
+    part.text(0.97, 0.02, key, size=7, color=_SOFT, ha="right", va="bottom")
 
 
 def fitted_advice(rescans: Sequence[Rescan]) -> tuple[tuple[list[str], list[str]], float]:
