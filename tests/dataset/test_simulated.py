@@ -78,7 +78,7 @@ def test_a_set_that_cannot_be_split_is_not_left_behind(tmp_path: Path) -> None:
         return add_splits(data, {"holdout": made}, unit=Unit.PATIENT, scheme="holdout", seed=1)
 
     two = SimulatedCores(core_count=2, scans_per_core=1, pixel_size_um=6.0)  # of one patient
-    with pytest.raises(InputError, match="1 groups are too few for 2 parts"):
+    with pytest.raises(InputError, match="1 group is too few for 2 parts"):
         build_data_set(
             tmp_path / "set", simulated_pictures(two, workers=1), recipe={}, divide=divide
         )

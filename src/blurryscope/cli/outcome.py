@@ -17,7 +17,7 @@ def say_outcome(slide_dir: Path, folders: Sequence[Path], *, quiet: bool) -> Non
     say_doubts(folders)
     if not quiet:
         decisions = [result.decision for result in read_results(slide_dir / "results.csv")]
-        print(f"of {len(decisions)} cores: {_counted(decisions)}; the report gives each reason")
+        print(_counted(decisions, "core", "the report"))
     for folder in folders:
         _say_rescan_count(folder)
 
@@ -27,20 +27,24 @@ def say_scored(table: Path) -> None:
     from blurryscope.artifacts.predictions import read_predictions
 
     decisions = [entry.decision for entry in read_predictions(table)]
-    print(f"of {len(decisions)} pictures: {_counted(decisions)}; the table gives each reason")
+    print(_counted(decisions, "picture", "the table"))
 
 
-def _counted(decisions: "Sequence[Decision]") -> str:
+def _counted(decisions: "Sequence[Decision]", what: str, where: str) -> str:
+    """How many were scored, and of the others as many as there are, by why."""
     from blurryscope.artifacts.predictions import Decision
 
-    words = {
-        Decision.SCORED: "scored",
+    why = {
         Decision.INDETERMINATE: "not sure enough for a score",
         Decision.REFER: "unlike what the network knows or too pale",
         Decision.WITHHELD: "not fit for a score or without tissue",
     }
     counts = Counter(decisions)
-    return ", ".join(f"{counts[decision]} {word}" for decision, word in words.items())
+    scored = counts[Decision.SCORED]
+    others = [f"{counts[each]} {words}" for each, words in why.items() if counts[each]]
+    reasons = f"; {where} gives each reason" if others else ""
+    told = ", ".join([f"{scored} scored", *others])
+    return f"of {len(decisions)} {what}{'' if len(decisions) == 1 else 's'}: {told}{reasons}"
 
 
 def _say_rescan_count(folder: Path) -> None:

@@ -177,8 +177,9 @@ def _dealt(
         places[number] = place
     counts = Counter(places)
     if any(counts[place] == 0 for place in range(len(shares))):
+        told = "1 group is" if len(groups) == 1 else f"{len(groups)} groups are"
         raise InputError(
-            "the split", f"{len(groups)} groups are too few for {len(shares)} parts",
+            "the split", f"{told} too few for {len(shares)} parts",
             "Add cores, or leave out a part: --shares",
         )  # fmt: skip
     return places
