@@ -92,6 +92,16 @@ def test_rows_that_lack_an_answer_are_counted_by_reason_whatever_was_measured(
     assert dict(table.left_out) == {"without probabilities (… of the overview is blank)": 2}
 
 
+def test_a_core_that_is_for_one_end_here_and_another_there_is_refused(tmp_path: Path) -> None:
+    labels = tmp_path / "labels.csv"
+    table = _written(tmp_path, "core,label,part,p0,p1,p2,p3\nA1,0,Testing,1,0,0,0\n")
+    labels.write_text("core,label,part\nA1,0,test\n", encoding="utf-8")
+    assert read_labelled_tables([table], labels=labels).parts.tolist() == ["test"]
+    labels.write_text("core,label,part\nA1,0,train\n", encoding="utf-8")
+    with pytest.raises(InputError, match=r"line 2: is of part test, and in .*labels\.csv of part"):
+        read_labelled_tables([table], labels=labels)
+
+
 def test_our_own_answers_are_no_truth(tmp_path: Path) -> None:
     scores = tmp_path / "scores.csv"
     write_predictions(scores, [_prediction(0, Score.TWO)])

@@ -229,6 +229,14 @@ def test_a_run_goes_on_from_a_model_that_takes_blue_first(tmp_path: Path) -> Non
         torch.testing.assert_close(second.network(views), first.network(turned))
 
 
+def test_a_model_tells_all_that_it_has_learnt_from(tmp_path: Path) -> None:
+    first = train(StacksByScore(), _config(_SHORT), tmp_path / "first", data_sha256="set:split")
+    assert read_model(first.model).settings.learnt_from == ("set:split",)
+    config = _config(_SHORT, network={"start_from": str(first.model)})
+    second = train(StacksByScore(), config, tmp_path / "second", data_sha256="set:other")
+    assert read_model(second.model).settings.learnt_from == ("set:split", "set:other")
+
+
 def test_a_model_that_departs_otherwise_from_the_paper_is_another_network(tmp_path: Path) -> None:
     first = train(StacksByScore(), _config(_EFIN), tmp_path / "first")
     config = _config(

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from blurryscope.artifacts.samples import Sample, sample_of_file
+from blurryscope.artifacts.split import part_word
 from blurryscope.artifacts.whole import present_file
 from blurryscope.basics.errors import InputError
 
@@ -102,9 +103,16 @@ class NamedRows:
                     f"tells another label of {' '.join(key)} than a line above",
                     "Give each core one label; with several slides a column of slides too",
                 )
-        rows = tuple(
-            {**row, **told.get(tuple(row.get(name, "") for name in keys), {})} for row in self.rows
-        )
+        known = [told.get(tuple(row.get(name, "") for name in keys), {}) for row in self.rows]
+        for number, (row, more) in enumerate(zip(self.rows, known, strict=True)):
+            ours, theirs = (part_word(each.get("part", "")) for each in (row, more))
+            if ours and theirs and ours != theirs:
+                raise InputError(
+                    self.where(number),
+                    f"is of part {ours}, and in {labels.path} of part {theirs}",
+                    "Give the table of labels, or the split, that the predictions were made under",
+                )
+        rows = tuple({**row, **more} for row, more in zip(self.rows, known, strict=True))
         return replace(self, rows=rows, found=self.found | (labels.found & set(taken)))
 
 

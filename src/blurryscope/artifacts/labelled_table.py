@@ -19,7 +19,7 @@ from blurryscope.artifacts.labelled_columns import (
     read_named_rows,
 )
 from blurryscope.artifacts.predictions import Decision
-from blurryscope.artifacts.split import PART_WORDS
+from blurryscope.artifacts.split import part_word
 from blurryscope.basics.errors import InputError
 
 CALIBRATE = "calibrate"
@@ -232,7 +232,7 @@ def _table_of(rows: NamedRows, name: str, table: int) -> LabelledTable:
         repeats=_repeats(rows, kept),
         labels=_label_indices(rows, kept, told_labels, probabilities.shape[1]),
         probabilities=probabilities,
-        parts=np.array([_part(rows.rows[number].get("part", "")) for number in kept], np.str_),
+        parts=np.array([part_word(rows.rows[number].get("part", "")) for number in kept], np.str_),
         quality={
             quality: np.array([rows.number(n, quality) for n in kept])
             for quality in QUALITIES
@@ -244,10 +244,6 @@ def _table_of(rows: NamedRows, name: str, table: int) -> LabelledTable:
 
 def _row_name(number: int, table: int) -> str:
     return f"row {number + 1}" if table == 1 else f"row {number + 1} of table {table}"
-
-
-def _part(text: str) -> str:
-    return str(PART_WORDS.get(text.lower(), text.lower()))
 
 
 def _why_left_out(row: Mapping[str, str]) -> str | None:

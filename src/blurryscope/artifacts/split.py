@@ -170,6 +170,11 @@ PART_WORDS: Mapping[str, Part] = {
 """What other people call the parts, in lower case."""
 
 
+def part_word(text: str) -> str:
+    """Our word for a part; other words as they are, in lower case."""
+    return str(PART_WORDS.get(text.lower(), text.lower()))
+
+
 def _key_and_part(where: str, row: Mapping[str, str]) -> tuple[CoreKey, Part]:
     try:
         return (row["slide"], CoreName.parse(row["core"])), PART_WORDS[row["part"].lower()]

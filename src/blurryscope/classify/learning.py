@@ -60,8 +60,19 @@ def average(learning: Learning, kept: float, steps: int) -> None:
                 mean.copy_(now[name])
 
 
-def model_settings(config: TrainingConfig) -> ModelSettings:
-    """What the stored weights say of themselves."""
+def model_settings(config: TrainingConfig, data_sha256: str = "") -> ModelSettings:
+    """What the stored weights say of themselves; `data_sha256` is of what they learn from.
+
+    What the model that they go on from has learnt from stays with them.
+    """
+    start = config.network.start_from
+    before = () if start is None else read_model(start).settings.learnt_from
+    learnt_from = " ".join(dict.fromkeys(filter(None, (*before, data_sha256))))
+    trained_on: dict[str, str | int | float] = {
+        "config": config_fingerprint(config)[:16], "seed": config.run.seed,
+    }  # fmt: skip
+    if learnt_from:
+        trained_on["data"] = learnt_from
     return ModelSettings(
         network=config.network.kind,
         width=config.network.width,
@@ -69,7 +80,7 @@ def model_settings(config: TrainingConfig) -> ModelSettings:
         size_px=config.network.view_px if config.network.kind == "efin" else 512,
         variant=config.network.variant,
         core_variant=config.network.core_variant,
-        trained_on={"config": config_fingerprint(config)[:16], "seed": config.run.seed},
+        trained_on=trained_on,
     )
 
 

@@ -47,6 +47,11 @@ class ModelSettings(BaseModel):
     """How to get these weights again."""
 
     @property
+    def learnt_from(self) -> tuple[str, ...]:
+        """Data sets and splits that had a say in the weights, by `DataSet.fingerprint`."""
+        return tuple(str(self.trained_on.get("data", "")).split())
+
+    @property
     def view_px(self) -> int:
         """Side of a view as the network sees it."""
         return self.core_variant.view_px if self.network == "corenet" else self.size_px

@@ -146,6 +146,7 @@ class _Run:
             self._lessons, self._batches, config.data.loading_processes, self._kept
         )
         self._place = RunPlace(config_sha256=config_fingerprint(config), data_sha256=data_sha256)
+        self._settings = model_settings(config, data_sha256)
         wants_half = config.run.precision == "bfloat16"
         self._is_half = wants_half and has_bfloat16(processes.device)
         self._is_full_instead = wants_half and not self._is_half
@@ -187,9 +188,7 @@ class _Run:
             self._place = self._place.model_copy(update=done | best | history)
             if self._processes.is_first:
                 if is_best:
-                    save_model(
-                        self._out / BEST, self._learning.averaged, model_settings(self._config)
-                    )
+                    save_model(self._out / BEST, self._learning.averaged, self._settings)
                 self._save()
                 self._write_logs(figures)
                 tell(epoch_line(figures, epochs, is_best))
@@ -216,7 +215,7 @@ class _Run:
             calibration_cores=self._calibration_cores(),
         )
         if self._processes.is_first:
-            settings = model_settings(self._config).model_copy(
+            settings = self._settings.model_copy(
                 update={"temperature": temperature, "threshold": threshold}
             )
             save_model(report.model, best, settings)

@@ -9,7 +9,14 @@ from blurryscope.basics.errors import InputError
 from blurryscope.basics.her2 import RESEARCH_USE_ONLY
 from blurryscope.classify.shipped import SHIPPED
 from blurryscope.cli.app import app
-from blurryscope.cli.options import Bgr, Model, Quiet, SetFolder, say_colour_order
+from blurryscope.cli.options import (
+    Bgr,
+    Model,
+    Quiet,
+    SetFolder,
+    refuse_other_split,
+    say_colour_order,
+)
 from blurryscope.cli.progress import shown_progress
 
 if TYPE_CHECKING:
@@ -174,6 +181,7 @@ def fit_limits(
     settings = LimitSettings(coverage=coverage, withheld_share=withheld, strange_share=strange)
     with shown_progress(quiet) as progress:
         stacks = DataSetStacks(data, data.split(split))
+        refuse_other_split(loaded.settings, data, split)
         if fused:
             limits = with_fused_rules(
                 load_model(model),

@@ -11,6 +11,8 @@ import typer
 from blurryscope.basics.errors import InputError
 
 if TYPE_CHECKING:
+    from blurryscope.classify.model_file import ModelSettings
+    from blurryscope.dataset.build import DataSet
     from blurryscope.pipeline.settings import RunSettings
     from blurryscope.tma.orientation import Orientation
 
@@ -149,6 +151,23 @@ def _orientation(text: str) -> "Orientation | None":
         raise InputError(
             "--orientation", f"there is no orientation {text!r}", f"Use one of {known}"
         ) from error
+
+
+def refuse_other_split(settings: "ModelSettings", data: "DataSet", split: str) -> None:
+    """Under another split of its set a model has learnt from cores that are now for other ends."""
+    learnt = {
+        told
+        for told in settings.learnt_from
+        if told.partition(":")[0] == data.note.samples_sha256 and told != data.fingerprint(split)
+    }
+    if learnt:
+        names = [name for name in data.note.splits if data.fingerprint(name) in learnt]
+        raise InputError(
+            "--split",
+            f"the model has learnt from this set under another split than {split!r}, so from cores "
+            "that are set aside there",
+            f"Give --split {names[0]}, or train anew" if names else "Train anew under this split",
+        )
 
 
 def refuse_too_many_orientations(orientations: Sequence[str] | None, film_count: int) -> None:

@@ -9,7 +9,7 @@ from blurryscope.basics.errors import InputError
 from blurryscope.basics.her2 import RESEARCH_USE_ONLY
 from blurryscope.classify.shipped import SHIPPED
 from blurryscope.cli.app import WholeSentences, app
-from blurryscope.cli.options import Quiet, SetFolder
+from blurryscope.cli.options import Quiet, SetFolder, refuse_other_split
 from blurryscope.cli.progress import shown_progress
 
 if TYPE_CHECKING:
@@ -45,6 +45,7 @@ def train(
     """
     from blurryscope.artifacts.whole import refuse_unwritable
     from blurryscope.classify.calibrate import LEAST_CALIBRATION_CORES
+    from blurryscope.classify.model_file import read_model
     from blurryscope.classify.processes import is_first_process
     from blurryscope.classify.run_folder import keep_config
     from blurryscope.classify.train import train as train_network
@@ -61,6 +62,9 @@ def train(
     refuse_unwritable(folder)
     data = open_data_set(config.data.set)
     stacks = DataSetStacks(data, data.split(config.data.split))
+    if config.network.start_from is not None:
+        begun = read_model(config.network.start_from).settings
+        refuse_other_split(begun, data, config.data.split)
     speaks = is_first_process()
     if speaks:
         keep_config(config_file, folder)
@@ -122,6 +126,7 @@ def predict(
             rows = [row for part in wanted for row in colour_predicted_part(stacks, part)]
         else:
             classifier = load_model(model)
+            refuse_other_split(classifier.settings, data, split_name)
             rows = [
                 row
                 for part in wanted
