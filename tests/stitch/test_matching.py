@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from dataclasses import replace
 
 import cv2
@@ -28,6 +29,10 @@ def slide() -> Grey:
     return np.asarray(0.1 * detail / detail.std(), np.float32)
 
 
+def _showing(detail: Grey) -> Callable[[int], Grey]:
+    return lambda _: detail
+
+
 def _seen(slide: Grey, position: NDArray[np.float64], matrix: NDArray[np.float64]) -> Grey:
     cut = seen_by_camera(slide, position, matrix, (ROWS, COLUMNS), cv2.INTER_CUBIC)
     return np.asarray(cut, np.float32)
@@ -49,7 +54,7 @@ def test_links_join_points_that_show_the_same_spot(
     thought = places + np.array([[0, 0], [2.0, -6.0]])  # the first layout is that far off
     first, second = (
         PlacedDetail(
-            frame=n, detail=_seen(slide, places[n], matrices[n]), position=thought[n],
+            frame=n, detail_of=_showing(_seen(slide, places[n], matrices[n])), position=thought[n],
             matrix=matrices[n],
         )
         for n in range(2)
@@ -86,7 +91,7 @@ def test_a_frame_at_rest_is_found_again_in_one_that_the_stage_smears(is_first_sh
         for y in range(80, 340, 20):
             first, second = (
                 PlacedDetail(
-                    frame=n, detail=_seen(slides[n], place, np.eye(2)), position=place,
+                    frame=n, detail_of=_showing(_seen(slides[n], place, np.eye(2))), position=place,
                     matrix=np.eye(2), blur_px=blurs_px[n],
                 )
                 for n, place in enumerate(np.array([[y, 300.0], [y, 330.4]]))
@@ -107,7 +112,9 @@ def test_a_frame_at_rest_is_found_again_in_one_that_the_stage_smears(is_first_sh
 def test_frames_that_do_not_overlap_have_no_links(slide: Grey) -> None:
     eye = np.eye(2)
     first, second = (
-        PlacedDetail(frame=n, detail=_seen(slide, place, eye), position=place, matrix=eye)
+        PlacedDetail(
+            frame=n, detail_of=_showing(_seen(slide, place, eye)), position=place, matrix=eye
+        )
         for n, place in enumerate(np.array([[150.0, 150.0], [150.0, 400.0]]))
     )
     assert match_frames(first, second, REDUCTION, SETTINGS) == []
@@ -128,7 +135,9 @@ def test_an_edge_without_texture_joins_nothing_since_it_fits_anywhere_along_itse
         first, second = (
             PlacedDetail(
                 frame=n,
-                detail=_seen(picture, places[n], np.eye(2)) + noise[n].astype(np.float32),
+                detail_of=_showing(
+                    _seen(picture, places[n], np.eye(2)) + noise[n].astype(np.float32)
+                ),
                 position=thought[n],
                 matrix=np.eye(2),
             )
@@ -145,7 +154,7 @@ def test_glass_is_not_matched() -> None:
     first, second = (
         PlacedDetail(
             frame=n,
-            detail=rng.normal(0, 0.002, (ROWS, COLUMNS)).astype(np.float32),
+            detail_of=_showing(rng.normal(0, 0.002, (ROWS, COLUMNS)).astype(np.float32)),
             position=np.array([150.0, 150.0 + 40 * n]),
             matrix=np.eye(2),
         )
@@ -168,12 +177,13 @@ def test_frames_are_linked_within_their_lane_and_with_the_lane_above(slide: Grey
         positions=positions * REDUCTION,
         camera=camera,
     )
-    details = [
-        (int(frame), _seen(slide, position, np.eye(2)))
+    details = {
+        int(frame): _seen(slide, position, np.eye(2))
         for frame, position in zip(frames, positions, strict=True)
-    ]
-    outside = [(10, details[0][1])]  # a frame of the rest between the lanes
-    links = measure_links([*details[:6], *outside, *details[6:]], truth, REDUCTION, SETTINGS)
+    }
+    outside = {10: details[0]}  # a frame of the rest between the lanes
+    shown = [*range(6), *outside, *range(20, 26)]
+    links = measure_links(shown, (details | outside).__getitem__, truth, REDUCTION, SETTINGS)
     lane_of = dict(zip(frames.tolist(), truth.lanes.tolist(), strict=True))
     across = [
         lane_of[e] != lane_of[x]
@@ -183,6 +193,31 @@ def test_frames_are_linked_within_their_lane_and_with_the_lane_above(slide: Grey
     assert any(across)
     assert not all(across)
     assert np.abs(link_residuals(truth, links)).max() < 0.8
+
+
+def test_a_second_look_makes_no_picture_of_frames_that_lie_where_they_did(slide: Grey) -> None:
+    positions = np.stack([np.full(6, 120.0), 150.0 + 50.0 * np.arange(6)], axis=1)
+    placed = Trajectory(
+        frames=np.arange(6),
+        lanes=np.zeros(6, np.int64),
+        times_s=np.arange(6) / 30,
+        positions=positions * REDUCTION,
+        camera=_camera(0, 0),
+    )
+    asked: list[int] = []
+
+    def detail_of(frame: int) -> Grey:
+        asked.append(frame)
+        return _seen(slide, positions[frame], np.eye(2))
+
+    pairs = MatchedPairs()
+    frames = list(range(6))
+    first = measure_links(frames, detail_of, placed, REDUCTION, SETTINGS, pairs=pairs)
+    assert set(asked) == set(frames)
+    asked.clear()
+    again = measure_links(frames, detail_of, placed, REDUCTION, SETTINGS, pairs=pairs)
+    assert asked == [0]  # for its size
+    np.testing.assert_array_equal(again.point_later, first.point_later)
 
 
 def test_frames_where_the_stage_stood_are_linked_with_the_lane_below(slide: Grey) -> None:
@@ -199,11 +234,11 @@ def test_frames_where_the_stage_stood_are_linked_with_the_lane_below(slide: Grey
         positions=positions * REDUCTION,
         camera=_camera(0, 0),
     )
-    details = [
-        (int(frame), _seen(slide, position, np.eye(2)))
+    details = {
+        int(frame): _seen(slide, position, np.eye(2))
         for frame, position in zip(frames, positions, strict=True)
-    ]
-    links = measure_links(details, truth, REDUCTION, SETTINGS)
+    }
+    links = measure_links(list(details), details.__getitem__, truth, REDUCTION, SETTINGS)
     assert set(range(6)) <= set(links.earlier[links.later >= 20].tolist())
 
 
@@ -216,7 +251,7 @@ def _steps_found(first: Grey, second: Grey) -> NDArray[np.float64]:
         positions=np.array([[120.0, 150.0], [120.0, 200.0]]) * REDUCTION,
         camera=_camera(0, 0),
     )
-    links = measure_links([(0, first), (1, second)], trajectory, REDUCTION, SETTINGS)
+    links = measure_links([0, 1], [first, second].__getitem__, trajectory, REDUCTION, SETTINGS)
     return (links.point_earlier - links.point_later)[:, 1] / REDUCTION
 
 
@@ -253,7 +288,9 @@ def test_a_rectified_piece_is_what_each_pixel_alone_would_be(corner: tuple[int, 
     detail = np.random.default_rng(53).normal(size=(50, 70)).astype(np.float32)
     detail = np.asarray(cv2.GaussianBlur(detail, (0, 0), 2), np.float32)
     matrix = np.array([[0.97, -0.11], [0.14, 1.05]])
-    placed = PlacedDetail(frame=0, detail=detail, position=np.array([80.3, 90.6]), matrix=matrix)
+    placed = PlacedDetail(
+        frame=0, detail_of=_showing(detail), position=np.array([80.3, 90.6]), matrix=matrix
+    )
     piece = placed.rectified(*corner, 24, 32)
     inverse, centre = np.linalg.inv(matrix), np.array([24.5, 34.5])
     plain = np.array(
@@ -275,8 +312,10 @@ def test_a_rectified_piece_is_what_each_pixel_alone_would_be(corner: tuple[int, 
 def test_a_pair_is_matched_again_only_where_it_lies_elsewhere(slide: Grey) -> None:
     places = np.array([[150.0, 300.0], [150.0, 360.4]])
     first, second = (
-        PlacedDetail(frame=n, detail=_seen(slide, place, np.eye(2)), position=place,
-                     matrix=np.eye(2))
+        PlacedDetail(
+            frame=n, detail_of=_showing(_seen(slide, place, np.eye(2))), position=place,
+            matrix=np.eye(2),
+        )
         for n, place in enumerate(places)
     )  # fmt: skip
     pairs = MatchedPairs()

@@ -190,11 +190,13 @@ def test_a_lane_that_was_thought_elsewhere_is_linked_by_looking_again(
     """What comes behind a jerk lies too far off at first; its coarse links bring it near."""
     film = _Film()
 
-    def measured(details: object, thought: Trajectory, *rest: object, **named: object) -> Links:
+    def measured(
+        frames: object, detail_of: object, thought: Trajectory, *rest: object, **named: object
+    ) -> Links:
         positions = thought.positions.copy()
         positions[thought.lanes == 1, 1] += 4 * SEARCH_PX * REDUCTION
         elsewhere = replace(thought, positions=positions)
-        return measure_links(details, elsewhere, *rest, **named)  # type: ignore[arg-type]
+        return measure_links(frames, detail_of, elsewhere, *rest, **named)  # type: ignore[arg-type]
 
     placer = Placer(_settings(REST_FRAMES * INTERVAL_S))
     lanes = _lanes(late_frames=0)[:ROW_LANES]

@@ -1,6 +1,7 @@
 """Exact links: the same patch of tissue found again in another frame, after both are rectified."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from functools import cached_property
 from math import ceil, floor, sqrt
 
@@ -19,13 +20,19 @@ class PlacedDetail:
     """A detail picture and where its frame is thought to lie."""
 
     frame: int
-    detail: Grey
+    detail_of: Callable[[int], Grey] = field(repr=False)
+    """Gives the detail picture; asked when it is first looked at, which may be never."""
     position: NDArray[np.float64]
     """(y, x) of the field centre, in pixels of `detail`."""
     matrix: NDArray[np.float64]
     """(2, 2) from frame offsets to mosaic offsets."""
     blur_px: float = 0.0
     """Way along x during the exposure, in pixels of `detail`."""
+
+    @cached_property
+    def detail(self) -> Grey:
+        """The detail picture, (row, col)."""
+        return self.detail_of(self.frame)
 
     @cached_property
     def inverse(self) -> NDArray[np.float64]:
@@ -199,11 +206,11 @@ class MatchedPairs:
             self._known[pair] = known
         return known[1]
 
-    def may_hold_a_patch(self, frame: int, detail: Grey, settings: PatchSettings) -> bool:
+    def may_hold_a_patch(self, placed: PlacedDetail, settings: PatchSettings) -> bool:
         """As `may_hold_a_patch`; not done again for a frame that was asked for before."""
-        if frame not in self._has_tissue:
-            self._has_tissue[frame] = may_hold_a_patch(detail, settings)
-        return self._has_tissue[frame]
+        if placed.frame not in self._has_tissue:
+            self._has_tissue[placed.frame] = may_hold_a_patch(placed.detail, settings)
+        return self._has_tissue[placed.frame]
 
 
 def may_hold_a_patch(detail: Grey, settings: PatchSettings) -> bool:

@@ -37,6 +37,9 @@ _YOUNG_GROUP = 3
 """Lanes that hang together but on nothing before lie where two turns of the stage say, not one."""
 _COARSE_ROUNDS = 5
 _COARSE_LOOKS = 3
+_SAME_PITCH_PX = 0.4
+"""By which the pitch may differ from what was thought without moving anything: a tenth of what
+lanes are taken to stray from it."""
 _EXACT_ROUNDS = 8
 """Fewer than for the first lanes: the camera is known, and so is about where the lane lies."""
 
@@ -232,9 +235,11 @@ class Placer:
         """Solve the first lanes and the camera: once more with the pitch, and with other ways."""
         expected = self._expected(start)
         solution = solve(start, links, expected, fit_camera=True)
+        thought_px = self.stage.pitch_px
         self.stage.note_pitch(solution.trajectory, np.array(self.is_linked, np.bool_))
-        expected = self._expected(solution.trajectory)
-        solution = solve(solution.trajectory, links, expected, fit_camera=True)
+        if abs(self.stage.pitch_px - thought_px) > _SAME_PITCH_PX:
+            expected = self._expected(solution.trajectory)
+            solution = solve(solution.trajectory, links, expected, fit_camera=True)
         if self._notes_ways(solution, links):
             expected = self._expected(solution.trajectory)
             solution = solve(solution.trajectory, links, expected, fit_camera=True)
@@ -368,9 +373,9 @@ class Placer:
         `thought` is where the frames are thought to lie.
         """
         needed = thought.frames[thought.lanes >= first_lane - 1]
-        details = ((frame, film.fine(frame)) for frame in needed.tolist())
         return measure_links(
-            details,
+            needed.tolist(),
+            film.fine,
             thought,
             film.fine_reduction,
             patches,

@@ -1,6 +1,6 @@
 """From a first layout to sub-pixel places: patch links within lanes and across them."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -26,8 +26,9 @@ class _Neighbour:
     """Whether it was the nearest to some frame of the lane below."""
 
 
-def measure_links(
-    details: Iterable[tuple[int, Grey]],
+def measure_links(  # noqa: PLR0913 - what is looked at, where it lies, and how it is matched
+    frames: Sequence[int],
+    detail_of: Callable[[int], Grey],
     trajectory: Trajectory,
     reduction: int,
     settings: PatchSettings,
@@ -41,9 +42,11 @@ def measure_links(
 
     Parameters
     ----------
-    details
-        Frame index and detail picture, in order of the film; frames outside lanes may be left out.
-        Only the frames of two lanes are held at a time.
+    frames
+        In order of the film; those outside lanes may be left out.
+    detail_of
+        Gives the detail picture of a frame. It is asked only for those that have to be looked at,
+        and the pictures of two lanes are held at a time.
     reduction
         How much smaller the detail pictures are than the camera's frames.
     first_lane
@@ -51,13 +54,13 @@ def measure_links(
     pairs
         Links found before, and by this look.
     """
-    return gathered(
-        _links(details, trajectory, reduction, settings, first_lane, pairs or MatchedPairs())
-    )
+    pairs = pairs or MatchedPairs()
+    return gathered(_links(frames, detail_of, trajectory, reduction, settings, first_lane, pairs))
 
 
-def _links(
-    details: Iterable[tuple[int, Grey]],
+def _links(  # noqa: PLR0913 - as above
+    frames: Sequence[int],
+    detail_of: Callable[[int], Grey],
     trajectory: Trajectory,
     reduction: int,
     settings: PatchSettings,
@@ -65,6 +68,7 @@ def _links(
     pairs: MatchedPairs,
 ) -> Iterator[Link]:
     match = partial(pairs.match, reduction=reduction, settings=settings)
+    reach_px = _FARTHEST * max(detail_of(frames[0]).shape) if frames else 0.0
     blur_px = settings.exposure_s / reduction * np.abs(trajectory.velocities[:, 1])
     matrices = trajectory.matrices
     row_of = {int(frame): row for row, frame in enumerate(trajectory.frames)}
@@ -72,42 +76,46 @@ def _links(
     above_x = np.zeros(0)
     here: list[_Neighbour] = []
     lane = -1
-    for frame, detail in details:
+    for frame in frames:
         row = row_of.get(frame)
         if row is None:
             continue
         if trajectory.lanes[row] != lane:
             if lane >= first_lane:
-                yield from _links_of_others(above, here, match)
+                yield from _links_of_others(above, here, reach_px, match)
             above, here, lane = here, [], int(trajectory.lanes[row])
             above_x = np.array([other.placed.position[1] for other in above])
         placed = PlacedDetail(
             frame=frame,
-            detail=detail,
+            detail_of=detail_of,
             position=trajectory.positions[row] / reduction,
             matrix=matrices[row],
             blur_px=float(blur_px[row]),
         )
-        now = _Neighbour(placed, pairs.may_hold_a_patch(frame, detail, settings))
+        now = _Neighbour(placed, pairs.may_hold_a_patch(placed, settings))
         if now.has_tissue and lane >= first_lane:
             yield from _links_back(here, placed, match)
-            yield from _links_up(above, above_x, placed, match)
+            yield from _links_up(above, above_x, placed, reach_px, match)
         here.append(now)
-    yield from _links_of_others(above, here, match)
+    yield from _links_of_others(above, here, reach_px, match)
 
 
 def _links_up(
-    above: Sequence[_Neighbour], above_x: NDArray[np.float64], placed: PlacedDetail, match: Match
+    above: Sequence[_Neighbour],
+    above_x: NDArray[np.float64],
+    placed: PlacedDetail,
+    reach_px: float,
+    match: Match,
 ) -> Iterator[Link]:
     """Links to the frames of the lane above that lie nearest; `above_x` is where all of it lie."""
-    for other in _nearest(above, above_x, placed):
+    for other in _nearest(above, above_x, placed, reach_px):
         other.is_nearest = True
         if other.has_tissue:
             yield from match(other.placed, placed)
 
 
 def _links_of_others(
-    above: Sequence[_Neighbour], here: Sequence[_Neighbour], match: Match
+    above: Sequence[_Neighbour], here: Sequence[_Neighbour], reach_px: float, match: Match
 ) -> Iterator[Link]:
     """Links of the frames above that no frame of the lane below lay nearest to.
 
@@ -117,7 +125,7 @@ def _links_of_others(
     here_x = np.array([other.placed.position[1] for other in here])
     for upper in above:
         if upper.has_tissue and not upper.is_nearest:
-            for other in _nearest(here, here_x, upper.placed):
+            for other in _nearest(here, here_x, upper.placed, reach_px):
                 if other.has_tissue:
                     yield from match(upper.placed, other.placed)
 
@@ -168,7 +176,10 @@ _FARTHEST = 0.75
 
 
 def _nearest(
-    lane: Sequence[_Neighbour], lane_x: NDArray[np.float64], placed: PlacedDetail
+    lane: Sequence[_Neighbour],
+    lane_x: NDArray[np.float64],
+    placed: PlacedDetail,
+    reach_px: float,
 ) -> list[_Neighbour]:
     """The frames of another lane nearest on either side, given where all of them lie along it."""
     if not lane:
@@ -178,7 +189,7 @@ def _nearest(
     right = np.where(distance > 0, distance, np.inf)
     chosen = []
     for index, gap in ((int(left.argmax()), left.max()), (int(right.argmin()), right.min())):
-        if abs(gap) < _FARTHEST * max(placed.detail.shape):
+        if abs(gap) < reach_px:
             chosen.append(lane[index])
     return chosen
 
