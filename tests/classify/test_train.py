@@ -278,6 +278,18 @@ def test_too_few_calibration_cores_leave_the_confidence_as_it_was(tmp_path: Path
     assert many.temperature != 1.7
 
 
+@pytest.mark.parametrize("classes", [2, 4])
+def test_the_threshold_withholds_its_share_of_calibration_cores_as_they_are_scored(
+    tmp_path: Path, classes: int
+) -> None:
+    data = StacksByScore(400)  # 40 of them to calibrate
+    config = _config(_EFIN, network={"classes": classes}, run={"epochs": 1})
+    classifier = load_model(train(data, config, tmp_path).model)
+    answers = classifier.predict(fixed_stacks(data, data.part(Part.CALIBRATE), 32))
+    withheld = answers.max(axis=1) < classifier.decision_rule().threshold
+    assert withheld.mean() == pytest.approx(0.15, abs=0.05)
+
+
 def test_a_config_that_is_refused_does_not_replace_the_one_of_the_run(tmp_path: Path) -> None:
     first, other, run = tmp_path / "first.toml", tmp_path / "other.toml", tmp_path / "run"
     first.write_text("# of the run")

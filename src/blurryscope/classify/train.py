@@ -31,6 +31,7 @@ from blurryscope.artifacts.training_set import (
 )
 from blurryscope.basics.clock import Clock, SystemClock
 from blurryscope.basics.errors import InputError
+from blurryscope.basics.her2 import Score
 from blurryscope.basics.progress import Progress, silent
 from blurryscope.classify.augment import some_views
 from blurryscope.classify.batches import (
@@ -203,8 +204,10 @@ class _Run:
             raw, classes = self._answers(best, Part.CALIBRATE)
             temperature = fitted_temperature(raw, classes, self._learner.log_probabilities)
             confidences = _probabilities(raw / temperature, self._learner.log_probabilities)
+            # In use each class of two is shared by two scores, which halves the confidence.
+            shared = len(Score) / self._config.network.classes
             threshold = threshold_withholding(
-                self._config.run.withheld_fraction, confidences.max(axis=1)
+                self._config.run.withheld_fraction, confidences.max(axis=1) / shared
             )
         report = TrainingReport(
             model=self._out / MODEL,
