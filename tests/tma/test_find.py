@@ -164,6 +164,16 @@ def test_a_map_with_more_rows_than_the_slide_is_refused() -> None:
         find_cores(slide.picture(), larger, TmaSettings())
 
 
+def test_a_map_that_has_no_room_as_it_is_said_to_be_turned_is_told_so() -> None:
+    slide = ToySlide(rows=2, columns=6)
+    turned = TmaSettings(orientation=Orientation.TURNED_90)
+    told = (
+        r"2 rows and 6 columns \(6 rows and 2 columns in the scan if turned-90\), but the scan has"
+    )
+    with pytest.raises(InputError, match=told):
+        find_cores(slide.picture(), slide.map(), turned)
+
+
 @pytest.mark.parametrize("noise", [0.0, 2.0])
 def test_bare_glass_is_refused(noise: float) -> None:
     glass = 230 + noise * np.random.default_rng(0).normal(size=(700, 900, 3))

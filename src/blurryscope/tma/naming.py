@@ -192,10 +192,15 @@ def _fitting_orientations(
     )
     if fitting:
         return fitting
+    turned = (
+        f" ({slide_map.columns} rows and {slide_map.rows} columns in the scan if {allowed[0]})"
+        if all(turn.swaps_axes for turn in allowed)
+        else ""
+    )
     raise InputError(
         "the map",
-        f"has {slide_map.rows} rows and {slide_map.columns} columns, but the scan has room for "
-        f"{room_rows} rows and {room_columns} columns at the spacing of its cores",
+        f"has {slide_map.rows} rows and {slide_map.columns} columns{turned}, but the scan has room "
+        f"for {room_rows} rows and {room_columns} columns at the spacing of its cores",
         "Check that the map belongs to this slide, that the scan covers the whole array, and how "
         "the slide was turned (--orientation)",
     )
