@@ -1,5 +1,6 @@
 import base64
 import hashlib
+import json
 import os
 import re
 from collections.abc import Callable
@@ -177,12 +178,27 @@ def test_names_that_need_confirmation_are_told_with_the_reason(make_slide: MakeS
 def test_where_somebody_is_asked_the_page_says_how_to_answer(make_slide: MakeSlide) -> None:
     grid = {"needs_confirmation": True, "reasons": ("Is it the map of this slide?", "Or turned?")}
     root = make_slide({"A1": ["3+", "3+"]}, grid=grid)
+    for repeat in ("repeat-1", "repeat-2"):  # named after the first, so that answers are about it
+        (root / repeat / "cores" / "candidates.png").touch()
+    page = _Page(write_report(root))
+    assert "<li>All repeats: Is it the map of this slide?</li>" in page.html
+    assert "<li>All repeats: Or turned?</li>" in page.html
+    assert "What to do: repeat-1/cores/candidates.png in the slide's folder" in page.text
+    assert "repeat-2/cores/candidates.png" not in page.text
+
+
+def test_a_repeat_of_another_slide_is_told_to_take_no_part(make_slide: MakeSlide) -> None:
+    root = make_slide({"A1": ["3+", "3+"]})
+    grid = root / "repeat-2" / "cores.json"
+    told = json.loads(grid.read_text("utf-8"))
+    told |= {"agrees_with_first": False, "needs_confirmation": True, "reasons": ["Another slide?"]}
+    grid.write_text(json.dumps(told), "utf-8")
     (root / "repeat-2" / "cores" / "candidates.png").touch()
     page = _Page(write_report(root))
-    assert "<li>Repeat 1: Is it the map of this slide?</li>" in page.html
-    assert "<li>Repeat 1: Or turned?</li>" in page.html
-    assert "What to do: repeat-2/cores/candidates.png in the slide's folder" in page.text
-    assert "repeat-1/cores/candidates.png" not in page.text
+    assert "computed from one scan of the slide; repeat 2 took no part." in page.text
+    assert "Repeat 2: Another slide?" in page.text
+    assert "see whether repeat 2 shows this slide" in page.text
+    assert "candidates.png" not in page.text
 
 
 def test_sure_names_carry_no_warning(page: _Page) -> None:

@@ -92,7 +92,7 @@ def say_doubts(folders: Sequence[Path]) -> None:
             for reason in grid.reasons:
                 print(f"  {reason}")
             choice = folder / "cores" / "candidates.png"
-            if choice.is_file():
+            if choice.is_file() and grid.agrees_with_first is None:  # answers are about the first
                 print(f"  {choice} shows what there is to choose from, and what to answer")
         else:
             for reason in grid.reasons:

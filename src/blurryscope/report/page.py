@@ -61,12 +61,11 @@ class _Group:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Question:
-    """What a person is asked about the names in one repeat."""
+    """What a person is asked about the names."""
 
-    repeat: int
-    reasons: tuple[str, ...]
-    choices: str | None
-    """The picture of the placements to choose from, as its path from the slide's folder."""
+    reason: str
+    repeats: str
+    """The repeats that it is about, in words; empty where there is but one scan."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,6 +127,7 @@ def render_report(folder: SlideFolder, settings: ReportSettings) -> str:
         return make_card(case, repeats, settings.core_px, settings.repeat_px)
 
     cards = list(side_by_side(card_of, cases))
+    strange = [repeat.number for repeat in folder.repeats if repeat.disagrees_with_first]
     style, script = _asset("report.css"), _asset("report.js")
     # Package templates only; autoescape is on for every name, so no value can become markup.
     environment = Environment(
@@ -157,6 +157,9 @@ def render_report(folder: SlideFolder, settings: ReportSettings) -> str:
             r.grid is not None and r.grid.names_from == "grid" for r in repeats.values()
         ),
         questions=_questions(folder.repeats),
+        choices=_choices(folder.repeats),
+        strangers=_repeats_in_words(strange, len(folder.repeats)) if strange else "",
+        used_count=len(folder.repeats) - len(strange),
         tasks=rescan_list(folder, cases),
         scan_tasks=(wrong := scan_tasks(folder)),
         wrong_in_all=cores_wrong_in_all(folder, wrong),
@@ -205,23 +208,39 @@ def _plate(cards: Sequence[CoreCard]) -> list[tuple[str, list[CoreCard | None]]]
 
 
 def _questions(repeats: Sequence[RepeatScan]) -> list[_Question]:
-    """The repeats whose placement a person has to confirm, and why."""
+    """Why a person has to confirm the names, each reason once."""
+    asked: dict[str, list[int]] = {}
+    for repeat in repeats:
+        if repeat.grid is not None and repeat.grid.needs_confirmation:
+            for reason in repeat.grid.reasons or ("no reason was stored",):
+                asked.setdefault(reason, []).append(repeat.number)
     return [
-        _Question(
-            repeat=repeat.number,
-            reasons=repeat.grid.reasons or ("no reason was stored",),
-            choices=_path_from_slide(repeat, repeat.candidates, len(repeats))
-            if repeat.candidates.is_file()
-            else None,
-        )
-        for repeat in repeats
-        if repeat.grid is not None and repeat.grid.needs_confirmation
+        _Question(reason=reason, repeats=_repeats_in_words(numbers, len(repeats)))
+        for reason, numbers in asked.items()
     ]
 
 
-def _path_from_slide(repeat: RepeatScan, path: Path, repeat_count: int) -> str:
-    slide_dir = repeat.folder if repeat_count == 1 else repeat.folder.parent
-    return path.relative_to(slide_dir).as_posix()
+def _repeats_in_words(numbers: Sequence[int], repeat_count: int) -> str:
+    if repeat_count == 1:
+        return ""
+    if len(numbers) == 1:
+        return f"Repeat {numbers[0]}"
+    if len(numbers) == repeat_count:
+        return "All repeats"
+    *some, last = map(str, numbers)
+    return f"Repeats {', '.join(some)} and {last}"
+
+
+def _choices(repeats: Sequence[RepeatScan]) -> str | None:
+    """The picture of the placements to choose from, as its path from the slide's folder.
+
+    Answers are about the first scan; the others are named after it.
+    """
+    first = repeats[0]
+    if not first.candidates.is_file():
+        return None
+    slide_dir = first.folder if len(repeats) == 1 else first.folder.parent
+    return first.candidates.relative_to(slide_dir).as_posix()
 
 
 _MEASURED = re.compile(r" \(distance [^)]*\)|(?<=confidence) \d\.\d+(?= is below)")
