@@ -115,6 +115,12 @@ def test_two_labels_of_one_core_are_refused(tmp_path: Path) -> None:
     labels.write_text("core,label\nA1,1+\nA1,2+\n", encoding="utf-8")
     with pytest.raises(InputError, match=r"line 3: tells another label of A1"):
         read_labelled_tables([scores], labels=labels)
+    for name in ("part", "case"):
+        labels.write_text(f"core,label,{name}\nA1,1+,train\nA1,1+,test\n", encoding="utf-8")
+        with pytest.raises(InputError, match=rf"line 3: tells another {name} of A1"):
+            read_labelled_tables([scores], labels=labels)
+        labels.write_text(f"core,label,{name}\nA1,1+,test\nA1,1+,\n", encoding="utf-8")
+        assert read_labelled_tables([scores], labels=labels).labels.tolist() == [1]
 
 
 @pytest.mark.parametrize(

@@ -42,6 +42,8 @@ _KNOWN_NAMES: Mapping[str, tuple[str, ...]] = {
 }  # fmt: skip
 
 
+_OF_A_CORE = ("label", "case", "part")
+"""What all scans of a core share; a patient or a part need not be told in every line."""
 COLUMN_NAMES = tuple(_KNOWN_NAMES)
 """Our names of all columns that are read."""
 
@@ -97,11 +99,18 @@ class NamedRows:
         for number, row in enumerate(labels.rows):
             key = tuple(row.get(name, "") for name in keys)
             values = {name: row[name] for name in taken if row.get(name)}
-            if told.setdefault(key, values).get("label") != values.get("label"):
+            above = told.setdefault(key, values)
+            other = [
+                each
+                for each in _OF_A_CORE
+                if above.get(each) != values.get(each)
+                and (each == "label" or {each} <= above.keys() & values.keys())
+            ]
+            if other:
                 raise InputError(
                     labels.where(number),
-                    f"tells another label of {' '.join(key)} than a line above",
-                    "Give each core one label; with several slides a column of slides too",
+                    f"tells another {other[0]} of {' '.join(key)} than a line above",
+                    f"Give each core one {other[0]}; with several slides a column of slides too",
                 )
         known = [told.get(tuple(row.get(name, "") for name in keys), {}) for row in self.rows]
         for number, (row, more) in enumerate(zip(self.rows, known, strict=True)):
