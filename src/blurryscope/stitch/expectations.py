@@ -12,6 +12,7 @@ import numpy as np
 import scipy.sparse
 from numpy.typing import NDArray
 
+from blurryscope.stitch.steps_between import StepsBetween
 from blurryscope.stitch.trajectory import Trajectory, lane_rows, usual_interval_s
 
 _PIN_SIGMA_PX = 0.01
@@ -76,6 +77,7 @@ class PriorSystem:
         self._expected = expected
         self._parts: list[_Rows] = []
         self._gaps = np.zeros(0, np.int64)
+        self._between: StepsBetween | None = None
         if axis == 0:
             self._add_for_y(start)
         else:
@@ -90,15 +92,22 @@ class PriorSystem:
         self._sigma = np.concatenate([part.sigmas for part in self._parts])
         self._are_firm = np.concatenate([np.full(len(p.targets), p.is_firm) for p in self._parts])
         self.weights = 1 / self._sigma**2
-        self._doubt = 2 * np.sqrt(self._of_gaps(self._sigma**2))
 
     def right_side(self) -> NDArray[np.float64]:
         """Of the normal equations."""
         return np.asarray(self._transposed @ (self.weights * self.target))
 
+    def follow(self, positions: NDArray[np.float64]) -> None:
+        """Expect of a step that no link holds, between two that links hold, what those tell."""
+        if self._between is not None:
+            ways_px, sigmas_px = self._between.expected(positions)
+            self.target[self._between.which] = ways_px
+            self._sigma[self._between.which] = sigmas_px
+
     def reweigh(self, positions: NDArray[np.float64]) -> None:
         residual = self._of_gaps(self.matrix @ positions - self.target)
-        kept = np.where(self._are_firm, 1.0, cauchy(residual, self._doubt))
+        doubt = 2 * np.sqrt(self._of_gaps(self._sigma**2))
+        kept = np.where(self._are_firm, 1.0, cauchy(residual, doubt))
         self.weights = kept / self._sigma**2
 
     def _of_gaps(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -139,6 +148,9 @@ class PriorSystem:
         sigma = np.where(in_ramp, expected.ramp_sigma_px, expected.step_sigma_px[1])
         ways = expected.along_px[rows + 1] - expected.along_px[rows]
         self._add_ways(rows, rows + 1, ways, sigma * frames)
+        self._between = StepsBetween.among(
+            rows, ways, sigma * frames, frames, is_held[rows], in_ramp
+        )
         if expected.keeps_speed:
             self._add_long_ways(start)
         self._add_told_ways(start)

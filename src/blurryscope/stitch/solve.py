@@ -74,6 +74,7 @@ def solve(
         if doubt_px < _COURSE_DOUBT_PX:
             weights *= keeps_course(trajectory, links, residuals)
         for axis, prior in enumerate(priors):
+            prior.follow(trajectory.positions[:, axis])
             prior.reweigh(trajectory.positions[:, axis])
     camera_sigma = np.full(3, np.nan)
     if fit_camera and len(links):

@@ -181,6 +181,7 @@ class _System:
         self._alike_weights = (_ALIKE_SIGMA * full[np.tile(repeats, 2)]) ** -2
         self._usual_weights = (_USUAL_SIGMA * full[np.tile(asked, 2)]) ** -2
         self._priors = PriorSystem(start, expected, 1, steps_held(start, links))
+        self._priors.follow(start.positions[:, 1])
         self._priors.reweigh(start.positions[:, 1])
         kinds = [
             _of_links(start, links),
