@@ -6,6 +6,7 @@ coefficient, which is high only where the two frames show the same tissue.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from math import hypot
 from typing import NamedTuple
 
@@ -76,7 +77,7 @@ class OverlapCorrelator:
         is_allowed = common >= least_overlap_fraction * rows * columns
         floor = np.where(is_allowed, noise_sigma**2 * common + 1e-9, np.inf)
         self._floor = floor.astype(np.float32)
-        self._earlier: Pushed | None = None
+        self._earlier: PreparedDetail | None = None
 
     def push(self, detail: Grey) -> PairShift | None:
         """Compare with the frame pushed before; None for the first."""
@@ -84,24 +85,17 @@ class OverlapCorrelator:
         earlier, self._earlier = self._earlier, later
         return None if earlier is None else self.between(earlier, later)
 
-    def prepared(self, detail: Grey) -> "Pushed":
+    def prepared(self, detail: Grey) -> "PreparedDetail":
         """A detail picture to compare `between` others, each of which is transformed only once."""
         energy = cv2.norm(detail, cv2.NORM_L2SQR) / detail.size
-        return Pushed(detail, is_blank=energy < _BLANK * self._noise_sigma**2)
+        is_blank = energy < _BLANK * self._noise_sigma**2
+        return PreparedDetail(detail, self._padded, self._floor, is_blank=is_blank)
 
-    def between(self, earlier: "Pushed", later: "Pushed") -> PairShift:
+    def between(self, earlier: "PreparedDetail", later: "PreparedDetail") -> PairShift:
         """Compare any two frames."""
         if earlier.is_blank or later.is_blank:
             return _NOTHING_SEEN
-        for pushed in (earlier, later):
-            pushed.transform(self._padded, self._floor)
-        return self._peak(self._correlation(earlier, later))
-
-    def _correlation(self, earlier: "Pushed", later: "Pushed") -> NDArray[np.float32]:
-        product = lagged_products(later.spectrum, earlier.spectrum)
-        energies = later.energy(is_later=True) * earlier.energy(is_later=False)
-        np.sqrt(energies, out=energies)
-        return np.asarray(np.divide(product, energies, out=energies), np.float32)
+        return self._peak(_correlation(earlier, later))
 
     def _peak(self, correlation: NDArray[np.float32]) -> PairShift:
         _, highest, _, (column, row) = cv2.minMaxLoc(correlation)
@@ -114,30 +108,57 @@ class OverlapCorrelator:
         )
 
 
-class Pushed:
-    """A frame, transformed when it is first needed: blank ones never are."""
+class PreparedDetail:
+    """What comparing a frame with others needs, worked out when first needed: never of blank ones.
 
-    def __init__(self, detail: Grey, *, is_blank: bool) -> None:
-        self._detail = detail
+    Parameters
+    ----------
+    padded
+        Shape that every shift of two frames fits into.
+    floor
+        The noise's energy at every shift, (padded).
+    """
+
+    def __init__(
+        self,
+        detail: Grey,
+        padded: tuple[int, int],
+        floor: NDArray[np.float32],
+        *,
+        is_blank: bool,
+    ) -> None:
+        self._detail, self._padded, self._floor = detail, padded, floor
         self.is_blank = is_blank
-        self.spectrum: Spectrum = np.empty((0, 0), np.float32)
-        self._energies: dict[bool, NDArray[np.float32]] = {}
 
-    def transform(self, padded: tuple[int, int], floor: NDArray[np.float32]) -> None:
-        """Work out what comparing it with any other frame needs, once."""
-        if not self.spectrum.size:
-            self.spectrum = spectrum_of(self._detail, padded)
-            squares = cv2.integral(self._detail**2, sdepth=cv2.CV_64F)
-            self._summed_area = np.asarray(squares, np.float32)
-            self._floor = floor
+    @cached_property
+    def spectrum(self) -> Spectrum:
+        return spectrum_of(self._detail, self._padded)
 
-    def energy(self, *, is_later: bool) -> NDArray[np.float32]:
-        """What `shared_energy` gives, and the noise's; a landmark is compared with all frames."""
-        if is_later not in self._energies:
-            energy = shared_energy(self._summed_area, self._floor.shape, is_later=is_later)
-            energy += self._floor
-            self._energies[is_later] = energy
-        return self._energies[is_later]
+    @cached_property
+    def energy_as_earlier(self) -> NDArray[np.float32]:
+        """Its energy and the noise's over what it shares with a later frame, at every shift."""
+        return self._energy(is_later=False)
+
+    @cached_property
+    def energy_as_later(self) -> NDArray[np.float32]:
+        """The same with an earlier frame."""
+        return self._energy(is_later=True)
+
+    @cached_property
+    def _summed_area(self) -> NDArray[np.float32]:
+        return np.asarray(cv2.integral(self._detail**2, sdepth=cv2.CV_64F), np.float32)
+
+    def _energy(self, *, is_later: bool) -> NDArray[np.float32]:
+        energy = shared_energy(self._summed_area, self._padded, is_later=is_later)
+        energy += self._floor
+        return energy
+
+
+def _correlation(earlier: PreparedDetail, later: PreparedDetail) -> NDArray[np.float32]:
+    product = lagged_products(later.spectrum, earlier.spectrum)
+    energies = later.energy_as_later * earlier.energy_as_earlier
+    np.sqrt(energies, out=energies)
+    return np.asarray(np.divide(product, energies, out=energies), np.float32)
 
 
 _BLANK = 1.5

@@ -7,7 +7,7 @@ import numpy as np
 
 from blurryscope.basics.image import Grey
 from blurryscope.stitch.features import is_dust
-from blurryscope.stitch.motion import OverlapCorrelator, PairShift, Pushed
+from blurryscope.stitch.motion import OverlapCorrelator, PairShift, PreparedDetail
 
 _LANDMARKS = 6
 _ENOUGH = 3
@@ -36,7 +36,7 @@ _SHRINK = 2
 @dataclass(frozen=True, slots=True)
 class _Landmark:
     frame: int
-    pushed: Pushed
+    seen: PreparedDetail
 
 
 class SecondScanWatch:
@@ -66,29 +66,29 @@ class SecondScanWatch:
         strength = cv2.meanStdDev(small)[1].item()
         if strength < _STRONG_ENOUGH * _LEAST_DETAIL:
             return None
-        pushed = self._correlator.prepared(small)
+        seen = self._correlator.prepared(small)
         looked_for = self._landmarks if self._met else self._landmarks[:_LOOKED_FOR]
         for number, landmark in enumerate(looked_for):
             lag = frame - landmark.frame
-            if lag >= _LEAST_LAG_FRAMES and self._is_same(landmark.pushed, pushed):
+            if lag >= _LEAST_LAG_FRAMES and self._is_same(landmark.seen, seen):
                 self._met.append((number, lag))
         if strength >= _LEAST_DETAIL and len(self._landmarks) < _LANDMARKS:
-            self._remember(frame, pushed, moved)
+            self._remember(frame, seen, moved)
         return self._agreed()
 
-    def _remember(self, frame: int, pushed: Pushed, moved: PairShift | None) -> None:
+    def _remember(self, frame: int, seen: PreparedDetail, moved: PairShift | None) -> None:
         is_moving = moved is not None and moved.correlation > 0.5 and moved.stillness < 0.5
         last = self._landmarks[-1] if self._landmarks else None
         if not is_moving or (last is not None and frame - last.frame < _APART_FRAMES):
             return
         # Where the stage goes slowly, as at its turns, one look-alike would pass for all of them.
-        if last is None or not self._is_same(last.pushed, pushed):
-            self._landmarks.append(_Landmark(frame, pushed))
+        if last is None or not self._is_same(last.seen, seen):
+            self._landmarks.append(_Landmark(frame, seen))
 
-    def _is_same(self, landmark: Pushed, pushed: Pushed) -> bool:
+    def _is_same(self, landmark: PreparedDetail, seen: PreparedDetail) -> bool:
         if self._correlator is None:
             return False
-        shift = self._correlator.between(landmark, pushed)
+        shift = self._correlator.between(landmark, seen)
         rows, columns = self._correlator.shape
         return (
             shift.correlation >= _LEAST_CORRELATION
