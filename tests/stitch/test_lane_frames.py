@@ -7,6 +7,7 @@ import pytest
 from blurryscope.stitch.lane_frames import retimed, timed_lanes
 from tests.stitch.zigzags import (
     INTERVAL_S,
+    LANE_S,
     LANES,
     REST_S,
     STAGE,
@@ -30,6 +31,15 @@ def test_lanes_hold_what_rests_may_be_shorter_however_many_frames_come_a_second(
     for lane, start_s, end_s in zip(timed, zigzag.start_s, zigzag.end_s, strict=True):
         assert twice_s[lane.first] <= start_s - 0.058
         assert twice_s[lane.last] >= end_s + 0.058
+
+
+def test_a_lane_has_no_frames_of_the_next_however_short_the_rest_between_them() -> None:
+    zigzag = MadeUpZigzag(slice(8, 25))
+    start_s = zigzag.start_s[0] + np.arange(LANES) * (LANE_S + 0.05)
+    hurried = even_table(start_s, start_s + LANE_S)
+    timed = timed_lanes(zigzag.lanes, hurried, zigzag.times_s)
+    for lane, next_s in zip(timed[:-1], start_s[1:], strict=True):
+        assert zigzag.times_s[lane.last] <= next_s
 
 
 def test_a_lane_whose_times_nothing_seen_tells_gets_the_frames_of_a_ramp_more() -> None:

@@ -10,6 +10,7 @@ from tests.stitch.zigzags import (
     ALL_LINKED,
     INTERVAL_S,
     LANES,
+    REST_S,
     STAGE,
     WIDTH_PX,
     MadeUpZigzag,
@@ -24,12 +25,56 @@ def test_turning_points_tell_when_lanes_began_and_ended() -> None:
     assert table.end_s == pytest.approx(zigzag.end_s, abs=0.01)
 
 
+def test_lanes_that_stay_where_they_are_tell_where_in_the_mosaic_the_stage_turns() -> None:
+    zigzag = MadeUpZigzag(slice(8, 25)).moved(lane=0, by_px=500.0).moved(lane=3, by_px=300.0)
+    is_linked = np.array([True, True, False, True, True])
+    args = zigzag.trajectory, zigzag.lanes, is_linked, zigzag.is_seen, STAGE
+    assert time_lanes(*args, fixed_count=2).left_px == pytest.approx(500.0, abs=5)
+    assert time_lanes(*args).left_px == 0
+
+
 def test_a_lane_over_blank_glass_gets_the_time_that_its_neighbours_leave() -> None:
     zigzag = MadeUpZigzag(slice(8, 25), blank=(3,))
     is_linked = np.array([True, True, False, False, True])
     table = zigzag.table(is_linked)
     assert table.start_s == pytest.approx(zigzag.start_s, abs=INTERVAL_S)
     assert table.end_s == pytest.approx(zigzag.end_s, abs=INTERVAL_S)
+
+
+def test_a_lane_over_blank_glass_lasts_longer_where_its_neighbours_leave_it_more_time() -> None:
+    zigzag = MadeUpZigzag(slice(8, 25), blank=(3,))
+    later_s = np.array([0.0, 0.0, 0.0, 0.2, 0.4, 0.4])
+    film = zigzag.trajectory
+    zigzag.trajectory = replace(film, times_s=film.times_s + later_s[film.lanes])
+    table = zigzag.table(np.array([True, True, False, False, True]))
+    assert table.start_s[3] == pytest.approx(zigzag.end_s[2] + REST_S, abs=INTERVAL_S)
+    assert table.end_s[3] == pytest.approx(zigzag.start_s[4] + 0.4 - REST_S, abs=INTERVAL_S)
+
+
+@pytest.mark.parametrize("blank", [(0,), (0, 1), (4, 5)])
+def test_lanes_over_blank_glass_before_the_first_seen_and_after_the_last_follow_the_rhythm(
+    blank: tuple[int, ...],
+) -> None:
+    zigzag = MadeUpZigzag(slice(8, 25), blank)
+    is_linked = ~np.isin(np.arange(LANES - 1), blank) & ~np.isin(np.arange(1, LANES), blank)
+    table = zigzag.table(is_linked)
+    assert table.is_timed.tolist() == [number not in blank for number in range(LANES)]
+    assert table.start_s == pytest.approx(zigzag.start_s, abs=INTERVAL_S)
+    assert table.end_s == pytest.approx(zigzag.end_s, abs=INTERVAL_S)
+
+
+@pytest.mark.parametrize(("seen", "late_s"), [(slice(0, 8), -0.4), (slice(-8, None), 0.4)])
+def test_a_lane_that_no_turn_times_keeps_the_time_at_which_it_was_seen_to_move(
+    seen: slice, late_s: float
+) -> None:
+    zigzag = MadeUpZigzag(slice(8, 25), blank=(3,))
+    film = zigzag.trajectory
+    zigzag.trajectory = replace(film, times_s=film.times_s + late_s * (film.lanes == 3))
+    zigzag.is_seen[np.flatnonzero(film.lanes == 3)[seen]] = True
+    table = zigzag.table(np.array([True, True, False, False, True]))
+    assert not table.is_timed[3]
+    assert table.start_s[3] == pytest.approx(zigzag.start_s[3] + late_s, abs=0.05)
+    assert table.end_s[3] == pytest.approx(zigzag.end_s[3] + late_s, abs=0.05)
 
 
 @pytest.mark.parametrize("blank", [(4, 5), (4,), ()])
@@ -63,6 +108,21 @@ def test_a_lane_that_was_begun_twice_counts_from_its_last_start() -> None:
     zigzag = ToldZigzag(0.0)
     starts_s = [float(zigzag.told_s[3]) - 0.5, *zigzag.told_s.tolist()]
     assert zigzag.table(tuple(starts_s)).start_s == pytest.approx(zigzag.start_s, abs=0.002)
+
+
+def test_a_start_told_after_the_last_lane_is_that_of_a_lane_to_come() -> None:
+    zigzag = ToldZigzag(0.0)
+    starts_s = [*zigzag.told_s.tolist(), float(zigzag.told_s[-1]) + 2.5]
+    assert zigzag.table(tuple(starts_s)).told_s == pytest.approx(zigzag.told_s)
+
+
+def test_a_stage_that_tells_its_starts_is_as_fast_as_its_lanes_until_links_tell() -> None:
+    zigzag = ToldZigzag(0.0)
+    thought = replace(STAGE, speed_px_per_s=1.04 * STAGE.speed_px_per_s)
+    told = replace(thought, starts_s=tuple(zigzag.told_s.tolist()))
+    table = time_lanes(zigzag.film, zigzag.lanes, zigzag.is_linked, zigzag.is_seen, told)
+    assert not table.keeps_speed
+    assert table.width_px == pytest.approx(WIDTH_PX, rel=0.005)
 
 
 def test_all_lanes_of_a_stage_that_tells_its_starts_go_at_one_speed() -> None:
@@ -105,6 +165,7 @@ def test_lanes_last_as_long_as_tissue_in_slow_ramps_shows() -> None:
     assert table.start_s == pytest.approx(zigzag.start_s, abs=0.02)
     assert table.end_s == pytest.approx(zigzag.end_s, abs=0.02)
     assert table.width_px == pytest.approx(SPEED_PX_PER_S * lane_s, rel=0.02)
+    assert table.ramp_s == pytest.approx(0.33, rel=0.05)
 
 
 def test_tissue_at_rest_makes_no_lane_longer() -> None:

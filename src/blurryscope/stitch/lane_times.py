@@ -177,12 +177,12 @@ def _with_shares(
     for run in np.split(unknown, np.flatnonzero(np.diff(unknown) > 1) + 1):
         if not len(run):
             continue
+        shares_s = _shares_s(spans_s, run, lasts_s, stage.rest_s)
         is_pause = bool(follows_pause[run[0] : run[-1] + 2].any())
-        if not is_pause:
-            spans_s[run] = _shares_s(spans_s, run, lasts_s, stage.rest_s)
-        if is_pause or _contradict(spans_s, run, seen):
+        if is_pause or _contradicts(shares_s, [seen[number] for number in run.tolist()]):
             middle_s = own_s[run].mean(axis=1)
-            spans_s[run] = np.stack([middle_s - lasts_s / 2, middle_s + lasts_s / 2], axis=1)
+            shares_s = np.stack([middle_s - lasts_s / 2, middle_s + lasts_s / 2], axis=1)
+        spans_s[run] = shares_s
     return spans_s
 
 
@@ -202,14 +202,12 @@ def _shares_s(
     return np.stack([start_s, start_s + lasts_s], axis=1)
 
 
-def _contradict(
-    spans_s: NDArray[np.float64], run: NDArray[np.int64], seen: Sequence[SeenLane | None]
-) -> bool:
-    """Whether a lane of the run was seen to move outside its time."""
+def _contradicts(spans_s: NDArray[np.float64], seen: Sequence[SeenLane | None]) -> bool:
+    """Whether one of some lanes was seen to move outside its time; (lanes, 2) and (lanes,)."""
     return any(
-        lane.first_s < spans_s[number, 0] or lane.last_s > spans_s[number, 1]
-        for number in run.tolist()
-        if (lane := seen[number]) is not None
+        lane.first_s < start_s or lane.last_s > end_s
+        for lane, (start_s, end_s) in zip(seen, spans_s.tolist(), strict=True)
+        if lane is not None
     )
 
 

@@ -27,7 +27,7 @@ from blurryscope.stitch.refine import measure_links, with_coarse
 from blurryscope.stitch.run_links import run_links
 from blurryscope.stitch.solve import Solution, judged, solve
 from blurryscope.stitch.stage_so_far import StageSettings, StageSoFar, loosely
-from blurryscope.stitch.steps import lanes_apart, seen_steps, step_links
+from blurryscope.stitch.steps import Motion, lanes_apart, seen_steps, step_links
 from blurryscope.stitch.strays import likeliest_ways
 from blurryscope.stitch.ties import held_frames, tied_lanes
 from blurryscope.stitch.trajectory import Trajectory
@@ -60,6 +60,14 @@ class Placer:
     All lanes are given in the order of the film, with directions in one sense along the scan axis;
     inside they get the sense in which the lanes step towards +y.
     """
+
+    trajectory: Trajectory
+    """All frames in lanes, where they lie now; from `start` on."""
+    _coarse_links: LaneLinks
+    """Those of the first look, of all lanes."""
+    _exact_links: LaneLinks
+    _camera_sigma: NDArray[np.float64]
+    """As in `Solution`, of the solution of the first lanes."""
 
     def __init__(self, settings: PlacingSettings) -> None:
         self.stage = StageSoFar(settings.stage)
@@ -309,44 +317,46 @@ class Placer:
         Where frames were lost, parts of the lane lie a step or two from where they should: parts
         that are too far off to be found at once may be near enough when others have been moved.
         """
-        last = len(self.lanes) - 1
-        motion = motion_of(film, self.lanes[-2:])
         own = gathered(step_links(motion_of(film, self.lanes[-1:]), self.stage.usual))
-        steps = np.array(list(seen_steps(motion, self.stage.usual)), np.int64)
+        steps = np.array(list(seen_steps(self._last_motion(film), self.stage.usual)), np.int64)
         window = self.trajectory.between_lanes(anchor)
         expected = loosely(self._expected(window), film.coarse_reduction)
+
+        def solved_anew() -> Trajectory:
+            links = self._coarse_links.within(window)
+            found = solve(window, links, expected, fit_camera=False, rounds=_COARSE_ROUNDS)
+            return found.trajectory
+
         self._coarse_links.add(own)
         solved = window
         if self.stage.table.is_timed[-1] and not self.is_linked[-1]:
             # It begins where the last one ended, which over glass is known by the rhythm only:
             # five steps from where the stage told that it set off.
-            links = self._coarse_links.within(window)
-            solved = solve(
-                window, links, expected, fit_camera=False, rounds=_COARSE_ROUNDS
-            ).trajectory
+            solved = solved_anew()
         pieces = gathered([])
         for _ in range(_COARSE_LOOKS):
-            here = solved.lanes >= last - 1
+            here = solved.lanes >= len(self.lanes) - 2
             pair = solved.only(here)
-            again = gathered(
-                run_links(
-                    replace(pair, lanes=pair.lanes - (last - 1)),
-                    motion,
-                    self.stage.usual,
-                    film.coarse,
-                    film.coarse_reduction,
-                )
-            )
+            again = self._linked_runs(film, pair)
             # And what this look falls short of by a hair, an earlier one found.
             pieces = joined(again, not_found_again(pieces, again, steps))
             self._coarse_links.replace_last(joined(own, pieces))
-            links = self._coarse_links.within(window)
-            solution = solve(window, links, expected, fit_camera=False, rounds=_COARSE_ROUNDS)
-            moved_px = np.abs(solution.trajectory.positions[here] - pair.positions)[:, 1]
-            solved = solution.trajectory
+            solved = solved_anew()
+            moved_px = np.abs(solved.positions[here] - pair.positions)[:, 1]
             if not (moved_px[_is_in(own, pair)] > self.stage.usual_step_px / 2).any():
                 break
         return solved
+
+    def _last_motion(self, film: FilmSoFar) -> Motion:
+        """How the stage moved in the last two lanes."""
+        return motion_of(film, self.lanes[-2:])
+
+    def _linked_runs(self, film: FilmSoFar, pair: Trajectory) -> Links:
+        """Links of the last two lanes run by run, where they lie now."""
+        numbered = replace(pair, lanes=pair.lanes - (len(self.lanes) - 2))
+        usual, reduction = self.stage.usual, film.coarse_reduction
+        motion = self._last_motion(film)
+        return gathered(run_links(numbered, motion, usual, film.coarse, reduction))
 
     def _solved_exactly(self, coarse: Trajectory, links: Links) -> Solution:
         """Solve, and once more where lanes tell that frames over glass were lost or held twice."""
