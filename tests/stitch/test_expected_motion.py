@@ -26,8 +26,10 @@ def test_what_is_expected_is_the_way_of_the_stage_with_its_ramps() -> None:
         assert apart == pytest.approx(np.full(rows.sum(), apart[0]))
     times_s = zigzag.trajectory.times_s
     lane = zigzag.trajectory.lanes
-    near_turn = (times_s < zigzag.start_s[lane] + 0.2) | (times_s > zigzag.end_s[lane] - 0.2)
-    np.testing.assert_array_equal(expected.is_ramp, near_turn)
+    slow = replace(zigzag.truth, ramp_s=0.2)
+    is_ramp = expected_motion(zigzag.trajectory, zigzag.lanes, slow, pitch_px=400.0).is_ramp
+    near_turn = (times_s < zigzag.start_s[lane] + 0.3) | (times_s > zigzag.end_s[lane] - 0.3)
+    np.testing.assert_array_equal(is_ramp, near_turn)
 
 
 @pytest.mark.parametrize("late_s", [0.0, 0.006])

@@ -45,3 +45,17 @@ def test_frames_that_false_links_hold_beyond_the_next_ones_go_back_to_them(direc
     held = never_backwards(film, [lane], np.arange(count))
     wanted = [357.0, 357.0, 357.0, *x_px[3:9].tolist(), 1510.0]
     assert (direction * held.positions[:, 1]).tolist() == wanted
+
+
+def test_a_lane_whose_links_all_lead_backwards_stays_as_it_is() -> None:
+    x_px = np.array([700.0, 600.0, 500.0, 400.0, 300.0, 200.0, 100.0])
+    count = len(x_px)
+    film = Trajectory(
+        frames=np.arange(count),
+        lanes=np.zeros(count, np.int64),
+        times_s=np.asarray(np.arange(count) * INTERVAL_S, np.float64),
+        positions=np.stack([np.zeros(count), x_px], axis=1),
+        camera=STILL,
+    )
+    lane = Lane(first=0, last=count - 1, direction=1, evidence=9.0)
+    assert never_backwards(film, [lane], np.arange(1, 6)).positions[:, 1].tolist() == x_px.tolist()

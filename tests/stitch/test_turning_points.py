@@ -9,6 +9,7 @@ from tests.stitch.zigzags import (
     REST_S,
     STAGE,
     MadeUpZigzag,
+    ToldZigzag,
 )
 
 
@@ -43,3 +44,17 @@ def test_a_frame_held_twice_over_glass_moves_no_group() -> None:
     is_linked = np.array([True, True, False, True, True, True, True, True])
     table = film.moved(lane=3, by_px=300.0).table(is_linked)
     assert table.start_s == pytest.approx(film.start_s + INTERVAL_S * is_later, abs=0.005)
+
+
+def test_places_where_the_stage_told_that_it_set_off_stray_by_less_than_its_turns() -> None:
+    zigzag = ToldZigzag(0.0)
+    told = zigzag.table(tuple(zigzag.told_s.tolist()))
+    assert told.turn_sigma_px == pytest.approx(0.002 * STAGE.speed_px_per_s, rel=0.2)
+    assert zigzag.table(()).turn_sigma_px == pytest.approx(0.008 * STAGE.speed_px_per_s, rel=0.2)
+
+
+def test_a_pause_between_two_rows_of_cores_tells_nothing_of_where_they_lie() -> None:
+    film = MadeUpZigzag(slice(8, 25), paused_before=3).moved(lane=3, by_px=300.0)
+    table = film.table(np.array([True, True, False, True, True]))
+    assert table.start_s == pytest.approx(film.start_s, abs=0.01)
+    assert table.end_s == pytest.approx(film.end_s, abs=0.01)

@@ -80,8 +80,6 @@ class Placer:
         self._sense = 1
         self._pairs = MatchedPairs()
         self.trajectory: Trajectory
-        self._coarse_links: LaneLinks
-        self._exact_links: LaneLinks
         self._is_open = False
         """Whether the last two lanes disagree on that, which the next one may settle."""
 
