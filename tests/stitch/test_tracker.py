@@ -18,7 +18,7 @@ from blurryscope.stitch.motion import OverlapCorrelator
 from blurryscope.stitch.placing import Placer
 from blurryscope.stitch.stitched import Stitched
 from blurryscope.stitch.stitcher import Stitcher, StitchSettings
-from blurryscope.stitch.tracker import Tracker
+from blurryscope.stitch.tracker import Tracker, reduction_for
 from blurryscope.testing import smooth_picture
 
 SIZE_PX = (120, 160)
@@ -152,3 +152,10 @@ def test_first_lanes_are_looked_at_again_before_any_is_handed_out(
         lanes = list(stitcher.finish())
     assert fixed == [0]
     assert lanes
+
+
+@pytest.mark.parametrize(("shape", "factor"), [((480, 640), 4), ((1080, 1920), 9), ((96, 128), 1)])
+def test_frames_of_any_size_are_looked_at_in_about_the_same_size(
+    shape: tuple[int, int], factor: int
+) -> None:
+    assert reduction_for(shape, 120) == factor

@@ -42,6 +42,10 @@ class PairShift:
         )
 
 
+NOTHING_SEEN = PairShift(row_px=0.0, col_px=0.0, correlation=0.0, stillness=0.0)
+"""Of two frames that tell nothing of each other."""
+
+
 class OverlapCorrelator:
     """Finds the shift between one frame and the one before, over all shifts at once.
 
@@ -94,7 +98,7 @@ class OverlapCorrelator:
     def between(self, earlier: "PreparedDetail", later: "PreparedDetail") -> PairShift:
         """Compare any two frames."""
         if earlier.is_blank or later.is_blank:
-            return _NOTHING_SEEN
+            return NOTHING_SEEN
         return self._peak(_correlation(earlier, later))
 
     def _peak(self, correlation: NDArray[np.float32]) -> PairShift:
@@ -163,7 +167,6 @@ def _correlation(earlier: PreparedDetail, later: PreparedDetail) -> NDArray[np.f
 
 _BLANK = 1.5
 """Times the noise's energy: detail with less than this cannot correlate noticeably."""
-_NOTHING_SEEN = PairShift(row_px=0.0, col_px=0.0, correlation=0.0, stillness=0.0)
 
 
 def shared_energy(
