@@ -7,6 +7,7 @@ when the contrast is brought back.
 """
 
 import numpy as np
+from numpy.typing import NDArray
 
 from blurryscope.basics.image import Rgb, to_uint8
 
@@ -33,8 +34,14 @@ def with_contrast(stack: Rgb, left: float) -> Rgb:
     """
     if not 0.0 < left <= 1.0:
         raise ValueError(f"left must be above 0 and at most 1, got {left}")
-    sparse = stack[:, ::4, ::4].reshape(-1, 3)
-    glass = np.maximum(np.percentile(sparse, _GLASS_QUANTILE, axis=0), _DARKEST_GLASS)
+    glass = glass_of(stack)
     levels = np.arange(256)[:, None]
     table = to_uint8(glass + (levels - glass) / left)
     return np.stack([table[:, colour][stack[..., colour]] for colour in range(3)], axis=-1)
+
+
+def glass_of(stack: Rgb) -> NDArray[np.float64]:
+    """What clear glass gives in a stack, (view, row, col, rgb): nearly the brightest there is."""
+    sparse = stack[:, ::4, ::4].reshape(-1, 3)
+    brightest = np.percentile(sparse, _GLASS_QUANTILE, axis=0)
+    return np.asarray(np.maximum(brightest, _DARKEST_GLASS), np.float64)

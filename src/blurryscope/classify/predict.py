@@ -26,6 +26,7 @@ from blurryscope.artifacts.samples import VIEW_PX, Sample
 from blurryscope.artifacts.training_set import reduced_views
 from blurryscope.basics.errors import InputError
 from blurryscope.basics.image import Rgb
+from blurryscope.classify.clean_views import without_dirt_in_views
 from blurryscope.classify.contrast import PALE_RELIEF, likely_contrast, with_contrast
 from blurryscope.classify.evidence import Seen, ViewEvidence, see, view_evidence
 from blurryscope.classify.gate import StackQuality, objection, stack_quality
@@ -162,6 +163,8 @@ class Classifier:
     ) -> list[Scored]:
         rule = self.decision_rule(threshold)
         with _matrix_libraries().limit(limits=1):
+            clean = [without_dirt_in_views(stack) for stack in stacks]
+            stacks = np.array(clean, np.uint8).reshape(stacks.shape)  # of none, too
             qualities = [stack_quality(stack) for stack in stacks]
             unfit = [objection(quality) for quality in qualities]
             fit = [number for number, why in enumerate(unfit) if why is None]

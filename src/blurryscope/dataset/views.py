@@ -12,6 +12,7 @@ import numpy as np
 
 from blurryscope.artifacts.samples import VIEW_PX
 from blurryscope.artifacts.view_places import ViewPlace
+from blurryscope.basics.dirt import without_dirt
 from blurryscope.basics.image import Grey, Mask, Rgb, is_unscanned
 
 VIEW_COUNT = 5
@@ -149,7 +150,8 @@ def prepare_core(
     unscanned = is_unscanned(core_rgb)
     glass = _glass_colour(core_rgb, unscanned)
     glazed = np.where(unscanned[..., None], glass, core_rgb) if unscanned.any() else core_rgb
-    picture = _at_view_pixel_size(glazed, pixel_size_um)
+    resampled = _at_view_pixel_size(glazed, pixel_size_um)
+    picture = without_dirt(resampled, glass, VIEW_PIXEL_SIZE_UM)
     side_px = max(*picture.shape[:2], VIEW_PX)
     square = _padded_to_square(picture, side_px, glass)
     shown = find_tissue(picture) if tissue is None else tissue
