@@ -79,6 +79,18 @@ def test_a_reduced_stack_scores_as_the_full_one_does() -> None:
     assert classifier.score(_SAMPLE, small) == classifier.score(_SAMPLE, full)
 
 
+def test_a_speck_of_dirt_decides_no_score() -> None:
+    classifier = load_model()
+    pale = (240 - (255 - _tissue(1)[:, ::4, ::4].astype(np.int64)) // 3).astype(np.uint8)
+    dirty = pale.copy()
+    dirty[2, 60:66, 60:70] = 10
+    clean, told = (classifier.score(_SAMPLE, stack) for stack in (pale, dirty))
+    assert clean.probabilities is not None
+    assert told.probabilities == pytest.approx(clean.probabilities, abs=0.05)
+    unclean = np.abs(np.diff(classifier.predict(np.stack([pale, dirty])), axis=0))
+    assert unclean.max() > 0.1
+
+
 def test_scoring_together_is_scoring_one_by_one(small_model: Path) -> None:
     classifier = load_model(small_model)
     blank = np.full((5, 512, 512, 3), 255, np.uint8)
