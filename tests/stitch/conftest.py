@@ -65,3 +65,12 @@ def stitched_scan(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], S
         return done[name]
 
     return get
+
+
+@pytest.fixture(scope="session")
+def tiny_stitched(
+    tiny_scans: list[SimulatedScan], tmp_path_factory: pytest.TempPathFactory
+) -> Stitched:
+    """What the stitcher makes of a film without faults, the first of the tiny ones."""
+    out = tmp_path_factory.mktemp("whole") / "slide"
+    return stitch_film(tiny_scans[0].video, out, recording=Recording())

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from blurryscope.basics.image import Grey
-from blurryscope.stitch.motion import OverlapCorrelator
-from blurryscope.stitch.second_scan import SecondScanWatch
+from blurryscope.stitch.motion import OverlapCorrelator, PairShift
+from blurryscope.stitch.second_scan import SecondScanWatch, first_scan_end
 
 ROWS, COLUMNS = 120, 160
 STEP_PX, FRAMES, REST = 50, 14, 12
@@ -77,3 +77,31 @@ def test_specks_of_dust_that_look_alike_are_no_second_scan() -> None:
 
 def test_blank_glass_is_no_second_scan() -> None:
     assert _told([np.zeros((ROWS, COLUMNS), np.float32)] * 200) is None
+
+
+def _steps(*stretches: tuple[int, float]) -> list[PairShift]:
+    """So many pairs in a row that moved by so much."""
+    return [
+        PairShift(row_px=0.0, col_px=step_px, correlation=0.9, stillness=0.0)
+        for count, step_px in stretches
+        for _ in range(count)
+    ]
+
+
+def test_a_first_scan_ends_in_the_rest_before_the_second_moves() -> None:
+    scan = (8, 0.2), (FRAMES, STEP_PX), (REST, 0.2), (FRAMES, -STEP_PX)
+    shifts = _steps(*scan, *scan)
+    lag = len(shifts) // 2
+    assert first_scan_end(shifts, lag, least_step_px=3.0) == lag + 1
+    assert first_scan_end(shifts, lag - 3, least_step_px=3.0) == lag + 1
+
+
+def test_what_moves_on_where_the_second_scan_should_rest_is_of_the_first() -> None:
+    """The stage may have rested longer before its first scan than before the second."""
+    shifts = _steps((20, 0.2), (60, STEP_PX), (15, 0.2), (60, STEP_PX))
+    assert first_scan_end(shifts, lag=75, least_step_px=3.0) == 81
+
+
+def test_a_scan_that_began_in_mid_lane_ends_where_the_film_begins_again() -> None:
+    shifts = _steps((80, STEP_PX), (80, STEP_PX))
+    assert first_scan_end(shifts, lag=80, least_step_px=3.0) == 80

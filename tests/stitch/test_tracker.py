@@ -7,17 +7,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from blurryscope.artifacts.recording import Recording
 from blurryscope.artifacts.video import Video, VideoWriter
-from blurryscope.basics.errors import InputError
-from blurryscope.simulator.scan import SimulatedScan
-from blurryscope.stitch import stitcher as stitcher_module
-from blurryscope.stitch.film import stitch_film
-from blurryscope.stitch.film_so_far import FilmSoFar
 from blurryscope.stitch.motion import OverlapCorrelator
-from blurryscope.stitch.placing import Placer
-from blurryscope.stitch.stitched import Stitched
-from blurryscope.stitch.stitcher import Stitcher, StitchSettings
 from blurryscope.stitch.tracker import Tracker, reduction_for
 from blurryscope.testing import smooth_picture
 
@@ -103,55 +94,6 @@ def _settled_shading(path: Path) -> NDArray[np.float64]:
         for frame in video:
             tracker.push(frame)
     return np.asarray(tracker.settle().mean(axis=2), np.float64)
-
-
-@pytest.fixture(scope="module")
-def whole(tiny_scans: list[SimulatedScan], tmp_path_factory: pytest.TempPathFactory) -> Stitched:
-    """What the stitcher makes of a film without faults."""
-    out = tmp_path_factory.mktemp("whole") / "slide"
-    return stitch_film(tiny_scans[0].video, out, recording=Recording())
-
-
-@pytest.mark.parametrize("factor", [0.75, pytest.param(1.3, marks=pytest.mark.slow)])
-def test_a_film_that_shows_another_speed_than_was_told_is_refused(
-    tiny_scans: list[SimulatedScan], whole: Stitched, tmp_path: Path, factor: float
-) -> None:
-    told = StitchSettings(told_speed_px_per_s=factor * whole.speed_px_per_s)
-    with pytest.raises(InputError, match="frames that hardly overlap"):
-        stitch_film(tiny_scans[0].video, tmp_path, recording=Recording(), settings=told)
-    assert not list(tmp_path.glob("*"))
-
-
-def test_frames_that_fill_the_memory_early_cost_no_lane(
-    tiny_scans: list[SimulatedScan],
-    whole: Stitched,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    scan = tiny_scans[0]
-    rows, columns = whole.frame_shape
-    monkeypatch.setattr(stitcher_module, "_MOST_HELD_BYTES", 1.5 * rows * columns * 80)
-    filled = stitch_film(scan.video, tmp_path / "filled", recording=Recording())
-    assert len(filled.lanes) == len(whole.lanes)
-    assert abs(filled.lanes[0].first - whole.lanes[0].first) <= 2
-
-
-def test_first_lanes_are_looked_at_again_before_any_is_handed_out(
-    tiny_scans: list[SimulatedScan], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    fixed, look_again = [], Placer.look_again
-
-    def noted(self: Placer, film: FilmSoFar) -> None:
-        fixed.append(self.fixed_count)
-        look_again(self, film)
-
-    monkeypatch.setattr(Placer, "look_again", noted)
-    with Video(tiny_scans[0].video) as film, Stitcher("film", StitchSettings()) as stitcher:
-        for frame in film:
-            stitcher.push(frame)
-        lanes = list(stitcher.finish())
-    assert fixed == [0]
-    assert lanes
 
 
 @pytest.mark.parametrize(("shape", "factor"), [((480, 640), 4), ((1080, 1920), 9), ((96, 128), 1)])

@@ -1,5 +1,6 @@
 """Notices that a film shows the same slide again: two scans recorded in one go."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -31,6 +32,10 @@ neighbouring lane sees the same tissue farther off than that."""
 _LAG_TOLERANCE = 2
 """Frames by which landmarks may disagree on when the second scan began."""
 _SHRINK = 2
+_SURE = 0.5
+"""Correlation from which a pair was seen to move."""
+_LAG_SLACK = 3
+"""Frames by which the lag of a second scan may be wrong."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +108,31 @@ class SecondScanWatch:
             if len({number for number, _ in near}) >= _ENOUGH:
                 return round(float(np.median([other for _, other in near])))
         return None
+
+
+def first_scan_end(shifts: Sequence[PairShift], lag: int, least_step_px: float) -> int:
+    """How many frames of a film belong to the first of its two scans.
+
+    Before anything moves in the second scan, as long before as in the first, the stage rests; what
+    moves before that rest is of the first.
+
+    Parameters
+    ----------
+    shifts
+        Of the whole film, from each frame to the next.
+    lag
+        Frames by which the second scan lags behind the first.
+    least_step_px
+        Pairs that moved by less may have stood.
+    """
+    moving = [
+        index
+        for index, shift in enumerate(shifts)
+        if shift.correlation > _SURE and np.hypot(shift.row_px, shift.col_px) > least_step_px
+    ]
+    begun = lag + (moving[0] if moving else 0) - _LAG_SLACK
+    last_of_first = max((index for index in moving if index < begun), default=0)
+    return max(lag, last_of_first + 2)
 
 
 def _shrunk(detail: Grey) -> Grey:

@@ -40,6 +40,8 @@ _MOST_FINE_BYTES = 64e6
 """Of detail pictures for exact links: two lanes of a hundred frames."""
 _STRETCH = 32
 """Frames in a row that one thread looks at again."""
+_LEAST_STEP_FRACTION = 0.025
+"""Of a coarse picture's short side: pairs that moved by less say nothing of the direction."""
 _SIGMA_FRACTION = 1 / 20
 """Of a picture's short side: slower change across it is taken for illumination."""
 
@@ -123,6 +125,11 @@ class Tracker:
     @property
     def fine_reduction(self) -> int:
         return reduction_for(self.frame_shape, self._sides_px[1])
+
+    @property
+    def least_step_px(self) -> float:
+        """Shortest step from frame to frame that tells a direction, camera pixels."""
+        return _LEAST_STEP_FRACTION * self._sides_px[0] * self.coarse_reduction
 
     @property
     def interval_s(self) -> float:

@@ -1,3 +1,5 @@
+"""Films that cannot be stitched are refused, each for its own reason, and nothing is written."""
+
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +9,9 @@ from blurryscope.artifacts.recording import Recording
 from blurryscope.artifacts.video import VideoWriter
 from blurryscope.basics.errors import InputError
 from blurryscope.basics.image import Rgb, to_uint8
+from blurryscope.simulator.scan import SimulatedScan
 from blurryscope.stitch.film import stitch_film
+from blurryscope.stitch.stitched import Stitched
 from blurryscope.stitch.stitcher import StitchSettings
 from blurryscope.testing import smooth_picture
 
@@ -121,6 +125,16 @@ def test_a_film_whose_frames_share_nothing_in_one_direction_is_refused(
         pictures += [there[0]] * 17 + there + [there[-1]] * 17
     video = _write(tmp_path / "one-way.mp4", pictures)
     _assert_refused(video, tmp_path / "slide", "in one direction share no tissue")
+
+
+@pytest.mark.parametrize("factor", [0.75, pytest.param(1.3, marks=pytest.mark.slow)])
+def test_a_film_that_shows_another_speed_than_was_told_is_refused(
+    tiny_scans: list[SimulatedScan], tiny_stitched: Stitched, tmp_path: Path, factor: float
+) -> None:
+    told = StitchSettings(told_speed_px_per_s=factor * tiny_stitched.speed_px_per_s)
+    with pytest.raises(InputError, match="frames that hardly overlap"):
+        stitch_film(tiny_scans[0].video, tmp_path, recording=Recording(), settings=told)
+    assert not list(tmp_path.glob("*"))
 
 
 def test_a_film_that_is_cut_off_is_refused_unless_it_is_taken_as_it_is(
