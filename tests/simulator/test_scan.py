@@ -131,6 +131,27 @@ def test_the_same_seed_gives_the_same_bytes_and_another_does_not(
     assert other.slide_picture.read_bytes() == scan.slide_picture.read_bytes()
 
 
+def _interrupted(stage: str, fraction: float) -> None:
+    if stage == "filming the slide" and fraction > 0.5:
+        raise KeyboardInterrupt
+
+
+def test_a_film_that_is_interrupted_leaves_nothing_beside_it(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        simulate_scan(tmp_path, design=TINY, settings=_small(AUTHENTIC), progress=_interrupted)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_film_made_again_and_interrupted_leaves_the_first_one_whole(tmp_path: Path) -> None:
+    simulate_scan(tmp_path, design=TINY, settings=_small(AUTHENTIC), seed=4)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    with pytest.raises(KeyboardInterrupt):
+        simulate_scan(
+            tmp_path, design=TINY, settings=_small(AUTHENTIC), seed=4, progress=_interrupted
+        )
+    assert before == {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+
+
 def test_a_folder_with_another_film_or_a_map_from_elsewhere_is_left_alone(tmp_path: Path) -> None:
     made = simulate_scan(tmp_path / "film", design=TINY, settings=_small(AUTHENTIC), seed=4)
     before = made.map.read_bytes(), made.truth.read_bytes(), made.video.read_bytes()

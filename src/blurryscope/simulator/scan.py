@@ -55,8 +55,9 @@ def simulate_scan(  # noqa: PLR0913 - all by name, all but two with a default
 ) -> SimulatedScan:
     """Scan a slide that does not exist and write film, map, truth and the slide at rest into `out`.
 
-    The same arguments give the same bytes. Another `seed` is another scan of the same slide, with
-    its own faults; `turned` lays the slide on the stage the other way round.
+    All of them or, where it is interrupted, none. The same arguments give the same bytes. Another
+    `seed` is another scan of the same slide, with its own faults; `turned` lays the slide on the
+    stage the other way round.
     """
     streams = np.random.default_rng((seed, repeat)).spawn(4)
     slide = Slide(design, settings.camera.pixel_size_um, turned=turned)
@@ -74,12 +75,14 @@ def simulate_scan(  # noqa: PLR0913 - all by name, all but two with a default
     truth, lab_map = _truth(slide, path, exposures, settings), map_of(slide)
     _refuse_other_film(scan, truth)
     _refuse_edited_map(scan, truth, lab_map)
-    write_text_whole(scan.truth, truth)
-    write_text_whole(scan.map, lab_map)
-    write_recording(scan.recording, _recording(design, settings, path, repeat))
-    _write_slide_picture(scan.slide_picture, slide)
     noise_seed = int(streams[3].integers(2**62))
-    _film(scan.video, camera, exposures, settings, noise_seed, progress)
+    with whole_file(scan.video) as film, whole_file(scan.slide_picture) as picture:
+        _write_slide_picture(picture, slide)
+        _film(film, camera, exposures, settings, noise_seed, progress)
+        # Only now: whoever interrupts the filming is left with no map of a film that is not there.
+        write_text_whole(scan.truth, truth)
+        write_text_whole(scan.map, lab_map)
+        write_recording(scan.recording, _recording(design, settings, path, repeat))
     return scan
 
 
@@ -138,10 +141,7 @@ def _film(
     rate_hz = settings.camera.frame_rate_hz
     size_px = (settings.camera.rows, settings.camera.columns)
     count = len(exposures.camera_frame)
-    with (
-        whole_file(target) as partial,
-        VideoWriter(partial, size_px, rate_hz, settings.codec, _encoder_options(settings)) as film,
-    ):
+    with VideoWriter(target, size_px, rate_hz, settings.codec, _encoder_options(settings)) as film:
         for index, frame in enumerate(_frames(camera, exposures, noise_seed)):
             film.write(frame, index / rate_hz)
             progress("filming the slide", (index + 1) / count)
@@ -241,5 +241,4 @@ def _write_slide_picture(target: Path, slide: Slide) -> None:
     written, encoded = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, 90])
     if not written:
         raise ValueError(f"a picture of {picture.shape} cannot be written as JPEG")
-    with whole_file(target) as partial:
-        partial.write_bytes(encoded.tobytes())
+    target.write_bytes(encoded.tobytes())
