@@ -75,3 +75,17 @@ def test_limits_that_came_with_the_program_are_not_replaced(
 ) -> None:
     said = refused("fit-limits", tmp_path / "set")
     assert f"--out: is not given, and the limits that {SHIPPED} is shipped with" in said
+
+
+@pytest.mark.parametrize("option", ["--coverage", "--strange"])
+def test_an_option_that_fused_rules_do_not_heed_is_refused(
+    refused: Refused, tmp_path: Path, option: str
+) -> None:
+    said = refused("fit-limits", tmp_path / "set", "--fused", option, 0.5, "--out", tmp_path / "x")
+    assert f"{option}: changes nothing with --fused" in said
+    assert "no such" not in said
+
+
+def test_fused_rules_do_heed_what_is_to_be_withheld(refused: Refused, tmp_path: Path) -> None:
+    said = refused("fit-limits", tmp_path / "set", "--fused", "--withheld", 0.5, "--out", tmp_path)
+    assert "--withheld" not in said

@@ -7,11 +7,11 @@ import typer
 
 from blurryscope.basics.errors import InputError
 from blurryscope.cli.app import WholeSentences, app
-from blurryscope.cli.options import Bgr, Quiet, SetFolder, say_colour_order
+from blurryscope.cli.options import Bgr, Quiet, SetFolder, refuse_idle, say_colour_order
 from blurryscope.cli.progress import shown_progress
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from blurryscope.artifacts.split import Unit
     from blurryscope.basics.progress import Progress
@@ -99,14 +99,14 @@ def build(
     from blurryscope.dataset.splitting import holdout
 
     _refuse_mixed_sources(slides, stacks, simulate)
-    _refuse_idle(
+    refuse_idle(
         "is for drawn cores", "Leave it away, or give --simulate",
         {} if simulate else {
             "--pixel-size-um": pixel_size_um, "--view-px": view_px, "--tissue": tissue,
             "--one-microscope": one_microscope,
         },
     )  # fmt: skip
-    _refuse_idle("is for slides and stacks", "Leave it away", {"--map": maps} if simulate else {})
+    refuse_idle("is for slides and stacks", "Leave it away", {"--map": maps} if simulate else {})
     unit, parts = _unit(by), _shares(shares)
     learnt = _tissue_slides(tissue)
 
@@ -196,13 +196,6 @@ def _refuse_mixed_sources(
             f"{'none' if given == 0 else 'more than one'} of these is given",
             "Give one of them: a data set is of slides, of stacks or of drawn cores",
         )
-
-
-def _refuse_idle(why: str, remedy: str, told: "Mapping[str, object]") -> None:
-    """What changes nothing was meant to change something."""
-    for option, value in told.items():
-        if value:
-            raise InputError(option, why, remedy)
 
 
 def _set_of_slides(out: Path, sources: "list[SlideSource]", divide: "Divide") -> "DataSet":

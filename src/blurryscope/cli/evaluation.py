@@ -14,6 +14,7 @@ from blurryscope.cli.options import (
     Model,
     Quiet,
     SetFolder,
+    refuse_idle,
     refuse_other_split,
     say_colour_order,
 )
@@ -22,6 +23,8 @@ from blurryscope.cli.progress import shown_progress
 if TYPE_CHECKING:
     from blurryscope.evaluate.honest_protocol import HonestReport
     from blurryscope.evaluate.paper_protocol import PaperReport
+
+_USUAL_COVERAGE, _USUAL_STRANGE = 0.9, 0.02
 
 
 @app.command()
@@ -135,14 +138,20 @@ def fit_limits(
         Path | None, typer.Option("--out", help="File to write; beside the weights if not given.")
     ] = None,
     coverage: Annotated[
-        float, typer.Option(help="How often sets shall hold the true score.")
-    ] = 0.9,
+        float | None,
+        typer.Option(
+            help="How often sets shall hold the true score.", show_default=str(_USUAL_COVERAGE)
+        ),
+    ] = None,
     withheld: Annotated[
         float, typer.Option("--withheld", help="Share of calibration stacks to withhold.")
     ] = 0.15,
     strange: Annotated[
-        float, typer.Option("--strange", help="Share of familiar stacks that may be referred.")
-    ] = 0.02,
+        float | None,
+        typer.Option(
+            help="Share of familiar stacks that may be referred.", show_default=str(_USUAL_STRANGE)
+        ),
+    ] = None,
     fused: Annotated[
         bool,
         typer.Option(
@@ -164,10 +173,15 @@ def fit_limits(
     from blurryscope.dataset.build import open_data_set
     from blurryscope.dataset.stacks import DataSetStacks
 
-    for option, share in (
-        ("--coverage", coverage), ("--withheld", withheld), ("--strange", strange)
-    ):  # fmt: skip
-        _check_share(option, share)
+    told = {"--coverage": coverage, "--strange": strange}
+    for option, share in (told | {"--withheld": withheld}).items():
+        if share is not None:
+            _check_share(option, share)
+    refuse_idle(
+        "changes nothing with --fused, which keeps what the limits beside the weights promise",
+        "Leave it away, or fit those limits again without --fused",
+        told if fused else {},
+    )
     loaded = read_model(model)
     if out is None and loaded.is_shipped:
         raise InputError(
@@ -178,7 +192,11 @@ def fit_limits(
     data = open_data_set(data_set)
     path = out or limits_path(loaded.path)
     refuse_unwritable_file(path)
-    settings = LimitSettings(coverage=coverage, withheld_share=withheld, strange_share=strange)
+    settings = LimitSettings(
+        coverage=coverage or _USUAL_COVERAGE,
+        withheld_share=withheld,
+        strange_share=strange or _USUAL_STRANGE,
+    )
     with shown_progress(quiet) as progress:
         stacks = DataSetStacks(data, data.split(split))
         refuse_other_split(loaded.settings, data, split)

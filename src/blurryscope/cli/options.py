@@ -1,7 +1,7 @@
 """Options that several commands share, and what they become."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -151,6 +151,13 @@ def _orientation(text: str) -> "Orientation | None":
         raise InputError(
             "--orientation", f"there is no orientation {text!r}", f"Use one of {known}"
         ) from error
+
+
+def refuse_idle(why: str, remedy: str, told: Mapping[str, object]) -> None:
+    """What changes nothing was meant to change something."""
+    for option, value in told.items():
+        if value:
+            raise InputError(option, why, remedy)
 
 
 def refuse_other_split(settings: "ModelSettings", data: "DataSet", split: str) -> None:
