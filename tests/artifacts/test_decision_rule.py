@@ -19,7 +19,7 @@ def test_a_set_on_both_sides_is_no_score_and_says_which_they_are() -> None:
     decision, reason = DecisionRule(cutoffs=_CUTOFFS).decide((0.05, 0.6, 0.3, 0.05), 0.6)
     assert decision is Decision.INDETERMINATE
     assert "it may be 1+ or 2+" in reason
-    assert "90%" in reason
+    assert "90 %" in reason
 
 
 def test_a_set_on_one_side_leaves_the_score() -> None:

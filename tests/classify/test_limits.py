@@ -156,7 +156,7 @@ def test_scores_that_cannot_be_told_apart_are_indeterminate(weights: Path, limit
     prediction = Classifier(read_model(weights), limits).score(_SAMPLE, _tissue(1))
     assert prediction.decision is Decision.INDETERMINATE
     assert "it may be 0 or 1+ or 2+ or 3+" in prediction.reason
-    assert "80%" in prediction.reason
+    assert "80 %" in prediction.reason
 
 
 def test_limits_are_fitted_without_a_look_at_the_test_part(weights: Path) -> None:

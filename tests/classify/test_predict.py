@@ -115,7 +115,7 @@ def test_a_blank_stack_is_withheld(small_model: Path) -> None:
     blank = np.full((5, 512, 512, 3), 255, np.uint8)
     prediction = load_model(small_model).score(_SAMPLE, blank)
     assert prediction.decision is Decision.WITHHELD
-    assert prediction.reason == "100% of the overview is blank: not scanned, or overexposed"
+    assert prediction.reason == "100 % of the overview is blank: not scanned, or overexposed"
 
 
 def test_a_masked_stack_is_withheld_whatever_was_done_to_its_light() -> None:

@@ -50,7 +50,7 @@ def test_slide_and_repeat_are_told_with_every_state() -> None:
 def test_every_pause_is_told_in_spite_of_a_warning() -> None:
     screen = Watched()
     for lane in (3, 5):
-        noted = replace(BEGUN, lane=lane, note="lane 2: out of focus: 40% of the usual fineness")
+        noted = replace(BEGUN, lane=lane, note="lane 2: out of focus: 40 % of the usual fineness")
         for state in (ScanState.SCANNING, ScanState.PAUSED, ScanState.SCANNING):
             screen.report(replace(noted, state=state))
     told = [line for line in screen.lines if "paused" in line]
@@ -61,7 +61,7 @@ def test_every_pause_is_told_in_spite_of_a_warning() -> None:
 
 def test_a_warning_is_told_once_for_its_slide_repeat_and_lane() -> None:
     screen = Watched()
-    words = "3 frames lost, 3% of the lane"
+    words = "3 frames lost, 3 % of the lane"
     for repeat in (1, 2):
         for lane in (1, 1, 2):
             status = replace(BEGUN, repeat=repeat, lane=lane, note=f"lane {lane}: {words}")

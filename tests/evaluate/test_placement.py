@@ -210,7 +210,7 @@ def test_a_frame_that_was_not_placed_is_infinitely_far(truth: Truth) -> None:
     assert by_core["A2"].median_px < 1e-6
     assert figures.within_cores.ninety_five_px == np.inf
     assert figures.right_lane_fraction == pytest.approx(1 - len(lost) / figures.moving_count)
-    assert broken_limits(figures, None, SOUND_LIMITS)[0].endswith("in their lane, at least 95.0%")
+    assert broken_limits(figures, None, SOUND_LIMITS)[0].endswith("in their lane, at least 95.0 %")
 
 
 def test_a_missing_core_has_no_frames_to_be_judged(truth: Truth) -> None:

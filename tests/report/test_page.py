@@ -122,14 +122,17 @@ def test_a_slide_with_nothing_to_read_first_leads_nowhere(make_slide: MakeSlide)
 
 def test_what_is_so_of_all_unsure_cores_is_told_once(make_slide: MakeSlide) -> None:
     root = make_slide({"A1": ["undecided"], "A2": ["undecided"]})
-    told, whole = "may be 1+ or 2+", "may be 1+ or 2+ (such sets hold the true score in 85% of all)"
+    told, whole = (
+        "may be 1+ or 2+",
+        "may be 1+ or 2+ (such sets hold the true score in 85 % of all)",
+    )
     results = [
         replace(result, decision=Decision.INDETERMINATE, score=None, reason=whole)
         for result in read_results(root / "results.csv")
     ]
     write_results(root / "results.csv", results)
     page = _Page(write_report(root))
-    assert page.text.count("such sets hold the true score in 85%") == 1
+    assert page.text.count("such sets hold the true score in 85 %") == 1
     assert page.html.count(f'<p class="reason">{told}</p>') == 2
 
 

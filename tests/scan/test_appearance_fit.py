@@ -126,8 +126,8 @@ def test_a_lane_without_tissue_says_nothing_of_the_focus() -> None:
 def test_more_than_two_percent_of_lost_frames_is_told() -> None:
     assert lost_words(1, 200) is None
     assert lost_words(1, 30) is None
-    assert lost_words(2, 30) == "2 frames lost, 6% of the lane"
-    assert lost_words(5, 95) == "5 frames lost, 5% of the lane"
+    assert lost_words(2, 30) == "2 frames lost, 6 % of the lane"
+    assert lost_words(5, 95) == "5 frames lost, 5 % of the lane"
 
 
 def blurred(luma: Luma, sigma_px: float) -> Luma:

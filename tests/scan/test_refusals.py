@@ -35,7 +35,7 @@ def test_a_plan_that_can_be_scanned_is_not_refused() -> None:
         ({"area": replace(GOOD.area, top_um=11_000)}, ("y from", "to 20770", "to 20000")),
         ({"focus": FocusPlane(z_um=0.0, slope_x=0.03)}, ("z from", "to 500")),
         ({"field": replace(GOOD.field, exposure_s=0.02)}, ("20.0 ms", "100 µm", "9.0 ms")),
-        ({"field": replace(GOOD.field, frame_rate_hz=15)}, ("15 frames", "128%", "3621 µm/s")),
+        ({"field": replace(GOOD.field, frame_rate_hz=15)}, ("15 frames", "128 %", "3621 µm/s")),
         ({"motion": Motion(speed_um_per_s=7000.0)}, ("7000 µm/s", "6000 µm/s")),
         ({"motion": Motion(acceleration_um_per_s2=2e5)}, ("200000 µm/s²", "100000")),
     ],

@@ -7,6 +7,7 @@ import numpy as np
 from blurryscope.artifacts.predictions import Decision, Probabilities
 from blurryscope.basics.conformal import score_sets
 from blurryscope.basics.her2 import Score
+from blurryscope.basics.percent import percent
 
 PROMISE = "(such sets hold the true score"
 """Begins what a reason says of all such cores alike; before it stands what is so of this one."""
@@ -39,7 +40,7 @@ class DecisionRule:
             labels = " or ".join(score.label for score in possible)
             return Decision.INDETERMINATE, (
                 f"negative and positive cannot be told apart: it may be {labels} "
-                f"{PROMISE} in {self.coverage:.0%} of simulated cores)"
+                f"{PROMISE} in {percent(self.coverage)} of simulated cores)"
             )
         if confidence < self.threshold:
             return Decision.INDETERMINATE, (

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from blurryscope.artifacts.training_set import reduced_views
 from blurryscope.basics.image import Rgb
+from blurryscope.basics.percent import percent
 from blurryscope.classify.networks import StainPlanes
 from blurryscope.classify.spots import spot_count
 
@@ -111,24 +112,28 @@ class _Rule:
     least: float
     most: float
     reason: str
+    """In it `value` is the figure, `share` the same as a percentage."""
 
 
 _ANY = float("inf")
 _RULES = (
     _Rule(
         lambda q: q.blank, 0.0, 0.6,
-        "{:.0%} of the overview is blank: not scanned, or overexposed",
+        "{share} of the overview is blank: not scanned, or overexposed",
     ),
-    _Rule(lambda q: q.black, 0.0, 0.05, "{:.0%} of the views is black: frames were lost"),
+    _Rule(lambda q: q.black, 0.0, 0.05, "{share} of the views is black: frames were lost"),
     _Rule(
         lambda q: q.spots, 0, 5,
-        "a picture of many cores, not of one: {} separate round pieces of tissue",
+        "a picture of many cores, not of one: {value} separate round pieces of tissue",
     ),
     _Rule(
         lambda q: q.crop_tissue, 0.10, 1.0,
-        "hardly any tissue, or too pale to be seen: {:.0%} of the crops",
+        "hardly any tissue, or too pale to be seen: {share} of the crops",
     ),
-    _Rule(lambda q: q.overview_tissue, 0.04, 1.0, "mostly glass: tissue on {:.0%} of the overview"),
+    _Rule(
+        lambda q: q.overview_tissue, 0.04, 1.0,
+        "mostly glass: tissue on {share} of the overview",
+    ),
     _Rule(lambda q: q.rim, 0.5, _ANY, "no glass around the core: is the picture inverted?"),
     _Rule(lambda q: q.cast, 0.0, 0.2, "colour cast: the glass is not grey"),
     _Rule(lambda q: q.focus, 0.17, _ANY, "out of focus: no detail across the scan direction"),
@@ -136,9 +141,9 @@ _RULES = (
     _Rule(lambda q: q.focus, 0.0, 0.9, "grain without structure: noise, or no picture of tissue"),
     _Rule(
         lambda q: q.foreign, 0.0, 0.40,
-        "not the colours of haematoxylin and DAB: {:.0%} of the density is another",
+        "not the colours of haematoxylin and DAB: {share} of the density is another",
     ),
-    _Rule(lambda q: q.noise, 0.0, 3.5, "noise of {:.1f} grey levels"),
+    _Rule(lambda q: q.noise, 0.0, 3.5, "noise of {value:.1f} grey levels"),
     _Rule(lambda q: q.step, 0.0, 0.16, "a straight edge through a crop: pen, seam or cover slip"),
     _Rule(lambda q: q.likeness, 0.0, 0.98, "a crop repeats itself: the stage stood still"),
 )  # fmt: skip
@@ -150,7 +155,7 @@ def objection(quality: StackQuality) -> str | None:
     for rule in _RULES:
         value = rule.figure(quality)
         if not rule.least <= value <= rule.most:
-            return rule.reason.format(value)
+            return rule.reason.format(value=value, share=percent(value))
     return None
 
 

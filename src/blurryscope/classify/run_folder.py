@@ -7,6 +7,7 @@ from pathlib import Path
 
 from blurryscope.artifacts.provenance import current_versions
 from blurryscope.artifacts.whole import whole_file, write_text_whole
+from blurryscope.basics.percent import percent
 from blurryscope.classify.checkpoints import EpochFigures, RunPlace
 from blurryscope.classify.training_config import TrainingConfig
 
@@ -70,9 +71,8 @@ def epoch_line(figures: EpochFigures, epochs: int, is_best: bool) -> str:
     """One epoch in one line, for people."""
     validated = ""
     if figures.validation_loss is not None and figures.validation_accuracy is not None:
-        validated = (
-            f", validation {figures.validation_loss:.3f} ({figures.validation_accuracy:.0%} right)"
-        )
+        right = percent(figures.validation_accuracy)
+        validated = f", validation {figures.validation_loss:.3f} ({right} right)"
     memory = "" if figures.memory_gib is None else f", {figures.memory_gib:.1f} GiB"
     return (
         f"epoch {figures.epoch + 1}/{epochs}: loss {figures.training_loss:.3f}{validated}"

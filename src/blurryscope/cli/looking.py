@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from blurryscope.basics.percent import percent
 from blurryscope.cli.app import app
 from blurryscope.cli.scanning import RigFile
 
@@ -68,6 +69,6 @@ def _show(found: "FirstLook") -> None:
     light = found.light
     print(
         f"light:  the brightest hundredth of the picture is at {light.brightest:.0f} of 255 or "
-        f"above, {light.white_fraction:.1%} at the top, the darkest corner has "
-        f"{light.corner_fraction:.0%} of the light of the middle"
+        f"above, {percent(light.white_fraction, 1)} at the top, the darkest corner has "
+        f"{percent(light.corner_fraction)} of the light of the middle"
     )

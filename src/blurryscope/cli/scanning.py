@@ -12,6 +12,7 @@ import typer
 
 from blurryscope.basics.errors import BlurryScopeError, InputError
 from blurryscope.basics.her2 import RESEARCH_USE_ONLY
+from blurryscope.basics.percent import percent
 from blurryscope.basics.progress import Progress
 from blurryscope.classify.shipped import SHIPPED
 from blurryscope.cli.app import app
@@ -315,9 +316,8 @@ def _show_calibration(record: "Calibration") -> None:
     ratio = record.strip.readout_ratio
     stretch = "not seen, rows lie along the lanes" if ratio is None else f"{ratio:+.3f}"
     px, strip = record.pixels, record.strip
-    print(
-        f"  pixel size      {px.pixel_size_um:.4f} µm (at rest {px.disagreement_fraction:.1%} off)"
-    )
+    off = percent(px.disagreement_fraction, 1)
+    print(f"  pixel size      {px.pixel_size_um:.4f} µm (at rest {off} off)")
     print(f"  rotation        {px.turn_deg:.2f}° (residual {px.residual_px:.2f} px)")
     print(f"  read-out ratio  {stretch} at {strip.speed_um_per_s:.0f} µm/s ({strip.count} steps)")
     print(
@@ -327,7 +327,7 @@ def _show_calibration(record: "Calibration") -> None:
     print(
         f"  backlash        {record.backlash.backlash_um:.1f} ± {record.backlash.spread_um:.1f} µm"
     )
-    print(f"  light           {record.falloff_fraction:.0%} darker at the edge")
+    print(f"  light           {percent(record.falloff_fraction)} darker at the edge")
     print(f"  focus plane     within {record.focus.residual_um:.1f} µm")
     print(f"  homing          comes back to {record.home.repeatability_um:.1f} µm")
     for doubt in doubts(record):
@@ -418,7 +418,7 @@ def _show(name: str, plan: "ScanPlan", repeats: int) -> None:
     print(f"  field     {field.along_um:.0f} x {field.across_um:.0f} µm ({stated})")
     print(
         f"  lanes     {plan.lane_count}, pitch {plan.lane_pitch_um:.1f} µm, overlap "
-        f"{told.lane_overlap_fraction:.0%}, run-up {plan.over_travel_um:.0f} µm"
+        f"{percent(told.lane_overlap_fraction)}, run-up {plan.over_travel_um:.0f} µm"
     )
     least, most = (f"{blur:.0f}" for blur in told.blur_px)
     in_px = most if least == most else f"{least} to {most}"

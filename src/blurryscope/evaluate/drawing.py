@@ -18,6 +18,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from blurryscope.artifacts.whole import whole_file, write_text_whole
+from blurryscope.basics.percent import percent
 from blurryscope.evaluate.calls import THRESHOLDS, Sweep
 
 BLUE, ORANGE, GREEN, PINK, BLACK = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000"
@@ -138,7 +139,7 @@ def draw_confusion(axes: Axes, title: str, counts: NDArray[np.int64]) -> None:
     for row in range(classes):
         for column in range(classes):
             share = shares[row, column]
-            text = f"{counts[row, column]}\n{share:.0%}" if totals[row, 0] else "–"
+            text = f"{counts[row, column]}\n{percent(share)}" if totals[row, 0] else "–"
             color = "white" if share > 0.55 else "black"
             axes.text(column, row, text, ha="center", va="center", color=color, fontsize=8.5)
     axes.set_xticks(range(classes), names)

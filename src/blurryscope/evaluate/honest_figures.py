@@ -7,6 +7,7 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from blurryscope.artifacts.labelled_table import LabelledTable, two_class
+from blurryscope.basics.percent import percent
 from blurryscope.evaluate.calls import THRESHOLDS, CallRule, Calls, core_calls, scan_calls, sweep
 from blurryscope.evaluate.drawing import (
     BLACK,
@@ -56,8 +57,8 @@ def sweep_figures(
     where = (
         "Nothing was withheld: no cores were set aside for calibration."
         if calibration is None
-        else f"The threshold (the line in sweeps) withholds {settings.withheld_share:.0%} of the "
-        "calibration cores; the test cores had no say in it."
+        else f"The threshold (the line in sweeps) withholds {percent(settings.withheld_share)} of "
+        "the calibration cores; the test cores had no say in it."
     )
     return [draw_sweeps("sweep", shown, where), draw_matrices("matrices", shown, where)]
 
@@ -109,9 +110,9 @@ def consistency_figure(shares: Sequence[float], chance: float | None) -> Drawn:
     edges = np.arange(len(ordered) + 1) + 0.5
     axes.stairs(ordered, edges, fill=True, color=BLUE)
     mean = float(ordered.mean())
-    axes.axhline(mean, color=BLACK, linewidth=1.2, label=f"mean {mean:.1%}")
+    axes.axhline(mean, color=BLACK, linewidth=1.2, label=f"mean {percent(mean, 1)}")
     if chance is not None:
-        axes.axhline(chance, color=ORANGE, linestyle="--", label=f"by chance {chance:.1%}")
+        axes.axhline(chance, color=ORANGE, linestyle="--", label=f"by chance {percent(chance, 1)}")
     axes.set(
         ylim=(0, 1.05), xlabel="core, from the most consistent", ylabel="consistency",
         title="Share of a core's scans that give its commonest score",

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+from blurryscope.basics.percent import percent
 from blurryscope.evaluate.breakdown import Stratum
 from blurryscope.evaluate.comparison import Difference
 from blurryscope.evaluate.drawing import Drawn
@@ -128,8 +129,8 @@ def _withholding(
         rows=rows,
     )
     text = [
-        f"The threshold withholds {settings.withheld_share:.0%} of the calibration cores; what it "
-        "withholds of the test cores is measured, not chosen."
+        f"The threshold withholds {percent(settings.withheld_share)} of the calibration cores; "
+        "what it withholds of the test cores is measured, not chosen."
     ]
     return [
         Section(
@@ -189,8 +190,8 @@ def _conformal(main: HonestReport, settings: HonestSettings) -> list[Section]:
             Section(
                 title=f"Sets that hold the true score: {_CLASS_WORDS[classes]}",
                 text=[
-                    f"Made to hold it in {1 - settings.miscoverage:.0%} of the cores of each class "
-                    "(class-conditional split conformal), fixed on calibration cores."
+                    f"Made to hold it in {percent(1 - settings.miscoverage)} of the cores of each "
+                    "class (class-conditional split conformal), fixed on calibration cores."
                 ],
                 table=PageTable(
                     headings=["label", "coverage", "cores", "Wilson", "mean size", "one score"],

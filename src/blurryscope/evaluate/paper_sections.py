@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from blurryscope.basics.percent import percent
 from blurryscope.evaluate.drawing import Drawn
 from blurryscope.evaluate.page import PageTable, Section
 from blurryscope.evaluate.paper_protocol import AS_PRINTED, WITHHELD_SHARE, PaperReport
@@ -43,7 +44,7 @@ def _consistency(report: PaperReport) -> list[Section]:
     if not report.consistency:
         return []
     text = (
-        f"{report.mean_consistency:.1%} on average of "
+        f"{percent(report.mean_consistency, 1)} on average of "
         f"{counted(len(report.consistency), 'core')} with several scans: the share of a core's "
         "scans that give its commonest score. It is blind to whether that is right."
     )
@@ -68,8 +69,8 @@ def _table(report: PaperReport, classes: int) -> Section:
     return Section(
         title=_CLASS_WORDS[classes],
         text=[
-            f"At the first threshold that withholds {WITHHELD_SHARE:.0%}. “{AS_PRINTED}” is the "
-            "formula of the text, whose sums go beyond the last class; those count as wrong."
+            f"At the first threshold that withholds {percent(WITHHELD_SHARE)}. “{AS_PRINTED}” is "
+            "the formula of the text, whose sums go beyond the last class; those count as wrong."
         ],
         table=PageTable(
             headings=[

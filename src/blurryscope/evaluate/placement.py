@@ -19,6 +19,7 @@ from blurryscope.artifacts.wrong_field import wrong_field
 from blurryscope.basics.core_name import CoreName
 from blurryscope.basics.errors import InputError
 from blurryscope.basics.her2 import Score
+from blurryscope.basics.percent import percent
 
 _FOUND_WITHIN_DIAMETERS = 0.25
 _ROTATION_ROUNDS = 8
@@ -274,8 +275,8 @@ def broken_limits(
     broken = []
     if placement.right_lane_fraction < limits.least_right_lane_fraction:
         broken.append(
-            f"{placement.right_lane_fraction:.2%} of frames in their lane, "
-            f"at least {limits.least_right_lane_fraction:.1%}"
+            f"{percent(placement.right_lane_fraction, 2)} of frames in their lane, "
+            f"at least {percent(limits.least_right_lane_fraction, 1)}"
         )
     inside, over = placement.within_cores, placement.over_slide
     for what, found_px, most_px in (

@@ -2,6 +2,7 @@
 
 import math
 
+from blurryscope.basics.percent import percent
 from blurryscope.evaluate.intervals import Estimate, Interval
 
 SHARES = frozenset(
@@ -14,7 +15,7 @@ def number(value: float | None, *, is_share: bool) -> str:
     """`79.3 %` or `0.761`; a dash where it is not defined."""
     if value is None or not math.isfinite(value):
         return "–"
-    return f"{100 * value:.1f} %" if is_share else f"{value:.3f}"
+    return percent(value, 1) if is_share else f"{value:.3f}"
 
 
 def interval(bounds: Interval | None, *, is_share: bool) -> str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from blurryscope.basics.errors import InputError
+from blurryscope.basics.percent import percent
 from blurryscope.basics.progress import Progress, silent
 from blurryscope.devices.contracts import StagePoint
 from blurryscope.scan.appearance_fit import FlatField
@@ -135,7 +136,9 @@ def _best_tissue(seen: Survey, plan: ScanPlan) -> StagePoint:
     if not looks:
         most = max((look.tissue_fraction for look in seen.looks), default=0.0)
         raise InputError(
-            "the slide", f"shows no tissue in the area of the plan (at most {most:.0%})", REMEDY
+            "the slide",
+            f"shows no tissue in the area of the plan (at most {percent(most)})",
+            REMEDY,
         )
     best = max(looks, key=lambda look: _around(seen, look))
     return plan.place(best.x_um, best.y_um)

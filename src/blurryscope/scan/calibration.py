@@ -11,6 +11,7 @@ import pydantic
 from blurryscope.artifacts.whole import present_file, whole_file, write_text_whole
 from blurryscope.artifacts.wrong_field import wrong_field
 from blurryscope.basics.errors import InputError
+from blurryscope.basics.percent import percent
 from blurryscope.devices.contracts import StageLimits, StagePoint
 from blurryscope.scan.appearance_fit import FlatField
 from blurryscope.scan.focus import FocusPlane
@@ -190,17 +191,24 @@ def doubts(calibration: Calibration) -> list[str]:
     c = calibration
     residual_um = c.pixels.residual_px * c.pixels.pixel_size_um
     limits = (
-        (c.home.repeatability_um, 20.0, "homing comes back to within {:.1f} µm only"),
-        (abs(c.steps.anisotropy_fraction), 0.02, "a µm of x and one of y differ by {:.1%}"),
-        (abs(c.steps.skew_deg), 1.0, "the axes are {:.2f}° off a right angle"),
-        (residual_um, 6.0, "moves and stops leave {:.1f} µm unexplained"),
-        (c.pixels.disagreement_fraction, 0.02, "pixel sizes at rest and at speed differ by {:.1%}"),
-        (c.strip.spread_fraction, 0.06, "steps of the content at speed vary by {:.1%}"),
-        (c.backlash.spread_um, 5.0, "the backlash varies by {:.1f} µm"),
-        (c.flat_uncertainty_fraction, 0.02, "the flat field is uncertain by {:.1%}"),
-        (c.focus.residual_um, 8.0, "focus points lie {:.1f} µm off their plane"),
-    )
-    found = [words.format(value) for value, most, words in limits if value > most]
+        (c.home.repeatability_um, 20.0, "homing comes back to within {value:.1f} µm only"),
+        (abs(c.steps.anisotropy_fraction), 0.02, "a µm of x and one of y differ by {share}"),
+        (abs(c.steps.skew_deg), 1.0, "the axes are {value:.2f}° off a right angle"),
+        (residual_um, 6.0, "moves and stops leave {value:.1f} µm unexplained"),
+        (
+            c.pixels.disagreement_fraction, 0.02,
+            "pixel sizes at rest and at speed differ by {share}",
+        ),
+        (c.strip.spread_fraction, 0.06, "steps of the content at speed vary by {share}"),
+        (c.backlash.spread_um, 5.0, "the backlash varies by {value:.1f} µm"),
+        (c.flat_uncertainty_fraction, 0.02, "the flat field is uncertain by {share}"),
+        (c.focus.residual_um, 8.0, "focus points lie {value:.1f} µm off their plane"),
+    )  # fmt: skip
+    found = [
+        words.format(value=value, share=percent(value, 1))
+        for value, most, words in limits
+        if value > most
+    ]
     if c.focus_unseen_count:
         found.append(
             f"focus made no difference at {c.focus_unseen_count} of {len(c.focus_points_um)} "

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from blurryscope.basics.percent import percent
 from blurryscope.devices.contracts import CameraSettings, StageLimits, StageStatus
 from blurryscope.scan.drive import SETTLE_S, Microscope
 
@@ -89,11 +90,11 @@ def advice(look: FirstLook) -> Iterator[str]:
         )
     if light.white_fraction > MOST_WHITE_FRACTION:
         yield (
-            f"{light.white_fraction:.0%} of the picture is at the camera's top. "
+            f"{percent(light.white_fraction)} of the picture is at the camera's top. "
             "Lower lamp_fraction in rig.toml, or expose for shorter."
         )
     if light.brightest >= LEAST_BRIGHT and light.corner_fraction < LEAST_EVEN_FRACTION:
         yield (
-            f"a corner has {light.corner_fraction:.0%} of the light of the middle. On empty "
+            f"a corner has {percent(light.corner_fraction)} of the light of the middle. On empty "
             "glass that is uneven light: move the condenser."
         )

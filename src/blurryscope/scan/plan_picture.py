@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from html import escape
 from itertools import pairwise
 
+from blurryscope.basics.percent import percent
 from blurryscope.devices.contracts import StageLimits
 from blurryscope.scan.estimate import estimate, in_bytes
 from blurryscope.scan.plan import Area, Lane, ScanPlan
@@ -209,7 +210,7 @@ def _figures(plan: ScanPlan) -> tuple[str, str]:
         f"{plan.lane_count} lanes, pitch {plan.lane_pitch_um:.0f} µm, field "
         f"{plan.field.along_um:.0f} × {plan.field.across_um:.0f} µm "
         f"({'measured' if plan.field.is_measured else 'assumed'}), overlap "
-        f"{told.lane_overlap_fraction:.0%}",
+        f"{percent(told.lane_overlap_fraction)}",
         f"{told.duration_s / 60:.1f} min, {told.frame_count:,} frames, "
         f"{told.mm2_per_s:.2f} mm²/s, film about {in_bytes(told.film_bytes)}, blur "
         f"{told.blur_um:.0f} µm",

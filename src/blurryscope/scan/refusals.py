@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from blurryscope.basics.errors import InputError
+from blurryscope.basics.percent import percent
 from blurryscope.devices.contracts import StageLimits
 from blurryscope.scan.estimate import estimate
 from blurryscope.scan.plan import ScanPlan
@@ -80,8 +81,8 @@ def _of_the_field(plan: ScanPlan) -> Iterator[Refusal]:
         could_be_longer = plan.field.is_portrait and plan.field.columns > plan.field.rows
         yield Refusal(
             f"at {plan.motion.speed_um_per_s:.0f} µm/s and {plan.field.frame_rate_hz:g} frames a "
-            f"second a frame moves on by {step:.0%} of its length of {plan.field.along_um:.0f} µm, "
-            "so that neighbouring frames have too little in common",
+            f"second a frame moves on by {percent(step)} of its length of "
+            f"{plan.field.along_um:.0f} µm, so that neighbouring frames have too little in common",
             f"Scan at {_most_speed_um_per_s(plan):.0f} µm/s at most"
             + (turned if could_be_longer else ""),
         )

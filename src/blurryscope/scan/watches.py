@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from blurryscope.basics.clock import Clock
+from blurryscope.basics.percent import percent
 from blurryscope.devices.contracts import Camera, CameraFrame, CameraSettings
 from blurryscope.devices.errors import CameraFrozenError
 from blurryscope.devices.jpeg import JpegFilm, is_whole, to_jpeg
@@ -175,7 +176,7 @@ class FocusWatch:
         before = self._lanes[:_BASELINE_LANES]
         self._lanes.append(now)
         if before and now < _BLURRED * (usual := float(np.median(before))):
-            return f"out of focus: {now / usual:.0%} of the usual crispness"
+            return f"out of focus: {percent(now / usual)} of the usual crispness"
         return None
 
 
@@ -183,4 +184,4 @@ def lost_words(lost_count: int, frame_count: int) -> str | None:
     """Words where too many frames of a lane were lost; a single one is no news in a short lane."""
     share = lost_count / max(lost_count + frame_count, 1)
     is_bearable = lost_count < _FEWEST_LOST or share <= _MOST_LOST
-    return None if is_bearable else f"{lost_count} frames lost, {share:.0%} of the lane"
+    return None if is_bearable else f"{lost_count} frames lost, {percent(share)} of the lane"
