@@ -4,7 +4,12 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from blurryscope.stitch.lane_frames import retimed, timed_lanes
+from blurryscope.stitch.lane_frames import (
+    later_lanes_retimed,
+    later_lanes_timed,
+    retimed,
+    timed_lanes,
+)
 from tests.stitch.zigzags import (
     INTERVAL_S,
     LANE_S,
@@ -93,3 +98,27 @@ def test_a_lane_that_is_given_fewer_frames_keeps_the_places_of_those_that_are_le
         zigzag.times_s,
     )
     assert shorter.positions.tolist() == known.positions[4:-1].tolist()
+
+
+def test_lanes_that_are_fixed_keep_their_frames_and_later_ones_take_none_of_them() -> None:
+    zigzag = MadeUpZigzag(slice(8, 25))
+    late = replace(zigzag.lanes[2], last=zigzag.lanes[3].first + 2)
+    lanes = [*zigzag.lanes[:2], late, *zigzag.lanes[3:]]
+    timed = later_lanes_timed(lanes, 3, zigzag.truth, zigzag.times_s)
+    assert timed[:3] == lanes[:3]
+    assert timed[3].first == late.last + 1
+    all_timed = timed_lanes(lanes, zigzag.truth, zigzag.times_s)
+    assert timed[4:] == all_timed[4:]
+    assert later_lanes_timed(lanes, 0, zigzag.truth, zigzag.times_s) == all_timed
+
+
+def test_a_slide_is_given_the_frames_of_its_lanes_that_are_not_fixed() -> None:
+    zigzag = MadeUpZigzag(slice(8, 25))
+    lanes = [replace(lane, last=lane.last - 2) for lane in zigzag.lanes]
+    known = zigzag.trajectory
+    slide = later_lanes_retimed(known, lanes, 2, zigzag.truth, zigzag.times_s)
+    for number, lane in enumerate(lanes):
+        last = lane.last if number >= 2 else zigzag.lanes[number].last
+        is_here = slide.lanes == number
+        assert slide.frames[is_here].tolist() == list(range(lane.first, last + 1))
+    assert slide.positions.tolist() == known.positions[known.rows_of(slide.frames)].tolist()

@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from blurryscope.basics.image import Grey
-from blurryscope.stitch import placing, stage_so_far
+from blurryscope.stitch import first_look, placing, stage_so_far
 from blurryscope.stitch.lane_links import links_across
 from blurryscope.stitch.lanes import Lane
 from blurryscope.stitch.links import Links
@@ -149,7 +149,7 @@ def test_a_lane_that_nothing_links_yet_is_sought_around_where_the_stage_says_tha
     placer.fixed_count = ROW_LANES - 1
     for lane in _lanes(late_frames=0):
         placer.stage.set_off(float(film.times_s[lane.first]))
-    monkeypatch.setattr(placing, "run_links", noted)
+    monkeypatch.setattr(first_look, "run_links", noted)
     placer.add(film, lanes[ROW_LANES:])
     assert not placer.is_linked[ROW_LANES + GLASS_LANES - 1]
     for beside in looks:
@@ -175,7 +175,7 @@ def test_what_a_first_look_found_of_a_piece_that_lay_a_step_off_a_second_does_no
     lanes = _lanes(late_frames=0)
     assert placer.start(film, lanes[:ROW_LANES], least_links=2, longest_rest_s=np.inf)
     placer.add(film, lanes[ROW_LANES:last])
-    monkeypatch.setattr(placing, "run_links", found_once)
+    monkeypatch.setattr(first_look, "run_links", found_once)
     placer.add(film, [lanes[last]])
     assert len(looks) > 1
     placed = placer.trajectory.between_lanes(above, last)
@@ -224,7 +224,7 @@ def test_where_the_stage_is_seen_to_stand_it_is_not_thought_to_go_on_though_rest
         return run_links(beside, *rest)  # type: ignore[arg-type]
 
     placer = Placer(_settings(0.65 * REST_FRAMES * INTERVAL_S))
-    monkeypatch.setattr(placing, "run_links", noted)
+    monkeypatch.setattr(first_look, "run_links", noted)
     lanes = _lanes(late_frames=0)[:ROW_LANES]
     assert placer.start(film, lanes, least_links=2, longest_rest_s=np.inf)
     (beside,) = looks

@@ -90,3 +90,16 @@ def test_a_lane_has_the_same_speeds_among_others_as_alone() -> None:
     for number, part in enumerate(parts):
         among = slide.velocities[slide.lanes == number]
         assert among == pytest.approx(part.velocities, rel=1e-9)
+
+
+def test_frames_take_the_places_of_a_part_but_for_lanes_that_are_to_stay() -> None:
+    steps = _steps_in([230.0] * 8)
+    slide = replace(steps, lanes=np.array([0, 0, 0, 1, 1, 1, 2, 2, 2]))
+    part = replace(slide, positions=slide.positions + 5.0, halves=np.ones((9, 2)))
+    moved = slide.moved_to(part.between_lanes(0, 1), first_lane=1)
+    assert (moved.positions - slide.positions)[:, 1].tolist() == [0] * 3 + [5] * 3 + [0] * 3
+    assert (
+        np.isfinite(moved.known_halves).all(axis=1).tolist()
+        == [False] * 3 + [True] * 3 + [False] * 3
+    )
+    assert slide.halves is None

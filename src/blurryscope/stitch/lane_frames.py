@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import reduce
 
 import numpy as np
 from numpy.typing import NDArray
@@ -74,3 +75,32 @@ def retimed(
         positions=positions,
         halves=None,  # they are found anew with the places
     )
+
+
+def later_lanes_timed(
+    lanes: Sequence[Lane], fixed_count: int, table: Timetable, times_s: NDArray[np.float64]
+) -> list[Lane]:
+    """Like `timed_lanes`, but so many first lanes keep their frames, and no later one takes any."""
+    timed = list(lanes[:fixed_count])
+    for lane in timed_lanes(lanes, table, times_s)[fixed_count:]:
+        first = max(lane.first, timed[-1].last + 1) if timed else lane.first
+        timed.append(replace(lane, first=first, last=max(lane.last, first)))
+    return timed
+
+
+def later_lanes_retimed(
+    known: Trajectory,
+    lanes: Sequence[Lane],
+    fixed_count: int,
+    table: Timetable,
+    times_s: NDArray[np.float64],
+) -> Trajectory:
+    """All lanes as they lie already, those that are not fixed with just the frames they have now.
+
+    As `retimed` gives them.
+    """
+    parts = [known.between_lanes(0, fixed_count - 1)] if fixed_count else []
+    for number in range(fixed_count, len(lanes)):
+        alone = known.between_lanes(number, number)
+        parts.append(retimed(alone, number, lanes[number], table, times_s))
+    return reduce(Trajectory.followed_by, parts)

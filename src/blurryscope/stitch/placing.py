@@ -14,20 +14,20 @@ from numpy.typing import NDArray
 from blurryscope.stitch.camera import CameraModel, rim_sigma_px
 from blurryscope.stitch.expectations import Expectations
 from blurryscope.stitch.film_so_far import FilmSoFar, motion_of
-from blurryscope.stitch.lane_frames import retimed, timed_lanes
-from blurryscope.stitch.lane_links import LaneLinks, links_across, not_found_again
+from blurryscope.stitch.first_look import FirstLook
+from blurryscope.stitch.lane_frames import later_lanes_retimed, later_lanes_timed, timed_lanes
+from blurryscope.stitch.lane_links import LaneLinks, links_across
 from blurryscope.stitch.lanes import Lane
 from blurryscope.stitch.layout import FirstLayout, lane_beside, lay_out
-from blurryscope.stitch.links import Links, gathered, joined
+from blurryscope.stitch.links import Links
 from blurryscope.stitch.matching import MatchedPairs, PatchSettings
 from blurryscope.stitch.miscounts import miscounts
 from blurryscope.stitch.monotone import never_backwards
 from blurryscope.stitch.pauses import blank_runs, is_next, pauses_among
 from blurryscope.stitch.refine import measure_links, with_coarse
-from blurryscope.stitch.run_links import run_links
 from blurryscope.stitch.solve import Solution, judged, solve
-from blurryscope.stitch.stage_so_far import StageSettings, StageSoFar, loosely
-from blurryscope.stitch.steps import Motion, lanes_apart, seen_steps, step_links
+from blurryscope.stitch.stage_so_far import StageSettings, StageSoFar
+from blurryscope.stitch.steps import lanes_apart
 from blurryscope.stitch.strays import likeliest_ways
 from blurryscope.stitch.ties import held_frames, tied_lanes
 from blurryscope.stitch.trajectory import Trajectory
@@ -35,8 +35,6 @@ from blurryscope.stitch.uneven import with_uneven_speeds
 
 _YOUNG_GROUP = 3
 """Lanes that hang together but on nothing before lie where two turns of the stage say, not one."""
-_COARSE_ROUNDS = 5
-_COARSE_LOOKS = 3
 _SAME_PITCH_PX = 0.4
 """By which the pitch may differ from what was thought without moving anything: a tenth of what
 lanes are taken to stray from it."""
@@ -104,7 +102,7 @@ class Placer:
         self._sense *= layout.motion.lanes[0].direction * lanes[0].direction
         self.is_linked = [bool(linked) for linked in layout.is_linked]
         coarse = self._timed_layout(film, layout)
-        self._place_first_lanes(film, coarse.trajectory, self._patches)
+        self._place_first_lanes(film, coarse, self._patches)
         return True
 
     def look_again(self, film: FilmSoFar) -> None:
@@ -163,16 +161,15 @@ class Placer:
         self.is_linked.append(is_linked)
         self.trajectory = self.trajectory.followed_by(beside)
         self._time(film)
-        anchor = max(self.fixed_count - 1, 0)
-        coarse = self._solved_coarsely(film, anchor)
+        coarse = self._solved_coarsely(film)
         exact = self._measured(film, coarse, len(self.lanes) - 1, self._patches)
         self._exact_links.add(exact)
-        self._replace_window(coarse)
+        self.trajectory = self.trajectory.moved_to(coarse, self.fixed_count)
         self._note_speeds(exact)
         links = with_coarse(self._exact_links.within(coarse), self._coarse_links.within(coarse))
         solution = self._solved_exactly(coarse, links)
         self._note_ties(solution, links)
-        self._replace_window(self._held(solution, links))
+        self.trajectory = self.trajectory.moved_to(self._held(solution, links), self.fixed_count)
 
     def end_before(self, frame: int) -> int:
         """Take back lanes that lie after a frame, unless they are fixed.
@@ -266,95 +263,46 @@ class Placer:
         is_tied = first < self.fixed_count
         return is_tied or last - first + 1 >= _YOUNG_GROUP or last < len(self.lanes) - 1
 
-    def _timed_layout(self, film: FilmSoFar, layout: FirstLayout) -> Solution:
-        """Give blank parts of lanes their frames, and solve again with the turns known."""
+    def _timed_layout(self, film: FilmSoFar, layout: FirstLayout) -> Trajectory:
+        """Give blank parts of lanes their frames, and look again with the turns known."""
         self.lanes = list(layout.motion.lanes)
         self.trajectory = layout.trajectory
         self._time_lanes()
         self.lanes = timed_lanes(self.lanes, self.stage.table, film.times_s)
+        # With what the frames show that lanes had not yet: where the stage stood, too.
         motion = motion_of(film, self.lanes)
         start = lanes_apart(motion, self.stage.usual, self.camera)
-        # Lanes have frames that they had not yet, and what those show: where the stage stood, too.
-        steps = gathered(step_links(motion, self.stage.usual))
-        before = links_across(layout.links, start)
-        expected = loosely(self._expected(start), film.coarse_reduction)
-        nearly = solve(start, joined(steps, before), expected, fit_camera=False).trajectory
-        # Lanes that were not linked lie near enough now for the faint tissue between rows of cores.
-        again = gathered(
-            run_links(nearly, motion, self.stage.usual, film.coarse, film.coarse_reduction)
+        look = FirstLook(
+            film=film, motion=motion, usual=self.stage.usual, expected=self._expected(start)
         )
-        # And what a second look falls short of by a hair, the first one found.
-        links = joined(steps, again, not_found_again(before, again, steps.earlier))
+        links, coarse = look.at_first_lanes(start, links_across(layout.links, start))
         self._coarse_links = LaneLinks(links)
-        return solve(nearly, links, expected, fit_camera=False)
+        return coarse
 
     def _time(self, film: FilmSoFar) -> None:
         """Give the lanes that are not fixed the frames that their turns allow."""
         self._time_lanes()
-        timed = timed_lanes(self.lanes, self.stage.table, film.times_s)
-        for number in range(self.fixed_count, len(self.lanes)):
-            first = timed[number].first
-            if number > 0:
-                first = max(first, self.lanes[number - 1].last + 1)
-            last = max(timed[number].last, first)
-            self.lanes[number] = replace(timed[number], first=first, last=last)
-        parts = [self.trajectory.between_lanes(0, self.fixed_count - 1)] if self.fixed_count else []
-        parts += [self._retimed(film, n) for n in range(self.fixed_count, len(self.lanes))]
-        trajectory = parts[0]
-        for part in parts[1:]:
-            trajectory = trajectory.followed_by(part)
-        self.trajectory = trajectory
+        table, fixed = self.stage.table, self.fixed_count
+        self.lanes = later_lanes_timed(self.lanes, fixed, table, film.times_s)
+        self.trajectory = later_lanes_retimed(
+            self.trajectory, self.lanes, fixed, table, film.times_s
+        )
 
-    def _retimed(self, film: FilmSoFar, number: int) -> Trajectory:
-        lane = self.lanes[number]
-        return retimed(self.lane(number), number, lane, self.stage.table, film.times_s)
-
-    def _solved_coarsely(self, film: FilmSoFar, anchor: int) -> Trajectory:
-        """Find coarse links of the last lane and put it to within a few pixels.
-
-        Where frames were lost, parts of the lane lie a step or two from where they should: parts
-        that are too far off to be found at once may be near enough when others have been moved.
-        """
-        own = gathered(step_links(motion_of(film, self.lanes[-1:]), self.stage.usual))
-        steps = np.array(list(seen_steps(self._last_motion(film), self.stage.usual)), np.int64)
-        window = self.trajectory.between_lanes(anchor)
-        expected = loosely(self._expected(window), film.coarse_reduction)
-
-        def solved_anew() -> Trajectory:
-            links = self._coarse_links.within(window)
-            found = solve(window, links, expected, fit_camera=False, rounds=_COARSE_ROUNDS)
-            return found.trajectory
-
-        self._coarse_links.add(own)
-        solved = window
-        if self.stage.table.is_timed[-1] and not self.is_linked[-1]:
-            # It begins where the last one ended, which over glass is known by the rhythm only:
-            # five steps from where the stage told that it set off.
-            solved = solved_anew()
-        pieces = gathered([])
-        for _ in range(_COARSE_LOOKS):
-            here = solved.lanes >= len(self.lanes) - 2
-            pair = solved.only(here)
-            again = self._linked_runs(film, pair)
-            # And what this look falls short of by a hair, an earlier one found.
-            pieces = joined(again, not_found_again(pieces, again, steps))
-            self._coarse_links.replace_last(joined(own, pieces))
-            solved = solved_anew()
-            moved_px = np.abs(solved.positions[here] - pair.positions)[:, 1]
-            if not (moved_px[_is_in(own, pair)] > self.stage.usual_step_px / 2).any():
-                break
-        return solved
-
-    def _last_motion(self, film: FilmSoFar) -> Motion:
-        """How the stage moved in the last two lanes."""
-        return motion_of(film, self.lanes[-2:])
-
-    def _linked_runs(self, film: FilmSoFar, pair: Trajectory) -> Links:
-        """Links of the last two lanes run by run, where they lie now."""
-        numbered = replace(pair, lanes=pair.lanes - (len(self.lanes) - 2))
-        usual, reduction = self.stage.usual, film.coarse_reduction
-        motion = self._last_motion(film)
-        return gathered(run_links(numbered, motion, usual, film.coarse, reduction))
+    def _solved_coarsely(self, film: FilmSoFar) -> Trajectory:
+        """Find coarse links of the last lane and put it to within a few pixels."""
+        window = self.trajectory.between_lanes(max(self.fixed_count - 1, 0))
+        look = FirstLook(
+            film=film,
+            motion=motion_of(film, self.lanes[-2:]),
+            usual=self.stage.usual,
+            expected=self._expected(window),
+        )
+        return look.at_last_lane(
+            window,
+            self._coarse_links,
+            self.stage.usual_step_px,
+            begins_as_told=bool(self.stage.table.is_timed[-1]) and not self.is_linked[-1],
+        )
 
     def _solved_exactly(self, coarse: Trajectory, links: Links) -> Solution:
         """Solve, and once more where lanes tell that frames over glass were lost or held twice."""
@@ -423,17 +371,3 @@ class Placer:
     def _note_ties(self, solution: Solution, links: Links) -> None:
         tied = tied_lanes(solution, links, len(self.lanes))
         self.is_linked = [bool(each) for each in np.array(self.is_linked) | tied]
-
-    def _replace_window(self, window: Trajectory) -> None:
-        """Take over a solved window; lanes that are fixed keep their places to the last digit."""
-        positions, halves = self.trajectory.positions.copy(), self.trajectory.known_halves.copy()
-        is_free = window.lanes >= self.fixed_count
-        rows = self.trajectory.rows_of(window.frames[is_free])
-        positions[rows] = window.positions[is_free]
-        halves[rows] = window.known_halves[is_free]
-        self.trajectory = replace(self.trajectory, positions=positions, halves=halves)
-
-
-def _is_in(links: Links, trajectory: Trajectory) -> NDArray[np.bool_]:
-    """Which frames the links touch, (n,)."""
-    return np.isin(trajectory.frames, np.concatenate([links.earlier, links.later]))

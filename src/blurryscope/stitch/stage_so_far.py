@@ -11,7 +11,7 @@ from blurryscope.stitch.expected_motion import expected_motion
 from blurryscope.stitch.lane_speed import agreed_speed, linked_speeds, perfect_speed
 from blurryscope.stitch.lane_times import time_lanes
 from blurryscope.stitch.lanes import Lane
-from blurryscope.stitch.layout import FirstLayout, coarse_link_sigma_px
+from blurryscope.stitch.layout import FirstLayout
 from blurryscope.stitch.links import Links
 from blurryscope.stitch.miscounts import lost_way_px
 from blurryscope.stitch.stage_habits import StageHabits
@@ -180,9 +180,3 @@ class StageSoFar:
         if not fixed_count:
             return expected
         return replace(expected, is_pinned=trajectory.lanes < fixed_count)
-
-
-def loosely(expected: Expectations, reduction: int) -> Expectations:
-    """The same, for links of the first look, in pictures so much smaller than the camera's."""
-    sigma_px = coarse_link_sigma_px(reduction, adds_up=expected.keeps_speed)
-    return replace(expected, link_sigma_px=sigma_px, jerks_at_once=True)

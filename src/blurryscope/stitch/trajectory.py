@@ -107,6 +107,18 @@ class Trajectory:
             halves=np.concatenate([self.known_halves, after.known_halves]),
         )
 
+    def moved_to(self, part: "Trajectory", first_lane: int) -> "Trajectory":
+        """Frames of lanes from `first_lane` on lie as in `part`; all others where they lay.
+
+        What `part` has of other lanes does not count.
+        """
+        positions, halves = self.positions.copy(), self.known_halves.copy()
+        is_free = part.lanes >= first_lane
+        rows = self.rows_of(part.frames[is_free])
+        positions[rows] = part.positions[is_free]
+        halves[rows] = part.known_halves[is_free]
+        return replace(self, positions=positions, halves=halves)
+
 
 def lane_rows(trajectory: Trajectory) -> list[NDArray[np.int64]]:
     """Rows of the frames of each lane in the arrays, lane after lane."""
