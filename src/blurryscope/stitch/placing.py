@@ -16,6 +16,7 @@ from blurryscope.stitch.expectations import Expectations
 from blurryscope.stitch.film_so_far import FilmSoFar, motion_of
 from blurryscope.stitch.first_look import FirstLook
 from blurryscope.stitch.lane_frames import later_lanes_retimed, later_lanes_timed, timed_lanes
+from blurryscope.stitch.lane_groups import settled_count
 from blurryscope.stitch.lane_links import LaneLinks, links_across
 from blurryscope.stitch.lanes import Lane
 from blurryscope.stitch.layout import FirstLayout, lane_beside, lay_out
@@ -33,8 +34,6 @@ from blurryscope.stitch.ties import held_frames, tied_lanes
 from blurryscope.stitch.trajectory import Trajectory
 from blurryscope.stitch.uneven import with_uneven_speeds
 
-_YOUNG_GROUP = 3
-"""Lanes that hang together but on nothing before lie where two turns of the stage say, not one."""
 _SAME_PITCH_PX = 0.4
 """By which the pitch may differ from what was thought without moving anything: a tenth of what
 lanes are taken to stray from it."""
@@ -196,11 +195,8 @@ class Placer:
 
     def fixable(self) -> range:
         """Lanes that nothing to come will move noticeably."""
-        last = len(self.lanes) - 1
-        until = self.fixed_count
-        while until < last and self._is_settled(until):
-            until += 1
-        return range(self.fixed_count, until)
+        settled = settled_count(self.is_linked, self.fixed_count, is_open=self._is_open)
+        return range(self.fixed_count, settled)
 
     def lane(self, number: int) -> Trajectory:
         """The frames of one lane."""
@@ -250,18 +246,6 @@ class Placer:
 
     def _middle(self, number: int) -> float:
         return (self.lanes[number].first + self.lanes[number].last) / 2
-
-    def _is_settled(self, number: int) -> bool:
-        """Whether a lane's group is tied to lanes before, or has turns enough, or has ended."""
-        if self._is_open and number >= len(self.lanes) - 2:
-            return False  # the next lane may move both
-        first = last = number
-        while first > 0 and self.is_linked[first - 1]:
-            first -= 1
-        while last < len(self.lanes) - 1 and self.is_linked[last]:
-            last += 1
-        is_tied = first < self.fixed_count
-        return is_tied or last - first + 1 >= _YOUNG_GROUP or last < len(self.lanes) - 1
 
     def _timed_layout(self, film: FilmSoFar, layout: FirstLayout) -> Trajectory:
         """Give blank parts of lanes their frames, and look again with the turns known."""
