@@ -138,3 +138,10 @@ def test_lanes_over_glass_before_the_first_one_found_are_those_that_the_stage_to
     ]
     assert not any(lane.is_seen for lane in all_lanes[:2])
     assert with_those_told(lanes, [], times_s) == lanes
+
+
+def test_no_lane_is_left_of_a_film_that_ends_with_one() -> None:
+    shifts = _film([True] * 5)
+    finder, lanes = _found(shifts)
+    finder.goes_on_after(lanes[-1])
+    assert finder.rest(shifts[: lanes[-1].last]) == []

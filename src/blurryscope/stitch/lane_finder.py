@@ -132,9 +132,9 @@ class LaneFinder:
         last = self._last
         if last is None:
             raise ValueError("there is no lane to go on after yet")
+        if last.last >= len(shifts):
+            return []  # it ended with the last frame
         evidence = self._evidence(shifts[last.last :])
-        if not len(evidence.still):
-            return []
         lanes = next_lanes(evidence, self._rhythm, last.direction)
         return [
             replace(lane, first=lane.first + last.last, last=lane.last + last.last)
