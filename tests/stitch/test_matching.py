@@ -75,6 +75,28 @@ def test_links_join_points_that_show_the_same_spot(
         assert correlation > 0.8
 
 
+def test_neighbours_of_a_lane_are_linked_by_what_they_show_in_mid_field_alone(slide: Grey) -> None:
+    rows, middle = 240, 210.0
+    is_shown = np.abs(np.arange(len(slide)) - middle) < rows / 4
+    band = np.where(is_shown[:, None], slide, 0).astype(np.float32)
+    first, second = (
+        PlacedDetail(
+            frame=n,
+            detail_of=_showing(
+                seen_by_camera(band, place, np.eye(2), (rows, 320), cv2.INTER_CUBIC)
+            ),
+            position=place,
+            matrix=np.eye(2),
+        )
+        for n, place in enumerate(np.array([[middle, 300.0], [middle, 374.0]]))
+    )
+    links = match_frames(first, second, REDUCTION, SETTINGS)
+    assert len(links) >= 4
+    for _, _, earlier, later, _ in links:
+        apart = (np.array(earlier) - later) / REDUCTION
+        assert np.abs(apart - (0.0, 74.0)).max() < 0.3
+
+
 @pytest.mark.parametrize("is_first_sharp", [True, False])
 def test_a_frame_at_rest_is_found_again_in_one_that_the_stage_smears(is_first_sharp: bool) -> None:
     """Fine detail as it is filmed at rest; told nothing of the exposure, matching errs by more."""

@@ -117,7 +117,8 @@ class PatchSettings:
     search_px: tuple[int, int] = (7, 14)
     """How far (y, x) the first guess may be wrong."""
     least_rows_px: int = 14
-    most_down: int = 2
+    most_down: int = 4
+    """With 2, at the rims of lanes alone, films of real tissue lay a fifth farther off."""
     most_along: int = 3
     least_detail: float = 0.005
     """Standard deviation of absorbance below which a patch shows nothing."""
@@ -259,8 +260,10 @@ def _patches(rows: int, columns: int, settings: PatchSettings) -> list[tuple[int
     """Even places for patches: top, left, height, width.
 
     Even a narrow overlap of two lanes gets two rows of patches: their difference tells the shear.
+    What neighbours of a lane share is so high that more of them find room one above another.
     """
-    down = min(max(rows // settings.least_rows_px, 1), settings.most_down)
+    apart = min(rows // settings.rows_px, settings.most_down)
+    down = max(apart, min(rows // settings.least_rows_px, _ROWS_FOR_SHEAR), 1)
     along = min(max(columns // settings.columns_px, 1), settings.most_along)
     height, width = min(settings.rows_px, rows // down), min(settings.columns_px, columns)
     return [
@@ -268,6 +271,9 @@ def _patches(rows: int, columns: int, settings: PatchSettings) -> list[tuple[int
         for top in _even_places(rows - height, down)
         for left in _even_places(columns - width, along)
     ]
+
+
+_ROWS_FOR_SHEAR = 2
 
 
 def _even_places(room: int, count: int) -> list[int]:
