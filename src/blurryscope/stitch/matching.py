@@ -117,7 +117,7 @@ class PatchSettings:
     search_px: tuple[int, int] = (7, 14)
     """How far (y, x) the first guess may be wrong."""
     least_rows_px: int = 14
-    most_down: int = 4
+    most_down: int = 6
     """With 2, at the rims of lanes alone, films of real tissue lay a fifth farther off."""
     most_along: int = 3
     least_detail: float = 0.005
