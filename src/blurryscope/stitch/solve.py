@@ -20,7 +20,7 @@ from blurryscope.stitch.camera import CameraModel
 from blurryscope.stitch.expectations import Expectations, PriorSystem, cauchy
 from blurryscope.stitch.links import PERFECT_CORRELATION, Links
 from blurryscope.stitch.normal_matrix import NormalMatrix
-from blurryscope.stitch.trajectory import Trajectory, lane_rows
+from blurryscope.stitch.trajectory import Trajectory, lane_rows, steps_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,6 +179,10 @@ _FIRST_DOUBT_PX = 400.0
 _LAST_DOUBT_PX = 0.2
 """What the first guess may be off by, and what is left to doubt in the last round."""
 _PATCHES_PER_PAIR = 4
+_UNEVEN = 1e-3
+"""Of the usual speed, by which that of a frame near a jerk differs at least."""
+_GUESSED_SPEED = 0.1
+"""Of full speed, by which what steps make of it there may be wrong."""
 
 
 class _LinkSystem:
@@ -222,10 +226,11 @@ class _LinkSystem:
     ) -> Trajectory:
         """One round: the best positions, and camera, for these weights of the links."""
         camera = trajectory.camera
-        axes = self._axes(trajectory, weights)
+        axes = self._axes(trajectory, weights[:, None] * self._certainty)
         correction = np.zeros(3, np.float64)
         if is_camera_free:
-            correction[:] = np.linalg.solve(*self._camera_equations(axes, camera))
+            telling = self._axes(trajectory, weights[:, None] * self._camera_certainty(trajectory))
+            correction[:] = np.linalg.solve(*self._camera_equations(telling, camera))
         positions = np.stack([part.positions(correction) for part in axes], axis=1)
         angle, per_row, per_column = correction
         camera = replace(
@@ -243,10 +248,27 @@ class _LinkSystem:
         residuals: NDArray[np.float64],
     ) -> NDArray[np.float64]:
         """How certain the camera is, (3,): links agree as well as their residuals say."""
-        inner, _ = self._camera_equations(self._axes(trajectory, weights), trajectory.camera)
+        telling = self._axes(trajectory, weights[:, None] * self._camera_certainty(trajectory))
+        inner, _ = self._camera_equations(telling, trajectory.camera)
         spread = float(np.average((residuals**2 * self._certainty).mean(axis=1), weights=weights))
         # Patches of one pair of frames share their errors, so they do not count one by one.
         return np.asarray(np.sqrt(np.diag(np.linalg.inv(inner)) * spread * _PATCHES_PER_PAIR))
+
+    def _camera_certainty(self, trajectory: Trajectory) -> NDArray[np.float64]:
+        """(links, 2) as `link_certainty`, of what links tell of the camera; 1/px^2.
+
+        Near a jerk the speed is guessed from the steps and mostly too high, which passes for a
+        longer read-out: points far from mid read-out tell little there.
+        """
+        camera, links = trajectory.camera, self._links
+        usual = np.abs(steps_of(trajectory).usual[:, 1])
+        is_uneven = np.abs(np.abs(trajectory.velocities[:, 1]) - usual) > _UNEVEN * usual
+        doubt = np.where(is_uneven, _GUESSED_SPEED * usual, 0.0)
+        first_px = doubt[self._first] * camera.read_out_s(links.point_earlier)
+        second_px = doubt[self._second] * camera.read_out_s(links.point_later)
+        certainty = self._certainty.copy()
+        certainty[:, 1] /= 1 + certainty[:, 1] * (first_px**2 + second_px**2)
+        return certainty
 
     def _camera_equations(
         self, axes: Sequence["_Axis"], camera: CameraModel
@@ -265,6 +287,7 @@ class _LinkSystem:
         return inner, outer
 
     def _axes(self, trajectory: Trajectory, weights: NDArray[np.float64]) -> list["_Axis"]:
+        """The normal equations of both axes; `weights` are those of the links, (links, 2)."""
         camera, links = trajectory.camera, self._links
         first = trajectory.velocities_at(self._first, links.point_earlier)
         second = trajectory.velocities_at(self._second, links.point_later)
@@ -277,7 +300,6 @@ class _LinkSystem:
         readout = np.array([camera.readout_s_per_row, camera.readout_s_per_column])
         constant = offsets @ camera.turn.T + way @ readout
         by_camera = np.concatenate([(offsets @ camera.turn_rate.T)[:, :, None], way], axis=2)
-        weights = weights[:, None] * self._certainty
         return [
             _Axis(
                 normal.factors(np.concatenate([weights[:, axis], prior.weights])),
