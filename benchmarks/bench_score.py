@@ -84,7 +84,11 @@ def _slide(samples: list[Sample], classifier: Classifier, folder: Path, with_map
                 group.append(core)
                 if len(group) == _AT_ONCE or core.sample is samples[-1]:
                     stacks = np.stack([one.placed.stack for one in group])
-                    scored = classifier.score_and_see([one.sample for one in group], stacks)
+                    scored = classifier.score_and_see(
+                        [one.sample for one in group],
+                        stacks,
+                        further=[one.further for one in group],
+                    )
                     if with_maps:
                         why.explain(group, scored)
                     group = []
@@ -96,7 +100,7 @@ def _steps(core: Rgb, samples: list[Sample], classifier: Classifier) -> bool:
     """What each step takes by itself; True if crops to probabilities are beyond the limit."""
     full = make_stack(core, pixel_size_um=_PIXEL_UM)
     prepared = prepare_core(core, pixel_size_um=_PIXEL_UM, view_px=classifier.stack_px)
-    small = prepared.stack()[None]
+    small, further = prepared.stack()[None], [prepared.further_stacks(2)]
     encoded = np.fromfile(samples[0].path, np.uint8)
     (scored,) = classifier.score_and_see(samples[:1], small)
     steps: dict[str, Callable[[], object]] = {
@@ -106,6 +110,10 @@ def _steps(core: Rgb, samples: list[Sample], classifier: Classifier) -> bool:
             core, pixel_size_um=_PIXEL_UM, view_px=classifier.stack_px
         ).stack(),
         "gate and network": lambda: classifier.score_all(samples[:1], small),
+        "other crops": lambda: prepared.further_stacks(len(further[0])),
+        "gate and network, other crops at hand": lambda: classifier.score_and_see(
+            samples[:1], small, further=further
+        ),
         "network": lambda: classifier.answers(small),
         "map": lambda: classifier.evidence(small[0], scored.seen),
     }

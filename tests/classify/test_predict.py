@@ -13,6 +13,7 @@ from blurryscope.artifacts.predictions import Decision
 from blurryscope.artifacts.samples import sample_of_file
 from blurryscope.artifacts.training_set import reduced_views
 from blurryscope.basics.errors import InputError, MissingInputError
+from blurryscope.basics.fusing import log_average
 from blurryscope.basics.image import Rgb
 from blurryscope.classify.efin import EFIN
 from blurryscope.classify.gate import objection, stack_quality
@@ -81,7 +82,7 @@ def test_a_reduced_stack_scores_as_the_full_one_does() -> None:
 
 def test_a_speck_of_dirt_decides_no_score() -> None:
     classifier = load_model()
-    pale = (240 - (255 - _tissue(1)[:, ::4, ::4].astype(np.int64)) // 3).astype(np.uint8)
+    pale = _pale(_tissue(1)[:, ::4, ::4])
     dirty = pale.copy()
     dirty[2, 60:66, 60:70] = 10
     clean, told = (classifier.score(_SAMPLE, stack) for stack in (pale, dirty))
@@ -109,6 +110,35 @@ def test_a_confidence_below_the_threshold_gives_no_score(small_model: Path) -> N
     assert (sure.decision, sure.score) == (Decision.SCORED, sure.most_probable)
     assert unsure.decision is Decision.INDETERMINATE
     assert "is below 1.00" in unsure.reason
+
+
+def test_other_crops_have_a_say_where_a_core_is_unsure() -> None:
+    classifier = load_model()
+    stack, others = _small(_tissue(1, blue=0.6)), _others(blue=0.65)
+    alone = classifier.predict(np.stack([stack, *others]))
+    assert alone[0].max() < 0.65
+    (asked,) = classifier.score_and_see([_SAMPLE], stack[None], further=[others])
+    assert asked.prediction.probabilities == pytest.approx(log_average(alone), abs=1e-5)
+    assert asked.prediction.probabilities != pytest.approx(alone[0], abs=0.02)
+
+
+def test_other_crops_are_not_asked_where_a_core_is_sure() -> None:
+    classifier = load_model()
+    stack = _small(_tissue(1))
+    alone = classifier.score(_SAMPLE, stack)
+    assert (alone.confidence or 0.0) > 0.7
+    (asked,) = classifier.score_and_see([_SAMPLE], stack[None], further=[_others(blue=0.65)])
+    assert asked.prediction == alone
+
+
+def test_a_core_that_is_referred_keeps_its_own_answer_for_the_record() -> None:
+    classifier = load_model()
+    stack = _small(_tissue(1, blue=0.8))
+    alone = classifier.score(_SAMPLE, stack)
+    assert alone.decision is Decision.REFER
+    assert (alone.confidence or 1.0) < 0.65
+    (asked,) = classifier.score_and_see([_SAMPLE], stack[None], further=[_others(blue=0.5)])
+    assert asked.prediction == alone
 
 
 def test_a_blank_stack_is_withheld(small_model: Path) -> None:
@@ -207,13 +237,26 @@ def test_stacks_of_another_kind_are_refused(small_model: Path) -> None:
         classifier.predict(np.zeros((1, 5, 64, 64, 3)))  # type: ignore[arg-type]
 
 
-def _tissue(seed: int) -> Rgb:
-    """Speckle as coarse as cells, on a stack with some glass."""
+def _others(blue: float) -> Rgb:
+    """Two more stacks, (stack, view, row, col, rgb)."""
+    return np.stack([_small(_tissue(seed, blue=blue)) for seed in (2, 3)])
+
+
+def _small(stack: Rgb) -> Rgb:
+    return stack[:, ::4, ::4]
+
+
+def _pale(stack: Rgb) -> Rgb:
+    return (240 - (255 - stack.astype(np.int64)) // 3).astype(np.uint8)
+
+
+def _tissue(seed: int, blue: float = 0.5) -> Rgb:
+    """Speckle as coarse as cells, on a stack with some glass; the more `blue` the browner."""
     rng = np.random.default_rng(seed)
     views = []
     for _ in range(5):
         cells = cv2.resize(rng.normal(0, 1, (64, 64)).astype(np.float32), (512, 512))
-        density = np.clip(0.25 + 0.12 * cells, 0.02, None)[..., None] * [0.6, 0.7, 0.5]
+        density = np.clip(0.25 + 0.12 * cells, 0.02, None)[..., None] * [0.6, 0.7, blue]
         view = 250 * 10**-density
         view[:, :60] = 250
         views.append(view)

@@ -144,6 +144,19 @@ def test_a_view_shows_what_lies_at_its_place_in_the_picture(
         assert np.abs(shown[:, 1] - true_column).max() < 2.0
 
 
+def test_further_stacks_show_other_tissue_and_are_the_same_at_every_call() -> None:
+    rng = np.random.default_rng(3)
+    core = np.full((2200, 2200, 3), 250, np.uint8)
+    core[50:2150, 50:2150] = rng.integers(100, 200, (2100, 2100, 3))
+    prepared = prepare_core(core, pixel_size_um=0.72, view_px=128)
+    further = prepared.further_stacks(2)
+    assert further.shape == (2, 5, 128, 128, 3)
+    np.testing.assert_array_equal(further, prepared.further_stacks(2))
+    crops = [prepared.stack()[:4], *further[:, :4]]
+    assert len({crop.tobytes() for crop in np.concatenate(crops)}) == 12
+    assert all(np.array_equal(stack[4], prepared.overview) for stack in further)
+
+
 @settings(max_examples=40, deadline=None)
 @given(st.lists(st.integers(0, 255), min_size=1, max_size=300))
 def test_the_quick_percentile_is_that_of_numpy(values: list[int]) -> None:

@@ -24,6 +24,7 @@ from blurryscope.artifacts.tissue_cores import (
 from blurryscope.artifacts.view_places import read_view_places
 from blurryscope.basics.core_name import CoreName
 from blurryscope.basics.errors import InputError, MissingInputError, OutputError
+from blurryscope.basics.fusing import log_average
 from blurryscope.basics.her2 import RESEARCH_USE_ONLY, Score
 from blurryscope.basics.image import Rgb
 from blurryscope.classify.efin import EFIN
@@ -31,7 +32,7 @@ from blurryscope.classify.model_file import ModelSettings, save_model
 from blurryscope.classify.networks import CoreNet
 from blurryscope.classify.predict import load_model
 from blurryscope.classify.shipped import SHIPPED
-from blurryscope.dataset.views import make_stack
+from blurryscope.dataset.views import make_stack, prepare_core
 from blurryscope.pipeline.evaluation import EvaluationInputs, evaluate_honestly
 from blurryscope.pipeline.finishing import finish
 from blurryscope.pipeline.reporting import report_again
@@ -102,6 +103,19 @@ def test_a_folder_is_scored_and_explained(tmp_path: Path) -> None:
     )  # fmt: skip
     assert not (tmp_path / "why").exists()
     assert (tmp_path / "scores.csv").read_bytes() == scores
+
+
+def test_an_unsure_core_of_a_slide_is_scored_from_other_crops_too(tmp_path: Path) -> None:
+    classifier = load_model()
+    picture = _slide(tmp_path, (Score.ONE, Score.ZERO))["A1"]
+    settings = RunSettings(shows_why=False)
+    score([tmp_path], tmp_path, slide="S", classifier=classifier, settings=settings)
+    said = read_predictions(tmp_path / "scores.csv")[0].probabilities
+    prepared = prepare_core(picture, pixel_size_um=_PIXEL_UM, view_px=classifier.stack_px)
+    stacks = np.concatenate([prepared.stack()[None], prepared.further_stacks(2)])
+    answers = classifier.predict(stacks)
+    assert said == pytest.approx(log_average(answers), abs=1e-4)
+    assert said != pytest.approx(answers[0], abs=0.02)
 
 
 def test_a_folder_that_is_scored_again_names_the_model_that_did_it(tmp_path: Path) -> None:
@@ -236,7 +250,9 @@ def _scored(folder: Path) -> None:
     score([folder], folder, slide="S", classifier=load_model(), settings=settings)
 
 
-def _slide(folder: Path) -> dict[str, Rgb]:
+def _slide(
+    folder: Path, drawn_as: tuple[Score, Score] = (Score.THREE, Score.ZERO)
+) -> dict[str, Rgb]:
     """Two drawn cores and a place without one, as the step before leaves them."""
     with MosaicWriter(folder / "mosaic.ome.zarr", (256, 256), _PIXEL_UM) as mosaic:
         mosaic.write_rows(np.full((256, 256, 3), 240, np.uint8))
@@ -244,7 +260,7 @@ def _slide(folder: Path) -> dict[str, Rgb]:
     pictures = {}
     for seed, name in enumerate(name for name in _NAMES if name != _MISSING):
         drawn = draw_core(
-            (Score.THREE, Score.ZERO)[seed],
+            drawn_as[seed],
             diameter_um=800.0,
             pixel_size_um=_PIXEL_UM,
             rng=np.random.default_rng(seed),

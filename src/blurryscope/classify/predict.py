@@ -25,6 +25,7 @@ from blurryscope.artifacts.predictions import (
 from blurryscope.artifacts.samples import VIEW_PX, Sample
 from blurryscope.artifacts.training_set import reduced_views
 from blurryscope.basics.errors import InputError
+from blurryscope.basics.fusing import log_average
 from blurryscope.basics.image import Rgb
 from blurryscope.classify.clean_views import without_dirt_in_views
 from blurryscope.classify.contrast import PALE_RELIEF, likely_contrast, with_contrast
@@ -39,6 +40,8 @@ from blurryscope.classify.shipped import SHIPPED
 _STACKS_AT_ONCE = {"corenet": 2, "efin": 1}
 """More do not help: from four on their planes no longer fit the memory that the process keeps, and
 asking for it anew costs more than the network does."""
+_SURE = 0.65
+"""Confidence from which it makes no difference where the crops lie."""
 _SIZES_OF_THE_GATE = (128, 256)
 """Of views, below the full one, that the gate sees as it sees full ones."""
 
@@ -153,13 +156,30 @@ class Classifier:
         return [one.prediction for one in self._scored(samples, stacks, threshold, sees=False)]
 
     def score_and_see(
-        self, samples: Sequence[Sample], stacks: Rgb, threshold: float | None = None
+        self,
+        samples: Sequence[Sample],
+        stacks: Rgb,
+        threshold: float | None = None,
+        *,
+        further: Sequence[Rgb] | None = None,
     ) -> list[Scored]:
-        """The same with what the network saw, which saves a map its first pass."""
-        return self._scored(samples, stacks, threshold, sees=True)
+        """The same with what the network saw, which saves a map its first pass.
+
+        `further` has stacks of other crops of each core, (stack, view, row, col, rgb); where a core
+        is unsure, and not referred, their answers and its own are averaged. The paper's network,
+        which takes seconds a stack, is left as it was published.
+        """
+        asked = further if self.settings.network == "corenet" else None
+        return self._scored(samples, stacks, threshold, sees=True, further=asked)
 
     def _scored(
-        self, samples: Sequence[Sample], stacks: Rgb, threshold: float | None, *, sees: bool
+        self,
+        samples: Sequence[Sample],
+        stacks: Rgb,
+        threshold: float | None,
+        *,
+        sees: bool,
+        further: Sequence[Rgb] | None = None,
     ) -> list[Scored]:
         rule = self.decision_rule(threshold)
         with _matrix_libraries().limit(limits=1):
@@ -176,7 +196,11 @@ class Classifier:
                     fit, answers.probabilities, answers.features, strict=True
                 )
             ]
-        rows = iter(zip(answers.probabilities, strange, answers.seen, strict=True))
+            settled = [
+                row if further is None or unlike else self._settled(row, further[number])
+                for number, row, unlike in zip(fit, answers.probabilities, strange, strict=True)
+            ]
+        rows = iter(zip(settled, strange, answers.seen, strict=True))
         scored = []
         for sample, why in zip(samples, unfit, strict=True):
             if why is not None:
@@ -185,6 +209,15 @@ class Classifier:
             row, unlike, seen = next(rows)
             scored.append(Scored(prediction_of(sample, row, rule, unlike), seen))
         return scored
+
+    def _settled(self, row: NDArray[np.float64], others: Rgb) -> NDArray[np.float64]:
+        """The answer to one core, (4,), with those to stacks of its other crops where it is unsure.
+
+        Limits are not fitted to such answers, which keep the promise of theirs (decision 0051).
+        """
+        if row.max() >= _SURE:
+            return row
+        return log_average(np.concatenate([row[None], self.predict(others)]))
 
     def _strangeness(self, features: NDArray[np.float32]) -> str | None:
         return None if self.limits is None else self.limits.strangeness(features[None])

@@ -4,6 +4,7 @@ A view shows the same stretch of tissue whatever the microscope: crops are broug
 `VIEW_PIXEL_SIZE_UM` first. Where the core is smaller than a view, glass fills the rest.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, TypeVar
 
@@ -78,19 +79,32 @@ class PreparedCore:
 
     def placed_stack(self, rng: np.random.Generator | None = None) -> PlacedStack:
         """The same stack with the place of each view."""
+        corners = self._corners(CROP_COUNT, rng)
+        places = [self._place(row, column, VIEW_PX) for row, column in corners]
+        return PlacedStack(self._stack_at(corners), (*places, self._place(0, 0, self.side_px)))
+
+    def further_stacks(self, count: int) -> Rgb:
+        """(stack, view, row, col, rgb) uint8: stacks of the crops that come next for scoring."""
+        corners = self._corners(CROP_COUNT * (1 + count))
+        firsts = range(CROP_COUNT, len(corners), CROP_COUNT)
+        return np.stack([self._stack_at(corners[first : first + CROP_COUNT]) for first in firsts])
+
+    @property
+    def _reduction(self) -> int:
+        return VIEW_PX // len(self.overview)
+
+    def _corners(self, count: int, rng: np.random.Generator | None = None) -> list[tuple[int, int]]:
+        """Upper left corners of crops in the square before it was reduced, on its pixels now."""
+        corners = _corners(self.worth.copy(), self.side_px, count, rng)
+        step = self._reduction
+        return [(row - row % step, column - column % step) for row, column in corners]
+
+    def _stack_at(self, corners: Sequence[tuple[int, int]]) -> Rgb:
+        """Crops with these corners, and the overview."""
         view_px = len(self.overview)
-        reduction = VIEW_PX // view_px
-        corners = [
-            (row // reduction, column // reduction)
-            for row, column in _corners(self.worth.copy(), self.side_px, rng)
-        ]
-        crops = [self.square[row : row + view_px, col : col + view_px] for row, col in corners]
-        places = [
-            self._place(row * reduction, column * reduction, VIEW_PX) for row, column in corners
-        ]
-        return PlacedStack(
-            np.stack([*crops, self.overview]), (*places, self._place(0, 0, self.side_px))
-        )
+        starts = [(row // self._reduction, col // self._reduction) for row, col in corners]
+        crops = [self.square[row : row + view_px, col : col + view_px] for row, col in starts]
+        return np.stack([*crops, self.overview])
 
     def _place(self, row: int, column: int, side_px: int) -> ViewPlace:
         """From the square to the core's picture."""
@@ -244,11 +258,13 @@ def _worth_map(tissue: Mask, size_px: tuple[int, int], side_px: int) -> Grey:
     return worth
 
 
-def _corners(worth: Grey, side_px: int, rng: np.random.Generator | None) -> list[tuple[int, int]]:
-    """Upper left corners (row, col) of the crops in a square of `side_px`."""
+def _corners(
+    worth: Grey, side_px: int, count: int, rng: np.random.Generator | None
+) -> list[tuple[int, int]]:
+    """Upper left corners (row, col) of `count` crops in a square of `side_px`."""
     window = VIEW_PX // _MAP_STEP_PX
     corners = []
-    for _ in range(CROP_COUNT):
+    for _ in range(count):
         sums = _window_sums(worth, window)
         place = int(np.argmax(sums)) if rng is None else _drawn(sums, rng)
         row, column = divmod(place, sums.shape[1])

@@ -163,7 +163,10 @@ def _scored(
     why: WhyFolder | None,
 ) -> list[Prediction]:
     stacks = np.stack([core.placed.stack for core in cores])
-    scored = classifier.score_and_see([core.sample for core in cores], stacks, threshold)
+    further = [core.further for core in cores]
+    scored = classifier.score_and_see(
+        [core.sample for core in cores], stacks, threshold, further=further
+    )
     if why is not None:
         why.explain(cores, scored)
     return [one.prediction for one in scored]
