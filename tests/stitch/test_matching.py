@@ -171,6 +171,29 @@ def test_an_edge_without_texture_joins_nothing_since_it_fits_anywhere_along_itse
     assert links(np.asarray(edge + slide, np.float32))
 
 
+def test_pale_tissue_is_found_again_beside_the_noise_of_glass(slide: Grey) -> None:
+    rng = np.random.default_rng(57)
+    pale = slide * np.float32(0.04)  # a standard deviation of 0.004
+    places = np.array([[150.0, 300.0], [150.0, 340.0]])
+    first, second = (
+        PlacedDetail(
+            frame=n,
+            detail_of=_showing(
+                _seen(pale, places[n], np.eye(2))
+                + rng.normal(0, 0.001, (ROWS, COLUMNS)).astype(np.float32)
+            ),
+            position=places[n],
+            matrix=np.eye(2),
+        )
+        for n in range(2)
+    )
+    links = match_frames(first, second, REDUCTION, SETTINGS)
+    assert len(links) >= 2
+    for _, _, earlier, later, _ in links:
+        apart = (np.array(earlier) - later) / REDUCTION
+        assert np.abs(apart - (0.0, 40.0)).max() < 0.8
+
+
 def test_glass_is_not_matched() -> None:
     rng = np.random.default_rng(52)
     first, second = (
