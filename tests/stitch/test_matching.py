@@ -9,7 +9,13 @@ from numpy.typing import NDArray
 from blurryscope.basics.image import Grey
 from blurryscope.stitch.camera import CameraModel
 from blurryscope.stitch.links import Link
-from blurryscope.stitch.matching import MatchedPairs, PatchSettings, PlacedDetail, match_frames
+from blurryscope.stitch.matching import (
+    MatchedPairs,
+    PatchSettings,
+    PlacedDetail,
+    match_frames,
+    may_hold_a_patch,
+)
 from blurryscope.stitch.refine import measure_links
 from blurryscope.stitch.solve import link_residuals
 from blurryscope.stitch.trajectory import Trajectory
@@ -206,6 +212,13 @@ def test_glass_is_not_matched() -> None:
         for n in range(2)
     )
     assert match_frames(first, second, REDUCTION, SETTINGS) == []
+
+
+def test_the_noise_of_glass_is_not_looked_at_and_pale_tissue_is(slide: Grey) -> None:
+    noise = np.random.default_rng(58).normal(0, 0.0035, (ROWS, COLUMNS)).astype(np.float32)
+    pale = _seen(slide * np.float32(0.04), np.array([150.0, 300.0]), np.eye(2))
+    assert not may_hold_a_patch(noise, SETTINGS)
+    assert may_hold_a_patch(pale, SETTINGS)
 
 
 def test_frames_are_linked_within_their_lane_and_with_the_lane_above(slide: Grey) -> None:

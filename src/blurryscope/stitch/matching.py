@@ -123,6 +123,9 @@ class PatchSettings:
     least_detail: float = 0.0035
     """Standard deviation of absorbance below which a patch shows nothing. With 0.005 pale cores
     were torn, 0.0025 holds no more of them."""
+    least_rich_detail: float = 0.005
+    """The same of the richest spot of a frame, below which none of its patches is looked at: noise
+    makes spots of 0.0035, and all frames over glass would be matched."""
     least_correlation: float = 0.5
     exposure_s: float = 0.0
     """For how long the stage smears each frame."""
@@ -218,16 +221,16 @@ class MatchedPairs:
 def may_hold_a_patch(detail: Grey, settings: PatchSettings) -> bool:
     """Whether a frame shows enough as a whole, and any cell of it that is smaller than a patch.
 
-    A patch is hardly richer in detail than the richest of the cells that it covers, and to look
-    into cells takes a tenth of the time of rectifying the frame: over glass, noise alone may be
-    enough as a whole.
+    Tissue is uneven: a patch is hardly richer in detail than the richest of the cells that it
+    covers. To look into cells takes a tenth of the time of rectifying the frame, and over glass
+    noise alone may be enough as a whole.
     """
     rows, columns = detail.shape
     cells = max(columns // _CELL_PX[1], 1), max(rows // _CELL_PX[0], 1)
     energy = cv2.resize(cv2.multiply(detail, detail), cells, interpolation=cv2.INTER_AREA)
-    if cv2.minMaxLoc(energy)[1] < settings.least_detail**2:
+    if cv2.minMaxLoc(energy)[1] < settings.least_rich_detail**2:
         return False
-    return bool(cv2.meanStdDev(detail)[1].item() >= 0.5 * settings.least_detail)
+    return bool(cv2.meanStdDev(detail)[1].item() >= 0.5 * settings.least_rich_detail)
 
 
 _CELL_PX = (10, 16)
