@@ -20,7 +20,7 @@ from blurryscope.stitch.camera import CameraModel
 from blurryscope.stitch.expectations import Expectations, PriorSystem, cauchy
 from blurryscope.stitch.links import PERFECT_CORRELATION, Links
 from blurryscope.stitch.normal_matrix import NormalMatrix
-from blurryscope.stitch.trajectory import Trajectory, lane_rows, steps_of
+from blurryscope.stitch.trajectory import Trajectory, lane_rows, steps_of, uneven_frames
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,17 +179,16 @@ _FIRST_DOUBT_PX = 400.0
 _LAST_DOUBT_PX = 0.2
 """What the first guess may be off by, and what is left to doubt in the last round."""
 _PATCHES_PER_PAIR = 4
-_UNEVEN = 1e-3
-"""Of the usual speed, by which that of a frame near a jerk differs at least."""
 _GUESSED_SPEED = 0.1
-"""Of full speed, by which what steps make of it there may be wrong."""
+"""Of full speed, by which what steps make of it near a jerk may be wrong."""
 
 
 class _LinkSystem:
     """The links as rows of the least-squares problem, one set for each axis.
 
     The unknown positions of the two axes only meet in the camera's three corrections, which are
-    eliminated (Schur complement), so that each round factorises two small sparse matrices.
+    eliminated (Schur complement), so that each round factorises two small sparse matrices, and two
+    more where the camera is fitted.
     """
 
     def __init__(
@@ -262,8 +261,7 @@ class _LinkSystem:
         """
         camera, links = trajectory.camera, self._links
         usual = np.abs(steps_of(trajectory).usual[:, 1])
-        is_uneven = np.abs(np.abs(trajectory.velocities[:, 1]) - usual) > _UNEVEN * usual
-        doubt = np.where(is_uneven, _GUESSED_SPEED * usual, 0.0)
+        doubt = np.where(uneven_frames(trajectory), _GUESSED_SPEED * usual, 0.0)
         first_px = doubt[self._first] * camera.read_out_s(links.point_earlier)
         second_px = doubt[self._second] * camera.read_out_s(links.point_later)
         certainty = self._certainty.copy()

@@ -161,6 +161,8 @@ _EVEN_CHANGE, _SUDDEN_CHANGE = 0.03, 0.06
 jitter; beyond twice the second its speed changed at once. Between them the one passes into the
 other, so that small errors of the places change little."""
 _LEAST_CHANGE = 1e-3
+_UNEVEN = 1e-3
+"""Of the usual speed, by which others differ at least."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -197,6 +199,13 @@ def steps_of(trajectory: Trajectory) -> Steps:
     is_sane = np.isfinite(rates[:, 1]) & (share < _LONGEST_STEP)
     is_sane &= ~follows_repeat | (share > _SHORTEST_STEP)
     return Steps(rates=rates, usual=usual, is_end=is_end, is_repeat=is_repeat, is_sane=is_sane)
+
+
+def uneven_frames(trajectory: Trajectory) -> NDArray[np.bool_]:
+    """(n,) frames that did not go at the usual speed of their lane: in ramps, and near jerks."""
+    usual = steps_of(trajectory).usual[:, 1]
+    off = np.abs(trajectory.velocities[:, 1] - usual)
+    return np.asarray(off > _UNEVEN * np.abs(usual))
 
 
 def _velocities(trajectory: Trajectory) -> NDArray[np.float64]:

@@ -30,7 +30,7 @@ from blurryscope.stitch.solve import (
     link_weights,
     steps_held,
 )
-from blurryscope.stitch.trajectory import Steps, Trajectory, steps_of
+from blurryscope.stitch.trajectory import Steps, Trajectory, steps_of, uneven_frames
 
 _ROUNDS = 8
 _FIRST_DOUBT_PX, _LAST_DOUBT_PX = 30.0, 0.2
@@ -39,8 +39,6 @@ _LEAST_CORRELATION = 0.5
 """Of exact links; those of the first look count for less."""
 _NEAR = 2
 """Frames on either side of an uneven one whose speeds are asked for too."""
-_UNEVEN = 1e-3
-"""Of the usual speed: by how much others differ at least."""
 _USUAL_SIGMA = 0.3
 """Of full speed; only keeps a speed that no link tells from running away."""
 _JUMP_SCALE = 0.025
@@ -116,8 +114,7 @@ def _are_to_stay(start: Trajectory, links: Links, expected: Expectations) -> NDA
 
 def _asked(start: Trajectory, is_pinned: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """(n,) frames in or near a jerk whose speeds are asked for."""
-    usual = steps_of(start).usual[:, 1]
-    is_uneven = np.abs(start.velocities[:, 1] - usual) > _UNEVEN * np.abs(usual)
+    is_uneven = uneven_frames(start)
     is_asked = is_uneven.copy()
     for apart in range(1, _NEAR + 1):
         is_same_lane = start.lanes[apart:] == start.lanes[:-apart]
