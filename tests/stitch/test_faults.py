@@ -299,15 +299,7 @@ def test_any_usual_frame_rate_will_do(tmp_path: Path, rate_hz: float) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("size", "pixel_size_um"),
-    [
-        pytest.param(
-            (120, 160),
-            4.4,
-            marks=pytest.mark.xfail(strict=True, reason="1.4 / 6.7 px within cores, of 0.8 / 2.5"),
-        ),
-        ((480, 640), 1.12),
-        ((1200, 1920), 0.5),
-    ],
+    [((120, 160), 4.4), ((480, 640), 1.12), ((1200, 1920), 0.5)],
 )
 def test_small_and_large_frames_will_do(
     tmp_path: Path, size: tuple[int, int], pixel_size_um: float
